@@ -1,0 +1,158 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The tree is the architecture drawing: imports point down only,
+// Programs -> Daemons/Agents -> Services -> Cores -> Values, and System is imported by Services alone
+// (scripts/check-imports fails on an upward edge).
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func library(_ layer: String, _ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(layer)/\(name)", swiftSettings: strict)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+]
+let collections: [Target.Dependency] = [
+    .product(name: "DequeModule", package: "swift-collections"),
+    .product(name: "HeapModule", package: "swift-collections"),
+]
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "zmailer",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+    ],
+    targets: [
+        // System: module maps and a few shims
+        .systemLibrary(
+            name: "COpenSSL", path: "Sources/System/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CGDBM", path: "Sources/System/CGDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(name: "CPAM", path: "Sources/System/CPAM", providers: [.apt(["libpam0g-dev"])]),
+        .systemLibrary(name: "CUnbound", path: "Sources/System/CUnbound", providers: [.apt(["libunbound-dev"])]),
+        .target(name: "CWrap", path: "Sources/System/CWrap", linkerSettings: [.linkedLibrary("wrap")]),
+        .target(name: "CPosix", path: "Sources/System/CPosix"),
+
+        // Values
+        library("Values", "MailModel"),
+
+        // Cores: no I/O, no clock, no randomness
+        library("Cores", "SMTPProtocol", ["MailModel"]),
+        library("Cores", "SpoolFormat", ["MailModel"]),
+        library("Cores", "AgentProtocol", ["MailModel", "SpoolFormat"]),
+        library("Cores", "Policy", ["MailModel"]),
+        library("Cores", "Routing", ["MailModel", "SpoolFormat"]),
+        library("Cores", "Scheduling", ["MailModel", "SpoolFormat", "AgentProtocol"] + collections),
+        library("Cores", "DeliveryStatus", ["MailModel", "SpoolFormat"]),
+        library("Cores", "Configuration", ["MailModel"]),
+
+        // Services
+        library("Services", "Telemetry", ["CPosix"]),
+        library("Services", "ChildProcesses", ["CPosix"]),
+        library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
+        library("Services", "Postoffice", ["CPosix", "SpoolFormat", "MailModel"]),
+        library("Services", "Tables", ["MailModel"]),
+        library("Services", "Resolver", ["CUnbound", "MailModel"]),
+
+        // Daemons
+        library(
+            "Daemons", "SMTPServer",
+            [
+                "MailModel", "SMTPProtocol", "SpoolFormat", "Policy", "Configuration", "Telemetry", "ChildProcesses",
+                "ProgramKit", "Postoffice",
+            ] + nio + collections),
+        library(
+            "Daemons", "Router",
+            [
+                "MailModel", "SpoolFormat", "AgentProtocol", "Policy", "Routing", "Configuration", "Telemetry",
+                "ChildProcesses", "ProgramKit", "Postoffice", "Tables",
+            ] + collections),
+        library(
+            "Daemons", "Scheduler",
+            [
+                "MailModel", "SpoolFormat", "AgentProtocol", "Scheduling", "DeliveryStatus", "Configuration",
+                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
+            ] + collections),
+        library(
+            "Daemons", "Supervisor",
+            ["MailModel", "SpoolFormat", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice"]),
+
+        // Agents
+        library(
+            "Agents", "AgentKit",
+            [
+                "MailModel", "SpoolFormat", "AgentProtocol", "Configuration", "Telemetry", "ProgramKit", "Postoffice",
+                "ChildProcesses",
+            ]),
+        library(
+            "Agents", "SMTPAgent",
+            [
+                "AgentKit", "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Resolver", "Telemetry",
+                "ProgramKit", "Configuration",
+            ] + collections),
+        library(
+            "Agents", "MailboxAgent",
+            [
+                "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "ChildProcesses", "Telemetry", "ProgramKit",
+                "Configuration", "Tables",
+            ]),
+        library(
+            "Agents", "ErrorMailAgent",
+            [
+                "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "DeliveryStatus", "Postoffice", "Telemetry",
+                "ProgramKit", "Configuration",
+            ]),
+
+        // Programs: a main each, nothing else
+        program("smtpserver", ["SMTPServer"]),
+        program("router", ["Router"]),
+        program("scheduler", ["Scheduler"]),
+        program("ta-smtp", ["SMTPAgent"]),
+        program("ta-mailbox", ["MailboxAgent"]),
+        program("ta-errormail", ["ErrorMailAgent"]),
+        program("zmailer", ["Supervisor", argumentParser]),
+        program("mailq", ["Supervisor", argumentParser]),
+
+        // Tests
+        tests("MailModelTests", ["MailModel"]),
+        tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
+        tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
+        tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
+        tests("PolicyTests", ["Policy", "MailModel"]),
+        tests("RoutingTests", ["Routing", "Router", "Tables", "MailModel", "SpoolFormat", "Postoffice"]),
+        tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol"]),
+        tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),
+        tests("ConfigurationTests", ["Configuration"]),
+        tests(
+            "ServicesTests",
+            [
+                "Postoffice", "Telemetry", "ChildProcesses", "ProgramKit", "Resolver", "Tables", "SpoolFormat",
+                "MailModel", "CPosix",
+            ]),
+        tests("SMTPServerTests", ["SMTPServer", "SMTPProtocol", "Policy", "MailModel"] + nio),
+        tests("SchedulerTests", ["Scheduler", "Scheduling", "SpoolFormat", "Postoffice", "Configuration"]),
+        tests(
+            "AgentTests",
+            ["AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel"]),
+        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
+        tests("EndToEndTests", ["CPosix"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

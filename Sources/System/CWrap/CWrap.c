@@ -1,0 +1,17 @@
+#include "CWrap.h"
+#include <syslog.h>
+#include <tcpd.h>
+
+/* libwrap refers to these two; every program that links it must define them. */
+int allow_severity = LOG_MAIL | LOG_INFO;
+int deny_severity = LOG_MAIL | LOG_WARNING;
+
+int cwrap_check(const char *daemon, const char *client_name, const char *client_address, const char *client_user) {
+    return hosts_ctl((char *)daemon, (char *)(client_name ? client_name : "unknown"), (char *)client_address,
+                     (char *)(client_user ? client_user : "unknown"));
+}
+
+void cwrap_set_tables(const char *allow, const char *deny) {
+    hosts_allow_table = (char *)allow;
+    hosts_deny_table = (char *)deny;
+}
