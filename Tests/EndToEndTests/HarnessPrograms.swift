@@ -1,0 +1,58 @@
+import Foundation
+import Glibc
+
+/// Where the programs under test and their real peers are.
+///
+/// `scripts/test` sets the variables; without them the debug build beside the test binary is used, so that
+/// `swift test --filter EndToEndTests` works by itself.
+enum Programs {
+    /// A folder as `scripts/build --layout` makes it: `libexec/…`, `libexec/ta/…`, `bin/…`, `share/zmailer/…`.
+    static let layout: String = ProcessInfo.processInfo.environment["ZMAILER_TEST_LAYOUT"] ?? debugLayout
+    static var zmailer: String { "\(layout)/bin/zmailer" }
+    static var mailq: String { "\(layout)/bin/mailq" }
+    static var libexec: String { "\(layout)/libexec" }
+
+    static let swaks = peer("ZMAILER_TEST_SWAKS", default: "/usr/bin/swaks")
+    static let curl = peer("ZMAILER_TEST_CURL", default: "/usr/bin/curl")
+    static let smtpSource = peer("ZMAILER_TEST_SMTP_SOURCE", default: cachedPostfix + "/usr/sbin/smtp-source")
+    static let smtpSink = peer("ZMAILER_TEST_SMTP_SINK", default: cachedPostfix + "/usr/sbin/smtp-sink")
+    /// The folder of the shared libraries of `smtpSource` and `smtpSink`.
+    static let postfixLibraries = peer("ZMAILER_TEST_POSTFIX_LIBRARIES", default: cachedPostfix + "/usr/lib/postfix")
+
+    private static func peer(_ variable: String, default path: String) -> String {
+        ProcessInfo.processInfo.environment[variable] ?? path
+    }
+
+    private static var cachedPostfix: String {
+        let environment = ProcessInfo.processInfo.environment
+        let cache = environment["XDG_CACHE_HOME"] ?? (environment["HOME"] ?? "/root") + "/.cache"
+        return cache + "/zmailer-peers/postfix"
+    }
+
+    /// Links to the programs of the debug build, laid out as an instance expects them.
+    private static let debugLayout: String = {
+        let build = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
+        let layout = "\(build)/layout"
+        let links = [
+            "libexec/smtpserver": "smtpserver", "libexec/router": "router", "libexec/scheduler": "scheduler",
+            "libexec/ta/smtp": "ta-smtp", "libexec/ta/mailbox": "ta-mailbox", "libexec/ta/errormail": "ta-errormail",
+            "bin/zmailer": "zmailer", "bin/mailq": "mailq",
+        ]
+        for folder in ["libexec/ta", "bin", "share"] {
+            mkdirs("\(layout)/\(folder)")
+        }
+        for (link, program) in links {
+            symlink("\(build)/\(program)", "\(layout)/\(link)")
+        }
+        symlink(sources, "\(layout)/share/zmailer")
+        return layout
+    }()
+
+    /// The root of the repository, which has `proto` and `db`.
+    static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
+
+    private static func mkdirs(_ path: String) {
+        try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+}

@@ -1,0 +1,168 @@
+import Foundation
+import Glibc
+import Synchronization
+
+/// A next hop that keeps what it is given and answers as a test tells it: one thread a session, on a port of its own.
+final class Sink: Sendable {
+    struct Message: Sendable {
+        let reversePath: String
+        let forwardPaths: [String]
+        /// As sent, dots unstuffed.
+        let octets: [UInt8]
+        var text: String { String(decoding: octets, as: UTF8.self) }
+    }
+
+    /// What to answer to a command or to the final dot (`.`); nil: what a server that takes everything answers.
+    typealias Answer = @Sendable (_ line: String) -> String?
+
+    private struct State {
+        var messages: [Message] = []
+        var connections = 0
+        var commands: [String] = []
+        var answer: Answer
+        var openDescriptors: Set<Int32> = []
+    }
+
+    let port: UInt16
+    private let listener: Int32
+    private let keywords: [String]
+    private let state: Mutex<State>
+
+    /// `keywords`: the lines of the EHLO reply after the first.
+    init(
+        port: UInt16? = nil, keywords: [String] = ["PIPELINING", "8BITMIME", "SIZE 0", "ENHANCEDSTATUSCODES"],
+        answer: @escaping Answer = { _ in nil }
+    ) throws {
+        let chosen = try port ?? FreePorts.take()
+        self.port = chosen
+        self.keywords = keywords
+        state = Mutex(State(answer: answer))
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var on: Int32 = 1
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+        guard withLoopback(chosen, { bind(listener, $0, $1) }) == 0, listen(listener, 512) == 0 else {
+            let reason = String(cString: strerror(errno))
+            close(listener)
+            throw HarnessError("sink on port \(chosen): \(reason)")
+        }
+        let descriptor = listener
+        let thread = Thread { [weak self] in
+            while true {
+                let client = Descriptors.accept(descriptor)
+                guard client >= 0, let self else {
+                    if client >= 0 { close(client) }
+                    return
+                }
+                self.state.withLock {
+                    $0.connections += 1
+                    $0.openDescriptors.insert(client)
+                }
+                let session = Thread { [weak self] in self?.serve(client) }
+                session.stackSize = 256 << 10
+                session.start()
+            }
+        }
+        thread.stackSize = 256 << 10
+        thread.start()
+    }
+
+    deinit { stop() }
+
+    /// Ends all sessions; the port is free afterwards.
+    func stop() {
+        shutdown(listener, Int32(SHUT_RDWR))
+        state.withLock { state in
+            for descriptor in state.openDescriptors { shutdown(descriptor, Int32(SHUT_RDWR)) }
+        }
+        close(listener)
+    }
+
+    var messages: [Message] { state.withLock { $0.messages } }
+    var messageCount: Int { state.withLock { $0.messages.count } }
+    var connectionCount: Int { state.withLock { $0.connections } }
+    /// Every command line received, in the order of arrival.
+    var commands: [String] { state.withLock { $0.commands } }
+    func answer(_ answer: @escaping Answer) { state.withLock { $0.answer = answer } }
+
+    private func serve(_ client: Int32) {
+        let connection = Connection(descriptor: client)
+        defer { state.withLock { _ = $0.openDescriptors.remove(client) } }
+        // The end of a session, also an untimely one, is nothing to report: a test looks at what arrived.
+        try? converse(connection)
+    }
+
+    private func decide(_ line: String, otherwise: String) -> String {
+        let answer = state.withLock { $0.answer }
+        return answer(line) ?? otherwise
+    }
+
+    private func converse(_ connection: Connection) throws {
+        let patience = Duration.seconds(600)
+        try connection.send(decide("", otherwise: "220 sink.test ESMTP") + "\r\n")
+        var reversePath = ""
+        var forwardPaths: [String] = []
+        var content: [UInt8] = []
+        while let line = try connection.readLine(deadline: patience) {
+            state.withLock { $0.commands.append(line) }
+            let verb = line.prefix(4).uppercased()
+            var reply: String
+            switch verb {
+            case "EHLO", "LHLO":
+                let lines = ["sink.test"] + keywords
+                reply = lines.enumerated().map { "250\($0.offset == lines.count - 1 ? " " : "-")\($0.element)" }
+                    .joined(separator: "\r\n")
+            case "DATA": reply = "354 go on"
+            case "QUIT": reply = "221 2.0.0 bye"
+            default: reply = "250 2.0.0 ok"
+            }
+            reply = decide(line, otherwise: reply)
+            if verb == "BDAT" {
+                let words = line.split(separator: " ")
+                let size = words.count > 1 ? Int(words[1]) ?? 0 : 0
+                content += try connection.read(count: size, deadline: patience)
+                if line.uppercased().hasSuffix(" LAST") {
+                    reply = decide(".", otherwise: "250 2.0.0 kept")
+                    keep(reply, Message(reversePath: reversePath, forwardPaths: forwardPaths, octets: content))
+                    content = []
+                }
+            }
+            try connection.send(reply + "\r\n")
+            let isAccepted = reply.hasPrefix("2") || reply.hasPrefix("3")
+            switch verb {
+            case "MAIL" where isAccepted:
+                reversePath = Self.path(in: line)
+                forwardPaths = []
+            case "RCPT" where isAccepted: forwardPaths.append(Self.path(in: line))
+            case "RSET", "EHLO", "HELO": forwardPaths = []
+            case "DATA" where isAccepted:
+                // The first line may already be the final dot.
+                guard let octets = try Self.readData(connection, patience) else { return }
+                let reply = decide(".", otherwise: "250 2.0.0 kept")
+                keep(reply, Message(reversePath: reversePath, forwardPaths: forwardPaths, octets: octets))
+                try connection.send(reply + "\r\n")
+            case "QUIT": return
+            default: break
+            }
+            if reply.hasPrefix("421") { return }
+        }
+    }
+
+    /// Kept before the reply is written: whoever has read the reply finds the message.
+    private func keep(_ reply: String, _ message: Message) {
+        if reply.hasPrefix("2") { state.withLock { $0.messages.append(message) } }
+    }
+
+    private static func readData(_ connection: Connection, _ patience: Duration) throws -> [UInt8]? {
+        guard let first = try connection.read(upTo: [0x0d, 0x0a], deadline: patience) else { return nil }
+        if first == Array(".\r\n".utf8) { return [] }
+        connection.unread([0x0d, 0x0a])
+        guard let rest = try connection.read(upTo: Array("\r\n.\r\n".utf8), deadline: patience) else { return nil }
+        return Connection.unstuffed(first + rest.dropFirst(2))
+    }
+
+    /// What stands between the angle brackets.
+    private static func path(in line: String) -> String {
+        guard let open = line.firstIndex(of: "<"), let end = line.lastIndex(of: ">"), open < end else { return "" }
+        return String(line[line.index(after: open)..<end])
+    }
+}
