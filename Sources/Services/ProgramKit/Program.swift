@@ -1,0 +1,106 @@
+import CPosix
+import Configuration
+import Glibc
+import Telemetry
+
+/// What every program does at its start and end.
+public enum Program {
+    public static let version = "0.1.0"
+
+    /// Writes to standard error and ends.
+    public static func fail(_ message: String, _ code: ExitCode) -> Never {
+        print(message, to: 2)
+        exit(code.rawValue)
+    }
+
+    /// One line on a descriptor, past any buffer.
+    public static func print(_ text: String, to descriptor: Int32 = 1) {
+        let bytes = Array((text.hasSuffix("\n") ? text : text + "\n").utf8)
+        _ = write(descriptor, bytes, bytes.count)
+    }
+
+    /// Reads the ZENV file; ends with 78 and all errors if it cannot be read or is wrong.
+    public static func environment(_ path: String?) -> ZEnvironment {
+        let file = path ?? ZEnvironment.defaultPath
+        guard let octets = try? FileOctets.read(file, limit: 1 << 20) else {
+            fail("\(file): \(String(cString: strerror(errno))) (give another with -Z file)", .configuration)
+        }
+        do throws(ConfigurationErrors) {
+            var environment = try ZEnvironment.parse(String(decoding: octets, as: UTF8.self), file: file)
+            environment["ZCONFIG"] = file
+            return environment
+        } catch {
+            fail(error.description, .configuration)
+        }
+    }
+
+    /// The log of a daemon: `$LOGDIR/<program>`, or standard error in the foreground.
+    public static func log(
+        _ program: String, _ environment: ZEnvironment, toStandardError: Bool, debug: Bool = false
+    ) -> EventLog {
+        do throws(EventLogError) {
+            return try EventLog(
+                program: program,
+                destination: toStandardError ? .standardError : .file("\(environment.logdir)/\(program)"),
+                level: debug ? .debug : .info)
+        } catch {
+            fail(error.description, .cannotCreate)
+        }
+    }
+
+    /// The absolute path of the running executable.
+    public static func executablePath() -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        return count > 0 ? String(decoding: buffer[0..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : ""
+    }
+
+    /// The process's environment as `NAME=value`.
+    public static var inheritedEnvironment: [String] {
+        var result: [String] = []
+        var entry = environ
+        while let text = entry.pointee {
+            result.append(String(cString: text))
+            entry += 1
+        }
+        return result
+    }
+}
+
+/// Whole small files.
+public enum FileOctets {
+    public struct Failure: Error, CustomStringConvertible {
+        public let path: String
+        public let code: Int32
+        public var description: String { "\(path): \(String(cString: strerror(code)))" }
+    }
+
+    /// All octets of a file of at most `limit` octets; EFBIG if it is larger.
+    public static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
+        let fd = cposix_open(path, O_RDONLY, 0)
+        guard fd >= 0 else { throw Failure(path: path, code: errno) }
+        defer { close(fd) }
+        var info = stat()
+        guard fstat(fd, &info) == 0 else { throw Failure(path: path, code: errno) }
+        guard info.st_size <= limit else { throw Failure(path: path, code: EFBIG) }
+        var octets = [UInt8](repeating: 0, count: Int(info.st_size) + 1)
+        var count = 0
+        while true {
+            if count == octets.count {
+                guard count <= limit else { throw Failure(path: path, code: EFBIG) }
+                octets.append(contentsOf: repeatElement(0, count: max(4096, count)))
+            }
+            let got = octets.withUnsafeMutableBytes { buffer in
+                Glibc.read(fd, buffer.baseAddress?.advanced(by: count), buffer.count - count)
+            }
+            if got < 0 {
+                if errno == EINTR { continue }
+                throw Failure(path: path, code: errno)
+            }
+            if got == 0 { break }
+            count += got
+        }
+        octets.removeLast(octets.count - count)
+        return octets
+    }
+}

@@ -1,0 +1,184 @@
+import CPosix
+import Glibc
+import Synchronization
+
+/// Where log lines go and from which level on.
+///
+/// A line is `<time> <program>[<pid>]: <level> <event> key=value …`; values with blanks are quoted, control characters
+/// and octets of strangers escaped, and each value is cut at ``maximumValueLength``.
+public final class EventLog: Sendable {
+    public enum Level: Int, Comparable, Sendable, CaseIterable {
+        /// A person should look now.
+        case error
+        /// Our trouble.
+        case warning
+        /// Start, stop, reload.
+        case notice
+        /// One line a decision.
+        case info
+        case debug
+
+        public var name: String {
+            switch self {
+            case .error: "error"
+            case .warning: "warning"
+            case .notice: "notice"
+            case .info: "info"
+            case .debug: "debug"
+            }
+        }
+        public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    public enum Destination: Sendable {
+        case standardError
+        /// Appended to; opened again by ``reopen()``.
+        case file(String)
+    }
+
+    /// Octets of one value; what is longer ends in `…`.
+    public static let maximumValueLength = 512
+
+    public let program: String
+    public let level: Level
+    private let destination: Destination
+    private let state: Mutex<Int32>
+    private let prefix: String
+
+    /// Opens the destination; a file that cannot be opened is an error with its path and reason.
+    public init(program: String, destination: Destination = .standardError, level: Level = .info) throws(EventLogError) {
+        self.program = program
+        self.level = level
+        self.destination = destination
+        self.prefix = " \(program)[\(getpid())]: "
+        state = Mutex(try Self.open(destination))
+    }
+
+    private static func open(_ destination: Destination) throws(EventLogError) -> Int32 {
+        switch destination {
+        case .standardError: return 2
+        case .file(let path):
+            let fd = cposix_open(path, O_WRONLY | O_APPEND | O_CREAT, 0o640)
+            guard fd >= 0 else { throw EventLogError(path: path, code: errno) }
+            return fd
+        }
+    }
+
+    /// After rotation: the same path, a new file. The old one stays in use if the new one cannot be opened.
+    public func reopen() {
+        guard case .file = destination, let fd = try? Self.open(destination) else { return }
+        state.withLock { current in
+            close(current)
+            current = fd
+        }
+    }
+
+    public func error(_ event: StaticString, _ fields: KeyValuePairs<StaticString, String> = [:]) {
+        write(.error, event, fields)
+    }
+    public func warning(_ event: StaticString, _ fields: KeyValuePairs<StaticString, String> = [:]) {
+        write(.warning, event, fields)
+    }
+    public func notice(_ event: StaticString, _ fields: KeyValuePairs<StaticString, String> = [:]) {
+        write(.notice, event, fields)
+    }
+    public func info(_ event: StaticString, _ fields: KeyValuePairs<StaticString, String> = [:]) {
+        write(.info, event, fields)
+    }
+    public func debug(_ event: StaticString, _ fields: @autoclosure () -> KeyValuePairs<StaticString, String> = [:]) {
+        if level >= .debug { write(.debug, event, fields()) }
+    }
+
+    private func write(_ lineLevel: Level, _ event: StaticString, _ fields: KeyValuePairs<StaticString, String>) {
+        guard lineLevel <= level else { return }
+        var line: [UInt8] = []
+        line.reserveCapacity(256)
+        Timestamp.append(milliseconds: cposix_milliseconds(), to: &line)
+        line.append(contentsOf: prefix.utf8)
+        line.append(contentsOf: lineLevel.name.utf8)
+        line.append(0x20)
+        line.append(contentsOf: UnsafeBufferPointer(start: event.utf8Start, count: event.utf8CodeUnitCount))
+        for (key, value) in fields {
+            line.append(0x20)
+            line.append(contentsOf: UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+            line.append(0x3d)
+            LogValue.append(value, to: &line)
+        }
+        line.append(0x0a)
+        state.withLock { fd in
+            _ = line.withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
+        }
+    }
+}
+
+public struct EventLogError: Error, CustomStringConvertible {
+    public let path: String
+    public let code: Int32
+    public var description: String { "cannot open the log \(path): \(String(cString: strerror(code)))" }
+}
+
+/// Escapes one value.
+enum LogValue {
+    static func append(_ value: String, to line: inout [UInt8]) {
+        let utf8 = value.utf8
+        let isPlain = utf8.count <= EventLog.maximumValueLength && !utf8.isEmpty
+            && utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f && $0 != 0x22 && $0 != 0x5c }
+        if isPlain {
+            line.append(contentsOf: utf8)
+            return
+        }
+        line.append(0x22)
+        var count = 0
+        for byte in utf8 {
+            if count == EventLog.maximumValueLength {
+                line.append(contentsOf: "…".utf8)
+                break
+            }
+            count += 1
+            switch byte {
+            case 0x22, 0x5c:
+                line.append(0x5c)
+                line.append(byte)
+            case 0..<0x20, 0x7f:
+                let digits = Array("0123456789abcdef".utf8)
+                line += [0x5c, 0x78, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            default: line.append(byte)
+            }
+        }
+        line.append(0x22)
+    }
+}
+
+/// RFC 3339 with milliseconds, UTC.
+enum Timestamp {
+    static func append(milliseconds: Int64, to line: inout [UInt8]) {
+        var seconds = time_t(milliseconds / 1000)
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        func digits(_ value: Int32, _ width: Int) {
+            var rest = value
+            let start = line.count
+            line.append(contentsOf: repeatElement(0x30, count: width))
+            var index = start + width - 1
+            while index >= start {
+                line[index] = 0x30 + UInt8(rest % 10)
+                rest /= 10
+                index -= 1
+            }
+        }
+        digits(parts.tm_year + 1900, 4)
+        line.append(0x2d)
+        digits(parts.tm_mon + 1, 2)
+        line.append(0x2d)
+        digits(parts.tm_mday, 2)
+        line.append(0x54)
+        digits(parts.tm_hour, 2)
+        line.append(0x3a)
+        digits(parts.tm_min, 2)
+        line.append(0x3a)
+        digits(parts.tm_sec, 2)
+        line.append(0x2e)
+        digits(Int32(milliseconds % 1000), 3)
+        line.append(0x5a)
+    }
+}

@@ -1,0 +1,223 @@
+#define _GNU_SOURCE
+#include "CPosix.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+int cposix_tmpfile(const char *directory, mode_t mode) {
+    return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+}
+
+int cposix_link_fd(int fd, const char *path) {
+    char name[40];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, name, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+int cposix_open(const char *path, int flags, mode_t mode) { return open(path, flags | O_CLOEXEC, mode); }
+
+int cposix_openat(int directory, const char *path, int flags, mode_t mode) {
+    return openat(directory, path, flags | O_CLOEXEC, mode);
+}
+
+int cposix_rename_noreplace(const char *from, const char *to) {
+    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+}
+
+int cposix_free_space(const char *path, uint64_t *free_bytes, uint64_t *free_inodes) {
+    struct statvfs fs;
+    if (statvfs(path, &fs) != 0) return -1;
+    *free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    /* File systems without a fixed inode table report 0 inodes in all. */
+    *free_inodes = fs.f_files == 0 ? UINT64_MAX : fs.f_favail;
+    return 0;
+}
+
+int cposix_lock(int fd) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return 0;
+    if (errno == EACCES) errno = EAGAIN;
+    return -1;
+}
+
+static int set_flag(int fd, int get, int set, int flag, int on) {
+    int flags = fcntl(fd, get);
+    if (flags < 0) return -1;
+    return fcntl(fd, set, on ? flags | flag : flags & ~flag);
+}
+int cposix_set_nonblocking(int fd, int on) { return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on); }
+int cposix_set_cloexec(int fd, int on) { return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on); }
+
+static int unix_address(const char *path, struct sockaddr_un *address) {
+    if (strlen(path) >= sizeof address->sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    strcpy(address->sun_path, path);
+    return 0;
+}
+
+static int close_with_errno(int fd) {
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+int cposix_unix_listen(const char *path, int kind, mode_t mode, int backlog) {
+    struct sockaddr_un address;
+    if (unix_address(path, &address) != 0) return -1;
+    int fd = socket(AF_UNIX, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    unlink(path);
+    /* fchmod before bind sets the mode of the name that bind makes, so there is no moment with a wider one. */
+    if (fchmod(fd, mode) != 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || chmod(path, mode) != 0)
+        return close_with_errno(fd);
+    if (kind == SOCK_STREAM && listen(fd, backlog) != 0) return close_with_errno(fd);
+    return fd;
+}
+
+int cposix_unix_connect(const char *path, int kind, int nonblocking) {
+    struct sockaddr_un address;
+    if (unix_address(path, &address) != 0) return -1;
+    int fd = socket(AF_UNIX, kind | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
+    if (fd < 0) return -1;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) return close_with_errno(fd);
+    return fd;
+}
+
+int cposix_peer_credentials(int fd, uid_t *uid, pid_t *pid) {
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return -1;
+    *uid = peer.uid;
+    *pid = peer.pid;
+    return 0;
+}
+
+int cposix_socketpair(int fds[2]) { return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds); }
+int cposix_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
+
+int cposix_signalfd(const int *signals, int count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return -1;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int cposix_signalfd_read(int fd) {
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+}
+
+int cposix_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+_Static_assert(CPOSIX_ADD == EPOLL_CTL_ADD && CPOSIX_REMOVE == EPOLL_CTL_DEL && CPOSIX_CHANGE == EPOLL_CTL_MOD, "epoll");
+
+int cposix_epoll_set(int epoll, int operation, int fd, int interest) {
+    struct epoll_event event = {.events = (interest & CPOSIX_READ ? EPOLLIN : 0) | (interest & CPOSIX_WRITE ? EPOLLOUT : 0),
+                                .data.fd = fd};
+    return epoll_ctl(epoll, operation, fd, &event);
+}
+
+int cposix_epoll_wait(int epoll, struct cposix_event *events, int limit, int timeout_ms) {
+    struct epoll_event raw[128];
+    if (limit > 128) limit = 128;
+    int count = epoll_wait(epoll, raw, limit, timeout_ms);
+    for (int i = 0; i < count; i++) {
+        unsigned both = raw[i].events & (EPOLLHUP | EPOLLERR);
+        events[i].fd = raw[i].data.fd;
+        events[i].ready = (raw[i].events & EPOLLIN || both ? CPOSIX_READ : 0) |
+                          (raw[i].events & EPOLLOUT || both ? CPOSIX_WRITE : 0);
+    }
+    return count;
+}
+
+int cposix_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int cposix_thread_identity(uid_t uid, gid_t gid) {
+    /* glibc's wrappers change all threads; the raw calls change this one. */
+    if (syscall(SYS_setgroups, 1, &gid) != 0 || syscall(SYS_setresgid, gid, gid, gid) != 0 ||
+        syscall(SYS_setresuid, uid, uid, uid) != 0)
+        return errno;
+    return 0;
+}
+
+int cposix_drop_privileges(uid_t uid, gid_t gid) {
+    if (setgroups(1, &gid) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) return errno;
+    return 0;
+}
+
+int cposix_no_dump(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+static int64_t milliseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+int64_t cposix_milliseconds(void) { return milliseconds(CLOCK_REALTIME); }
+int64_t cposix_monotonic_milliseconds(void) { return milliseconds(CLOCK_MONOTONIC); }
+
+int cposix_account(const char *name, uid_t *uid, gid_t *gid, char *home, size_t home_size) {
+    struct passwd entry, *found = NULL;
+    char *buffer = NULL;
+    int error = ERANGE;
+    for (size_t size = 1024; error == ERANGE && size <= 1 << 20; size *= 4) {
+        char *larger = realloc(buffer, size);
+        if (!larger) {
+            free(buffer);
+            return ENOMEM;
+        }
+        buffer = larger;
+        error = getpwnam_r(name, &entry, buffer, size, &found);
+    }
+    if (error == 0 && !found) error = ENOENT;
+    if (error == 0) {
+        *uid = entry.pw_uid;
+        *gid = entry.pw_gid;
+        if (home_size > 0) snprintf(home, home_size, "%s", entry.pw_dir);
+    }
+    free(buffer);
+    return error;
+}
+
+int cposix_group(const char *name, gid_t *gid) {
+    struct group entry, *found = NULL;
+    char *buffer = NULL;
+    int error = ERANGE;
+    for (size_t size = 1024; error == ERANGE && size <= 1 << 20; size *= 4) {
+        char *larger = realloc(buffer, size);
+        if (!larger) {
+            free(buffer);
+            return ENOMEM;
+        }
+        buffer = larger;
+        error = getgrnam_r(name, &entry, buffer, size, &found);
+    }
+    if (error == 0 && !found) error = ENOENT;
+    if (error == 0) *gid = entry.gr_gid;
+    free(buffer);
+    return error;
+}
