@@ -1,0 +1,262 @@
+import MailModel
+
+/// The server side of one SMTP or LMTP session, with no I/O (RFC 5321 §4.1.4, RFC 2033).
+///
+/// The host calls ``greet(_:into:)`` once, and then ``receive(_:into:)`` with what it has read until that says
+/// `needInput` (read on), `awaitAnswer` (give the answer that is due, then call again, with no octets if there are none)
+/// or `close`. Replies are appended to the host's buffer; it writes them once per read.
+///
+/// ```swift
+/// loop: while true {
+///     let step = session.receive(rest, into: &replies)
+///     defer { rest = rest[step.consumed...] }
+///     switch step.action { case .ask(let question): … session.answer(.accept, into: &replies) … }
+/// }
+/// ```
+public struct ServerSession: Sendable {
+    /// Octets; what `maximumMessageSize` 0 means. A client that announces more is refused at MAIL.
+    public static let sizeCeiling = 1_000_000_000
+
+    public struct Peer: Hashable, Sendable {
+        /// The address literal, `[192.0.2.1]` or `[IPv6:2001:db8::1]`; some word for a peer that has no address.
+        public var literal: String
+        /// The confirmed name of the address, if it is known.
+        public var name: String?
+
+        public init(literal: String, name: String? = nil) {
+            self.literal = literal
+            self.name = name
+        }
+    }
+
+    /// How the client introduced itself.
+    public struct Hello: Hashable, Sendable {
+        public enum Kind: String, Hashable, Sendable {
+            case helo = "HELO"
+            case ehlo = "EHLO"
+            case lhlo = "LHLO"
+        }
+        public var kind: Kind
+        /// As it came, made printable.
+        public var argument: String
+    }
+
+    public enum Greeting: Hashable, Sendable {
+        /// 220 with these lines, the host name first in the first one.
+        case welcome([String])
+        /// Told at once, and again after every command but QUIT and HELP (smtpserver.md §7.1).
+        case refuse(Reply)
+        /// Told, and that is all.
+        case close(Reply)
+    }
+
+    /// What the host must decide; see ``answer(_:into:)``.
+    public enum Question: Hashable, Sendable {
+        case hello(Hello)
+        case sender(MailCommand)
+        /// The reverse-path, and the recipient that may be added to the transaction.
+        case recipient(MailCommand, RecipientCommand)
+        case verify(String)
+        case expand(String)
+    }
+
+    public enum Answer: Hashable, Sendable {
+        /// Yes, with the usual text.
+        case accept
+        /// To `hello`: yes, and this style holds from now on.
+        case acceptStyle(Style)
+        /// 2xx: yes, in these words. 4xx, 5xx: no.
+        case reply(Reply)
+        /// No, and the session ends.
+        case close(Reply)
+    }
+
+    public enum Action: Hashable, Sendable {
+        /// All octets were consumed: read more.
+        case needInput
+        /// Nothing goes on before an answer: read no more until it was given.
+        case awaitAnswer
+        case ask(Question)
+        /// DATA, or the first BDAT, may begin: make room for a message, then answer `accept`; or `reply` why not.
+        case beginMessage(Transaction)
+        /// Content: a range of the octets given to this call.
+        case content(Range<Int>)
+        /// Content that the octets do not hold (converted line ends).
+        case insertedContent([UInt8])
+        /// The message is complete: store it, then call ``messageStored(as:into:)`` or ``messageFailed(_:into:)``.
+        case endMessage(MessageSummary)
+        /// The message that was begun will not be completed: forget it.
+        case discardMessage
+        /// Write the replies, then close.
+        case close
+    }
+
+    public struct Step: Hashable, Sendable {
+        public let consumed: Int
+        public let action: Action
+    }
+
+    public enum TranscriptEntry: Hashable, Sendable {
+        /// A command line, without credentials.
+        case received(String)
+        case sent(String)
+    }
+
+    let configuration: ServerConfiguration
+    public let peer: Peer
+    /// Octets; 0 = ``sizeCeiling``. From the configuration; a policy may lower it for this peer.
+    public var maximumMessageSize: Int
+    public internal(set) var style: Style
+    /// `nil` until a greeting was accepted.
+    public internal(set) var hello: Hello?
+    /// Replies 4xx and 5xx so far.
+    public internal(set) var refusals = 0
+    /// Set it to `[]` to have lines recorded; take them out after each call.
+    public var transcript: [TranscriptEntry]?
+
+    var state = State.greeting
+    var decoder: CommandDecoder
+    /// A command that came while recipient questions are out, and must wait for their answers.
+    var held: Result<Command, CommandSyntaxError>?
+    var unknownCommands = 0
+
+    public init(configuration: ServerConfiguration, peer: Peer) {
+        self.configuration = configuration
+        self.peer = peer
+        maximumMessageSize = configuration.values.maximumMessageSize
+        style = configuration.values.style
+        decoder = CommandDecoder(maximumLineLength: configuration.values.maximumLineLength)
+    }
+
+    /// Whether a transaction is under way: what an idle timeout or a shutdown would interrupt.
+    public var isInTransaction: Bool {
+        switch state {
+        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .senderRefused, .chunksFailed, .asking, .closed:
+            false
+        case .askingSender, .transaction, .opening, .data, .chunk, .betweenChunks, .discarding, .committing, .modifying:
+            true
+        }
+    }
+
+    // MARK: events
+
+    /// The first words of the session.
+    public mutating func greet(_ greeting: Greeting, into replies: inout [UInt8]) {
+        let mark = replies.count
+        switch greeting {
+        case .welcome(let lines):
+            write(Reply(220, nil, lines), to: &replies)
+            state = .awaitingHello
+        case .refuse(let reply):
+            write(reply, to: &replies)
+            state = .refused(reply)
+        case .close(let reply):
+            write(reply, to: &replies)
+            state = .closed
+        }
+        record(replies[mark...])
+    }
+
+    /// Consumes octets up to the next thing that the host must do.
+    public mutating func receive(_ octets: UnsafeRawBufferPointer, into replies: inout [UInt8]) -> Step {
+        var used = 0
+        while true {
+            switch state {
+            case .greeting, .askingHello, .askingSender, .asking, .opening, .committing:
+                return Step(consumed: used, action: .awaitAnswer)
+            case .data:
+                if let step = receiveData(octets, used: &used, into: &replies) { return step }
+            case .chunk:
+                if let step = receiveChunk(octets, used: &used, into: &replies) { return step }
+            case .discarding(let count, let reply, let next):
+                let dropped = min(count, octets.count - used)
+                used += dropped
+                guard dropped == count else {
+                    state = .discarding(octets: count - dropped, reply: reply, next: next)
+                    return Step(consumed: used, action: .needInput)
+                }
+                state = next
+                tell(reply, to: &replies)
+            case .refused, .awaitingHello, .idle, .senderRefused, .chunksFailed, .transaction, .betweenChunks:
+                if let action = receiveCommand(octets, used: &used, into: &replies) {
+                    return Step(consumed: used, action: action)
+                }
+            case .closed:
+                return Step(consumed: octets.count, action: .close)
+            case .modifying:
+                preconditionFailure("a state was taken out and not put back")
+            }
+        }
+    }
+
+    /// The answer to the oldest question, or to `beginMessage`. Then call ``receive(_:into:)`` again.
+    public mutating func answer(_ answer: Answer, into replies: inout [UInt8]) {
+        let mark = replies.count
+        if case .close(let reply) = answer {
+            write(reply, to: &replies)
+            state = .closed
+        } else {
+            switch state {
+            case .askingHello(let hello):
+                answerHello(hello, answer, into: &replies)
+            case .askingSender(let mail):
+                answerSender(mail, answer, into: &replies)
+            case .transaction:
+                answerRecipient(answer, into: &replies)
+            case .asking(let query, let next):
+                state = next
+                answerQuery(query, answer, into: &replies)
+            case .opening(let transaction, let framing):
+                answerOpening(transaction, framing, answer, into: &replies)
+            case .greeting, .refused, .awaitingHello, .idle, .senderRefused, .data, .chunk, .betweenChunks, .discarding,
+                .chunksFailed, .committing, .closed, .modifying:
+                // An answer that comes after the session was terminated has nobody to reach.
+                break
+            }
+        }
+        record(replies[mark...])
+    }
+
+    /// Writes a last reply, such as 421, and ends the session; an unfinished message must be forgotten.
+    public mutating func terminate(_ reply: Reply?, into replies: inout [UInt8]) {
+        let mark = replies.count
+        if let reply { write(reply, to: &replies) }
+        record(replies[mark...])
+        state = .closed
+    }
+
+    // MARK: writing
+
+    func write(_ reply: Reply, to replies: inout [UInt8]) {
+        configuration.encoder.encode(reply, into: &replies)
+    }
+
+    /// Writes and records a reply, and counts it when it is a refusal.
+    mutating func tell(_ reply: Reply, to replies: inout [UInt8]) {
+        let mark = replies.count
+        write(reply, to: &replies)
+        if !reply.isPositive { refusals += 1 }
+        record(replies[mark...])
+    }
+
+    /// The same for our own words.
+    mutating func tell(_ code: Int, _ status: StaticString, _ text: StaticString, to replies: inout [UInt8]) {
+        let mark = replies.count
+        configuration.encoder.encode(code, status, text, into: &replies)
+        if code >= 400 { refusals += 1 }
+        record(replies[mark...])
+    }
+
+    mutating func record(_ lines: ArraySlice<UInt8>) {
+        guard transcript != nil else { return }
+        for line in lines.split(separator: .lineFeed) {
+            transcript?.append(
+                .sent(String(decoding: line.last == .carriageReturn ? line.dropLast() : line, as: UTF8.self)))
+        }
+    }
+
+    /// `text` made printable and cut to `limit` octets: for echoing what a peer sent.
+    static func printable(_ octets: some Sequence<UInt8>, limit: Int = 200) -> String {
+        String(decoding: octets.prefix(limit).map { $0 < 0x20 || $0 == 0x7f ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
+    }
+}
