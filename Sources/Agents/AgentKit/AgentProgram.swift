@@ -1,0 +1,43 @@
+import Configuration
+import Glibc
+import ProgramKit
+import Telemetry
+
+/// The start that agents have in common.
+public enum AgentProgram {
+    /// zmailer.conf: `path` (`-Z`), else what `ZCONFIG` names, which the scheduler sets, else the default file, else nothing:
+    /// an agent can be run by hand on a machine without a configuration. A file that is named and wrong ends the program with 78.
+    public static func environment(_ path: String?) -> ZEnvironment {
+        if let path = path ?? getenv("ZCONFIG").map({ String(cString: $0) }) { return Program.environment(path) }
+        return access(ZEnvironment.defaultPath, F_OK) == 0 ? Program.environment(nil) : ZEnvironment()
+    }
+
+    /// The log: `file` (`-l`), else `$LOGDIR/<name>`; standard error when a person runs the agent at a terminal.
+    public static func log(
+        _ name: String, _ environment: ZEnvironment, file: String?, isVerbose: Bool
+    ) -> EventLog {
+        let level: EventLog.Level = isVerbose ? .debug : .info
+        let byHand = isatty(STDIN_FILENO) == 1
+        do throws(EventLogError) {
+            let path = file ?? (byHand ? nil : "\(environment.logdir)/\(name)")
+            return try EventLog(
+                program: name, destination: path.map { .file($0) } ?? .standardError, level: level)
+        } catch {
+            // Mail goes on without its log file; whoever started us reads standard error.
+            Program.print("\(name): \(error.description)", to: STDERR_FILENO)
+        }
+        do throws(EventLogError) {
+            return try EventLog(program: name, destination: .standardError, level: level)
+        } catch {
+            Program.fail("\(name): \(error.description)", .cannotCreate)
+        }
+    }
+
+    /// The name by which this host is known: HOSTNAME of zmailer.conf, else the system's.
+    public static func hostName(_ environment: ZEnvironment) -> String {
+        if let name = environment["HOSTNAME"], !name.isEmpty { return name }
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

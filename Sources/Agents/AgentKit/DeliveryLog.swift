@@ -1,0 +1,52 @@
+import AgentProtocol
+import Glibc
+import SpoolFormat
+import Telemetry
+
+/// One log line for each result, with the keys that readers of mail logs know.
+public enum DeliveryLog {
+    /// `delay` is the age of the message; `relay` the next hop.
+    public static func observer(_ log: EventLog) -> ResultObserver {
+        { control, recipient, result, relay in
+            let delay = Delay(since: control.id.milliseconds).text
+            switch result.result {
+            case .ok:
+                log.info(
+                    "delivery",
+                    [
+                        "queue-id": "\(control.id)", "to": recipient.address, "relay": relay, "delay": delay,
+                        "dsn": result.status, "stat": result.logWord, "text": result.text,
+                    ])
+            case .failed, .deferred, .deferredAll, .deferredBack, .retry:
+                log.info(
+                    "delivery",
+                    [
+                        "queue-id": "\(control.id)", "to": recipient.address, "from": from(control, recipient),
+                        "relay": relay,
+                        "delay": delay, "dsn": result.status, "stat": result.logWord, "text": result.text,
+                    ])
+            }
+        }
+    }
+
+    private static func from(_ control: ControlFile, _ recipient: JobRecipient) -> String {
+        control.groups[recipient.group].sender.user
+    }
+}
+
+/// Seconds with two decimals.
+struct Delay {
+    let text: String
+
+    /// `milliseconds` since 1970; a moment in the future counts as now.
+    init(since milliseconds: Int64) {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        self.init(milliseconds: max(0, Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000 - milliseconds))
+    }
+
+    init(milliseconds: Int64) {
+        let hundredths = milliseconds / 10 % 100
+        text = "\(milliseconds / 1000).\(hundredths < 10 ? "0" : "")\(hundredths)"
+    }
+}
