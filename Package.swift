@@ -67,7 +67,7 @@ let package = Package(
         library("Services", "Telemetry", ["CPosix"]),
         library("Services", "ChildProcesses", ["CPosix"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
-        library("Services", "Postoffice", ["CPosix", "SpoolFormat", "MailModel"]),
+        library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
         library("Services", "Tables", ["MailModel"]),
         library("Services", "Resolver", ["CUnbound", "MailModel"]),
 

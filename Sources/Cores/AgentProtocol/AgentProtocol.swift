@@ -89,7 +89,9 @@ public struct AgentReport: Hashable, Sendable {
         let parts = line.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3 else { return nil }
         let names = parts[0].split(separator: "/")
-        guard names.count == 2, let file = SpoolID(names[0]), let offset = Int(names[1]), offset >= 0 else { return nil }
+        guard names.count == 2, let file = SpoolID(names[0]), let offset = Int(names[1]), offset >= 0 else {
+            return nil
+        }
         var words = parts[2].split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
         guard !words.isEmpty else { return nil }
         let result: DeliveryResult

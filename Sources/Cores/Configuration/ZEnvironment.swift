@@ -49,7 +49,8 @@ public struct ZEnvironment: Hashable, Sendable {
                 continue
             }
             let name = line[..<equals]
-            guard let first = name.utf8.first, isNameByte(first), !(48...57).contains(first), name.utf8.allSatisfy(isNameByte)
+            guard let first = name.utf8.first, isNameByte(first), !(48...57).contains(first),
+                name.utf8.allSatisfy(isNameByte)
             else {
                 fail(String(name), "a name holds letters, digits and '_' and does not begin with a digit")
                 continue

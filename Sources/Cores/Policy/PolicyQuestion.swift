@@ -60,7 +60,8 @@ public struct PolicyQuestion: Hashable, Sendable {
     /// `nil` if the line is no question of this protocol; unknown keys are ignored.
     public init?(line: some StringProtocol) {
         var fields = line.split(separator: "\t", omittingEmptySubsequences: false).makeIterator()
-        guard let number = fields.next().flatMap({ UInt64($0) }), let verb = fields.next().flatMap({ Verb(rawValue: String($0)) })
+        guard let number = fields.next().flatMap({ UInt64($0) }),
+            let verb = fields.next().flatMap({ Verb(rawValue: String($0)) })
         else { return nil }
         self.init(number: number, verb: verb, session: "", client: nil)
         while let field = fields.next() {

@@ -126,12 +126,16 @@ private struct HeadReader {
             guard words.count == 2, let version = Int(words[1]) else { throw failure("version") }
             if version > ControlFile.version { throw .unsupported("version \(version)") }
         case "content":
-            guard words.count == 4, let start = Int(words[1]), let size = Int(words[2]) else { throw failure("content") }
+            guard words.count == 4, let start = Int(words[1]), let size = Int(words[2]) else {
+                throw failure("content")
+            }
             file.headerStart = start
             file.messageSize = size
             file.format = words[3] == "crlf" ? .crlf : .lf
         case "traits":
-            guard words.count == 5, let size = Int(words[1]), let longest = Int(words[4]) else { throw failure("traits") }
+            guard words.count == 5, let size = Int(words[1]), let longest = Int(words[4]) else {
+                throw failure("traits")
+            }
             file.traits = MessageTraits(
                 size: size, hasDotLines: words[2] == "1", hasEightBit: words[3] == "1", longestLine: longest)
         case "smtputf8": file.isInternationalized = true

@@ -192,7 +192,9 @@ extension MessageEnvelope {
 
     /// Reads the envelope from the beginning of a message file. `octets` must hold the whole envelope.
     /// Returns the index of the first header octet.
-    public static func parse(_ octets: [UInt8]) throws(MessageFileError) -> (envelope: MessageEnvelope, headerStart: Int) {
+    public static func parse(_ octets: [UInt8]) throws(MessageFileError) -> (
+        envelope: MessageEnvelope, headerStart: Int
+    ) {
         var envelope = MessageEnvelope()
         envelope.format = .lf
         var index = 0
@@ -262,7 +264,9 @@ extension MessageEnvelope {
     private static func checked(
         _ envelope: MessageEnvelope, _ sawSender: Bool
     ) throws(MessageFileError) -> MessageEnvelope {
-        guard sawSender else { throw MessageFileError(line: 0, reason: "envelope has neither 'from' nor 'channel error'") }
+        guard sawSender else {
+            throw MessageFileError(line: 0, reason: "envelope has neither 'from' nor 'channel error'")
+        }
         return envelope
     }
 

@@ -108,7 +108,8 @@ public struct ResultRecord: Hashable, Sendable {
         let covered = "\(numbers[0]):\(numbers[1]):\(numbers[2])::\(numbers[4])\t\(parts[1])\t\(parts[2])"
         guard Checksum(covered.utf8).text == numbers[3] else { return nil }
         return ResultRecord(
-            offset: offset, headerOffset: header, notaryOffset: n, time: time, notary: notary, message: String(parts[2]),
+            offset: offset, headerOffset: header, notaryOffset: n, time: time, notary: notary,
+            message: String(parts[2]),
             isReported: line[line.startIndex + 1] == UInt8(ascii: "+"))
     }
 }

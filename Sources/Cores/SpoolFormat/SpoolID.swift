@@ -9,7 +9,8 @@ public struct SpoolID: Hashable, Sendable, Comparable, CustomStringConvertible {
     /// Parses a file name of decimal digits (1...20), nothing else.
     public init?(_ name: some StringProtocol) {
         let utf8 = name.utf8
-        guard (1...20).contains(utf8.count), utf8.allSatisfy({ (48...57).contains($0) }), let value = UInt64(name) else {
+        guard (1...20).contains(utf8.count), utf8.allSatisfy({ (48...57).contains($0) }), let value = UInt64(name)
+        else {
             return nil
         }
         rawValue = value

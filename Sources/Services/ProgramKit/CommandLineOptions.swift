@@ -70,7 +70,8 @@ public struct CommandLineOptions: Sendable {
             let isLong = found.unknown == 0 || found.unknown >= 1000 || given.hasPrefix("--")
             if found.code == 0x3f { throw UsageError("unknown option '\(isLong ? given : "-\(letter)")'") }
             if found.code == 0x3a { throw UsageError("option '\(isLong ? given : "-\(letter)")' needs a value") }
-            let spec = found.code >= 1000
+            let spec =
+                found.code >= 1000
                 ? named[Int(found.code) - 1000].element
                 : specs.first { $0.letter?.unicodeScalars.first?.value == UInt32(found.code) }
             guard let spec else { continue }

@@ -46,7 +46,8 @@ public final class EventLog: Sendable {
     private let prefix: String
 
     /// Opens the destination; a file that cannot be opened is an error with its path and reason.
-    public init(program: String, destination: Destination = .standardError, level: Level = .info) throws(EventLogError) {
+    public init(program: String, destination: Destination = .standardError, level: Level = .info) throws(EventLogError)
+    {
         self.program = program
         self.level = level
         self.destination = destination
@@ -121,7 +122,8 @@ public struct EventLogError: Error, CustomStringConvertible {
 enum LogValue {
     static func append(_ value: String, to line: inout [UInt8]) {
         let utf8 = value.utf8
-        let isPlain = utf8.count <= EventLog.maximumValueLength && !utf8.isEmpty
+        let isPlain =
+            utf8.count <= EventLog.maximumValueLength && !utf8.isEmpty
             && utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f && $0 != 0x22 && $0 != 0x5c }
         if isPlain {
             line.append(contentsOf: utf8)

@@ -177,7 +177,9 @@ public struct PathParser {
             while let byte = current, byte != UInt8(ascii: ","), byte != UInt8(ascii: ":"), byte != UInt8(ascii: ">") {
                 index += 1
             }
-            guard DomainName(String(decoding: bytes[name..<index], as: UTF8.self), allowingUTF8: options.allowsUTF8) != nil
+            guard
+                DomainName(String(decoding: bytes[name..<index], as: UTF8.self), allowingUTF8: options.allowsUTF8)
+                    != nil
             else { throw error(.invalidSourceRoute, at: name) }
             if current == UInt8(ascii: ":") { break }
             guard current == UInt8(ascii: ",") else { throw error(.invalidSourceRoute) }

@@ -13,7 +13,8 @@ public struct EnhancedStatusCode: Hashable, Sendable, CustomStringConvertible {
     /// Parses `2.1.5`: class 2, 4 or 5; subject and detail 0...999.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 3, parts.allSatisfy({ (1...3).contains($0.utf8.count) && $0.utf8.allSatisfy { (48...57).contains($0) } }),
+        guard parts.count == 3,
+            parts.allSatisfy({ (1...3).contains($0.utf8.count) && $0.utf8.allSatisfy { (48...57).contains($0) } }),
             let c = Int(parts[0]), let s = Int(parts[1]), let d = Int(parts[2]), c == 2 || c == 4 || c == 5
         else { return nil }
         self.init(c, s, d)

@@ -1,0 +1,133 @@
+import CPosix
+import Glibc
+import SpoolFormat
+
+/// A message being written: an unnamed file in `router/`, which gets its name by ``commit()`` and leaves nothing behind
+/// otherwise. Used by one thread at a time.
+///
+/// Sound as `@unchecked Sendable`: a draft is handed from one pool job to the next and never shared.
+public final class MessageDraft: @unchecked Sendable {
+    public let id: SpoolID
+    /// Octets written so far.
+    public private(set) var size = 0
+    private let path: String
+    private let sync: DirectorySync
+    private var descriptor: Int32
+
+    init(_ id: SpoolID, path: String, sync: DirectorySync) throws(PostofficeError) {
+        self.id = id
+        self.path = path
+        self.sync = sync
+        descriptor = cposix_tmpfile(sync.path, 0o640)
+        guard descriptor >= 0 else { throw PostofficeError(sync.path, code: errno, missing: .missing) }
+    }
+
+    deinit { discard() }
+
+    public func append(_ octets: UnsafeRawBufferPointer) throws(PostofficeError) {
+        var rest = octets[...]
+        while !rest.isEmpty {
+            let count = pwrite(
+                descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count, off_t(size))
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw PostofficeError(path, code: errno)
+            }
+            size += count
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    public func append(_ octets: [UInt8]) throws(PostofficeError) {
+        let result = octets.withUnsafeBytes { buffer -> PostofficeError? in
+            do throws(PostofficeError) {
+                try append(buffer)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let result { throw result }
+    }
+
+    /// Several pieces in one system call, for small messages.
+    public func append(pieces: [[UInt8]]) throws(PostofficeError) {
+        var vectors: [iovec] = []
+        var total = 0
+        for piece in pieces where !piece.isEmpty {
+            vectors.append(iovec(iov_base: nil, iov_len: piece.count))
+            total += piece.count
+        }
+        guard vectors.count <= 16, total > 0 else {
+            for piece in pieces { try append(piece) }
+            return
+        }
+        let written = Self.withPieces(pieces.filter { !$0.isEmpty }, 0, &vectors) { vectors in
+            pwritev(descriptor, vectors, Int32(vectors.count), off_t(size))
+        }
+        guard written >= 0 || errno == EINTR else { throw PostofficeError(path, code: errno) }
+        // A short write is rare: what is missing goes out piece by piece.
+        var done = max(0, written)
+        size += done
+        for piece in pieces {
+            if done >= piece.count {
+                done -= piece.count
+            } else {
+                try append(Array(piece[done...]))
+                done = 0
+            }
+        }
+    }
+
+    private static func withPieces(
+        _ pieces: [[UInt8]], _ index: Int, _ vectors: inout [iovec], _ body: ([iovec]) -> Int
+    ) -> Int {
+        guard index < pieces.count else { return body(vectors) }
+        return pieces[index].withUnsafeBytes { buffer in
+            vectors[index].iov_base = UnsafeMutableRawPointer(mutating: buffer.baseAddress)
+            return withPieces(pieces, index + 1, &vectors, body)
+        }
+    }
+
+    /// Replaces octets already written; used for the `traits` line.
+    public func overwrite(at offset: Int, _ octets: [UInt8]) throws(PostofficeError) {
+        precondition(offset + octets.count <= size, "overwriting beyond what was written")
+        guard pwrite(descriptor, octets, octets.count, off_t(offset)) == octets.count else {
+            throw PostofficeError(path, code: errno)
+        }
+    }
+
+    /// Gives the file its name and makes it durable: file, then directory entry. On an error nothing is left behind.
+    public func commit() throws(PostofficeError) {
+        guard cposix_link_fd(descriptor, path) == 0 else { throw PostofficeError(path, code: errno, missing: .missing) }
+        do throws(PostofficeError) {
+            guard fsync(descriptor) == 0 else { throw PostofficeError(path, code: errno) }
+            try sync.wait()
+        } catch {
+            // Not durable means not accepted: the sender will come again, so this copy must not be delivered.
+            unlink(path)
+            throw error
+        }
+        discard()
+    }
+
+    /// Drops the file unless it was committed.
+    public func discard() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+    }
+}
+
+extension Postoffice {
+    /// Begins a message in `router/`.
+    public func draft(_ id: SpoolID) throws(PostofficeError) -> MessageDraft {
+        try MessageDraft(id, path: path(.router, id), sync: routerSync)
+    }
+
+    /// A whole message at once; durable on return.
+    public func submit(_ id: SpoolID, _ parts: [[UInt8]]) throws(PostofficeError) {
+        let draft = try draft(id)
+        try draft.append(pieces: parts)
+        try draft.commit()
+    }
+}

@@ -1,0 +1,62 @@
+import CPosix
+import Glibc
+import SpoolFormat
+
+extension Postoffice {
+    /// Appends result records to `transport/X` and sets the tag bytes of their recipients; one sync for all if asked.
+    /// What cannot be written whole is taken back.
+    public func append(
+        _ records: [(record: ResultRecord, tag: ControlRecipient.Tag?)], to id: SpoolID, sync: Bool
+    ) throws(PostofficeError) {
+        let name = path(.transport, id)
+        let descriptor = cposix_open(name, O_RDWR | O_NOFOLLOW, 0)
+        guard descriptor >= 0 else { throw PostofficeError(name, code: errno) }
+        defer { close(descriptor) }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0 else { throw PostofficeError(name, code: errno) }
+        let octets = records.flatMap { $0.record.encoded() }
+        guard pwrite(descriptor, octets, octets.count, info.st_size) == octets.count else {
+            let code = errno
+            ftruncate(descriptor, info.st_size)
+            throw PostofficeError(name, code: code)
+        }
+        for (record, tag) in records {
+            guard let tag else { continue }
+            var byte = tag.rawValue
+            guard pwrite(descriptor, &byte, 1, off_t(record.offset + 1)) == 1 else {
+                throw PostofficeError(name, code: errno)
+            }
+        }
+        if sync, fdatasync(descriptor) != 0 { throw PostofficeError(name, code: errno) }
+    }
+
+    /// Makes everything appended to `transport/X` durable.
+    public func syncControl(_ id: SpoolID) throws(PostofficeError) {
+        let name = path(.transport, id)
+        let descriptor = cposix_open(name, O_RDWR | O_NOFOLLOW, 0)
+        guard descriptor >= 0 else { throw PostofficeError(name, code: errno) }
+        defer { close(descriptor) }
+        guard fdatasync(descriptor) == 0 else { throw PostofficeError(name, code: errno) }
+    }
+
+    /// Marks the records at these file offsets (of their `d`) as reported.
+    public func markReported(_ id: SpoolID, recordOffsets: [Int]) throws(PostofficeError) {
+        let name = path(.transport, id)
+        let descriptor = cposix_open(name, O_RDWR | O_NOFOLLOW, 0)
+        guard descriptor >= 0 else { throw PostofficeError(name, code: errno) }
+        defer { close(descriptor) }
+        for offset in recordOffsets {
+            var byte = UInt8(ascii: "+")
+            guard pwrite(descriptor, &byte, 1, off_t(offset + 1)) == 1 else { throw PostofficeError(name, code: errno) }
+        }
+    }
+
+    /// Removes a message that nothing is owed for. `router/X` first: as long as it stands the message would be routed again.
+    public func remove(_ id: SpoolID) throws(PostofficeError) {
+        for directory in [SpoolDirectory.router, .queue, .transport] {
+            guard unlink(path(directory, id)) == 0 || errno == ENOENT else {
+                throw PostofficeError(path(directory, id), code: errno)
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import CPosix
+import Glibc
+import SpoolFormat
+
+extension Postoffice {
+    /// What became of the attempt to take a message from `router/` to `queue/`.
+    public enum Claim: Hashable, Sendable {
+        case claimed
+        /// `queue/X` is there already: routed before, or the router died in the middle.
+        case alreadyQueued
+        /// `router/X` is gone: delivered or settled meanwhile.
+        case gone
+    }
+
+    /// Links `router/X` to `queue/X`.
+    public func claimForQueue(_ id: SpoolID) throws(PostofficeError) -> Claim {
+        let from = path(.router, id)
+        let to = path(.queue, id)
+        if link(from, to) == 0 { return .claimed }
+        switch errno {
+        case EEXIST: return .alreadyQueued
+        case ENOENT where access("\(root)/queue", F_OK) == 0: return .gone
+        default: throw PostofficeError(to, code: errno, missing: .missing)
+        }
+    }
+
+    /// Writes `transport/X`, replacing a torn one. Not synced: the head is derived from the message file.
+    public func writeControl(_ id: SpoolID, _ head: [UInt8]) throws(PostofficeError) {
+        let name = path(.transport, id)
+        let descriptor = cposix_tmpfile("\(root)/transport", 0o640)
+        guard descriptor >= 0 else { throw PostofficeError("\(root)/transport", code: errno, missing: .missing) }
+        defer { close(descriptor) }
+        guard Glibc.write(descriptor, head, head.count) == head.count else { throw PostofficeError(name, code: errno) }
+        if cposix_link_fd(descriptor, name) == 0 { return }
+        guard errno == EEXIST else { throw PostofficeError(name, code: errno, missing: .missing) }
+        guard unlink(name) == 0 || errno == ENOENT, cposix_link_fd(descriptor, name) == 0 else {
+            throw PostofficeError(name, code: errno)
+        }
+    }
+
+    /// Makes the names in `queue/` durable, then removes those in `router/`. Costs no sync if all are gone already.
+    public func settle(_ ids: [SpoolID]) throws(PostofficeError) {
+        let left = ids.filter { access(path(.router, $0), F_OK) == 0 }
+        guard !left.isEmpty else { return }
+        try queueSync.wait()
+        for id in left where unlink(path(.router, id)) != 0 && errno != ENOENT {
+            throw PostofficeError(path(.router, id), code: errno)
+        }
+    }
+
+    /// Moves a file between directories: the old name goes when the new one is durable. `suffix` as in `12345:poison`.
+    public func move(
+        _ id: SpoolID, from: SpoolDirectory, to: SpoolDirectory, suffix: String = ""
+    ) throws(PostofficeError) {
+        let old = path(from, id)
+        let new = path(to, id) + suffix
+        guard link(old, new) == 0 || errno == EEXIST else { throw PostofficeError(new, code: errno) }
+        let sync = try DirectorySync("\(root)/\(to.rawValue)")
+        try sync.wait()
+        guard unlink(old) == 0 || errno == ENOENT else { throw PostofficeError(old, code: errno) }
+    }
+
+    /// A routed message whose control file is torn or missing: back to `router/`, to be routed again.
+    public func requeue(_ id: SpoolID) throws(PostofficeError) {
+        let queued = path(.queue, id)
+        guard link(queued, path(.router, id)) == 0 || errno == EEXIST else {
+            throw PostofficeError(queued, code: errno)
+        }
+        try routerSync.wait()
+        for name in [path(.transport, id), queued] where unlink(name) != 0 && errno != ENOENT {
+            throw PostofficeError(name, code: errno)
+        }
+    }
+}
