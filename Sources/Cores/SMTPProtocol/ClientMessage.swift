@@ -1,0 +1,66 @@
+import MailModel
+
+/// What a client wants to send in one transaction.
+public struct ClientMessage: Hashable, Sendable {
+    public struct Recipient: Hashable, Sendable {
+        public var forwardPath: ForwardPath
+        /// `nil` = not given by the sender.
+        public var notify: Notify?
+        /// `type;xtext` (RFC 3461 §4.2).
+        public var originalRecipient: String?
+
+        public init(_ forwardPath: ForwardPath, notify: Notify? = nil, originalRecipient: String? = nil) {
+            self.forwardPath = forwardPath
+            self.notify = notify
+            self.originalRecipient = originalRecipient
+        }
+    }
+
+    public var reversePath: ReversePath
+    public var recipients: [Recipient]
+    /// Octets of content with CRLF line ends, before dot-stuffing. With BDAT exactly that many are sent.
+    public var size: Int
+    public var has8Bit = false
+    /// The header section or the envelope needs SMTPUTF8 (RFC 6531 §3.2). Addresses are looked at besides.
+    public var needsSMTPUTF8 = false
+    public var ret: ReturnContent?
+    /// xtext.
+    public var envelopeID: String?
+    /// Whether the stored content is what goes on the wire: CRLF line ends, ending with one. Otherwise only DATA is used.
+    public var isWireFormat = true
+
+    public init(reversePath: ReversePath, recipients: [Recipient], size: Int) {
+        self.reversePath = reversePath
+        self.recipients = recipients
+        self.size = size
+    }
+
+    var isInternationalized: Bool { needsSMTPUTF8 || reversePath.mailbox?.isInternationalized == true }
+}
+
+/// How one recipient fared.
+public struct RecipientResult: Hashable, Sendable {
+    /// The command whose reply decided.
+    public enum Stage: Hashable, Sendable {
+        /// Before the transaction, or decided here without asking the server (``RecipientResult/isLocal``).
+        case session
+        case mail
+        case recipient
+        case data
+        /// The reply to the end of the message.
+        case message
+    }
+
+    public var reply: Reply
+    public var stage: Stage
+    public var disposition: Disposition
+    /// The server has not said so: we have.
+    public var isLocal: Bool
+
+    init(_ reply: Reply, _ stage: Stage, isLocal: Bool = false) {
+        self.reply = reply
+        self.stage = stage
+        self.isLocal = isLocal
+        disposition = stage == .recipient ? Disposition(recipientReply: reply) : Disposition(code: reply.code)
+    }
+}
