@@ -127,8 +127,8 @@ let package = Package(
         program("ta-smtp", ["SMTPAgent"]),
         program("ta-mailbox", ["MailboxAgent"]),
         program("ta-errormail", ["ErrorMailAgent"]),
-        program("zmailer", ["Supervisor", argumentParser]),
-        program("mailq", ["Supervisor", argumentParser]),
+        program("zmailer", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
+        program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
         // Tests
         tests("MailModelTests", ["MailModel"]),
@@ -148,6 +148,7 @@ let package = Package(
             ]),
         tests("SMTPServerTests", ["SMTPServer", "SMTPProtocol", "Policy", "MailModel"] + nio),
         tests("SchedulerTests", ["Scheduler", "Scheduling", "SpoolFormat", "Postoffice", "Configuration"]),
+        tests("SupervisorTests", ["Supervisor", "Configuration", "ProgramKit"]),
         tests(
             "AgentTests",
             ["AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel"]),

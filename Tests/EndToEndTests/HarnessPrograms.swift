@@ -6,11 +6,11 @@ import Glibc
 /// `scripts/test` sets the variables; without them the debug build beside the test binary is used, so that
 /// `swift test --filter EndToEndTests` works by itself.
 enum Programs {
-    /// A folder as `scripts/build --layout` makes it: `libexec/…`, `libexec/ta/…`, `bin/…`, `share/zmailer/…`.
+    /// A folder as `scripts/build --layout` makes it: `libexec/zmailer/…`, `bin/…`, `share/zmailer/…`.
     static let layout: String = ProcessInfo.processInfo.environment["ZMAILER_TEST_LAYOUT"] ?? debugLayout
     static var zmailer: String { "\(layout)/bin/zmailer" }
     static var mailq: String { "\(layout)/bin/mailq" }
-    static var libexec: String { "\(layout)/libexec" }
+    static var libexec: String { "\(layout)/libexec/zmailer" }
 
     static let swaks = peer("ZMAILER_TEST_SWAKS", default: "/usr/bin/swaks")
     static let curl = peer("ZMAILER_TEST_CURL", default: "/usr/bin/curl")
@@ -34,11 +34,11 @@ enum Programs {
         let build = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
         let layout = "\(build)/layout"
         let links = [
-            "libexec/smtpserver": "smtpserver", "libexec/router": "router", "libexec/scheduler": "scheduler",
-            "libexec/ta/smtp": "ta-smtp", "libexec/ta/mailbox": "ta-mailbox", "libexec/ta/errormail": "ta-errormail",
+            "libexec/zmailer/smtpserver": "smtpserver", "libexec/zmailer/router": "router", "libexec/zmailer/scheduler": "scheduler",
+            "libexec/zmailer/ta/smtp": "ta-smtp", "libexec/zmailer/ta/mailbox": "ta-mailbox", "libexec/zmailer/ta/errormail": "ta-errormail",
             "bin/zmailer": "zmailer", "bin/mailq": "mailq",
         ]
-        for folder in ["libexec/ta", "bin", "share"] {
+        for folder in ["libexec/zmailer/ta", "bin", "share"] {
             mkdirs("\(layout)/\(folder)")
         }
         for (link, program) in links {

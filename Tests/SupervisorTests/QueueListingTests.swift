@@ -1,0 +1,66 @@
+import Testing
+
+@testable import Supervisor
+
+@Suite("What mailq prints")
+struct QueueListingTests {
+    private let listing = QueueListing(now: 10_000)
+
+    @Test("a message shows its sender and what is still to be done, not what is done")
+    func message() throws {
+        let value = try JSONValue(
+            parsing: """
+                {"id":"17","size":2048,"arrived":9700,"sender":"a@example.test","recipients":[
+                 {"address":"b@remote.test","channel":"smtp","host":"remote.test","state":"deferred","attempts":2,
+                  "next_attempt":10120,"status":"4.4.1","last":"refused"},
+                 {"address":"c@remote.test","channel":"smtp","host":"remote.test","state":"delivered","attempts":1}]}
+                """.utf8)
+        let lines = listing.message(value).split(separator: "\n").map(String.init)
+        #expect(
+            lines == [
+                "17                   2.0K    5m       <a@example.test>",
+                "    <b@remote.test> smtp/remote.test deferred, attempts 2, next in 2m",
+                "        4.4.1 refused",
+            ])
+    }
+
+    @Test("the null reverse-path is shown as such")
+    func nullSender() throws {
+        let value = try JSONValue(parsing: #"{"id":"18","size":1,"arrived":10000,"sender":"","recipients":[]}"#.utf8)
+        #expect(listing.message(value).hasSuffix(" <>"))
+    }
+
+    @Test(
+        "nothing that a stranger wrote can move the cursor",
+        arguments: [
+            ("\u{1b}[2Jboo", "?[2Jboo"), ("a\r\nb", "a??b"), ("\u{202e}abc", "?abc"), ("plain ü", "plain ü"),
+        ])
+    func printable(text: String, expected: String) {
+        #expect(QueueListing.printable(text) == expected)
+    }
+
+    @Test(
+        "times are short",
+        arguments: [
+            (-5, "0s"), (0, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h00m"), (90_000, "1d01h"),
+        ])
+    func ages(seconds: Int, expected: String) { #expect(QueueListing.age(seconds) == expected) }
+
+    @Test(
+        "sizes are short",
+        arguments: [
+            (0, "0"), (1023, "1023"), (1024, "1.0K"), (10_239, "9.9K"), (10_240, "10K"), (1_048_576, "1.0M"),
+            (52_428_800, "50M"),
+        ])
+    func sizes(octets: Int, expected: String) { #expect(QueueListing.size(octets) == expected) }
+
+    @Test("lines are the same however the octets are split", arguments: 0...9)
+    func split(at place: Int) {
+        let octets = Array("ab\n\ncd\nrest".utf8)
+        var splitter = LineSplitter()
+        var lines = splitter.feed(Array(octets[..<place]))
+        lines += splitter.feed(Array(octets[place...]))
+        #expect(lines == [Array("ab".utf8), [], Array("cd".utf8)])
+        #expect(!splitter.isEmpty)
+    }
+}
