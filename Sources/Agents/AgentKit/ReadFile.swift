@@ -58,6 +58,12 @@ public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// `errno`.
     public let code: Int32
 
+    public init(call: String, path: String, code: Int32) {
+        self.call = call
+        self.path = path
+        self.code = code
+    }
+
     public var isMissing: Bool { code == ENOENT }
     public var description: String { "\(call) \(path): \(String(cString: strerror(code)))" }
 }

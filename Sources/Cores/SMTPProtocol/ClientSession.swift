@@ -17,6 +17,8 @@ public struct ClientSession: Sendable {
         public var fallsBackToHello = true
         /// Do not send EHLO at all.
         public var usesHelloOnly = false
+        /// HELO unless the greeting says `ESMTP`.
+        public var needsESMTPGreeting = false
         /// Octets; a message up to this size is sent behind its envelope in one burst when PIPELINING and CHUNKING are there.
         public var burstLimit = 65_536
         /// Commands sent ahead of their replies.
@@ -217,7 +219,8 @@ public struct ClientSession: Sendable {
         case .awaitingGreeting:
             greeting = reply
             guard reply.isPositive else { return refused(reply, into: &output) }
-            sayHello(isFallback: configuration.usesHelloOnly && !configuration.isLMTP, into: &output)
+            let isOld = configuration.needsESMTPGreeting && !reply.lines.contains { $0.uppercased().contains("ESMTP") }
+            sayHello(isFallback: (configuration.usesHelloOnly || isOld) && !configuration.isLMTP, into: &output)
         case .awaitingHello(let isFallback):
             if reply.isPositive {
                 capabilities = isFallback ? ServerCapabilities() : ServerCapabilities(reply)

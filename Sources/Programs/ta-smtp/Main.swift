@@ -1,1 +1,6 @@
-@main enum Main { static func main() {} }
+import SMTPAgent
+
+@main
+enum Main {
+    static func main() { SMTPAgentProgram.main(CommandLine.arguments) }
+}

@@ -1,0 +1,96 @@
+import Synchronization
+
+/// Sessions that wait for the next message to the same next hop, shared by all threads.
+final class ConnectionPool: Sendable {
+    private struct Idle: Sendable {
+        let connection: SMTPConnection
+        let until: Deadline
+    }
+    private struct State: Sendable {
+        var idle: [NextHop: [Idle]] = [:]
+        var idleCount = 0
+        /// Connections in use, of each hop.
+        var busy: [NextHop: Int] = [:]
+        var busyCount = 0
+    }
+    private let state = Mutex(State())
+    /// Idle and busy connections at most.
+    private let limit: Int
+    private let idleTime: Duration
+
+    init(limit: Int, idleTime: Duration) {
+        self.limit = limit
+        self.idleTime = idleTime
+    }
+
+    /// The most recently used session of the hop that is still good; `nil` if there is none. Either way the caller has a place
+    /// for one connection until it calls ``giveBack(_:of:)``.
+    func take(_ hop: NextHop) -> SMTPConnection? {
+        var unusable: [SMTPConnection] = []
+        let found = state.withLock { state -> SMTPConnection? in
+            state.busy[hop, default: 0] += 1
+            state.busyCount += 1
+            while let idle = state.idle[hop]?.popLast() {
+                state.idleCount -= 1
+                if state.idle[hop]?.isEmpty == true { state.idle[hop] = nil }
+                if idle.connection.isUsable, !idle.until.hasPassed { return idle.connection }
+                unusable.append(idle.connection)
+            }
+            // A new one will be opened: another hop's idle session makes room for it.
+            if state.idleCount + state.busyCount > limit, let victim = Self.removeOldest(&state) {
+                unusable.append(victim)
+            }
+            return nil
+        }
+        for connection in unusable { connection.quit() }
+        return found
+    }
+
+    /// Ends the use that ``take(_:)`` began, with the session if it can go on.
+    func giveBack(_ connection: SMTPConnection?, of hop: NextHop) {
+        let entry = connection.map { Idle(connection: $0, until: Deadline(after: idleTime)) }
+        state.withLock { state in
+            state.busyCount -= 1
+            let busy = (state.busy[hop] ?? 1) - 1
+            state.busy[hop] = busy > 0 ? busy : nil
+            guard let entry else { return }
+            state.idle[hop, default: []].append(entry)
+            state.idleCount += 1
+        }
+    }
+
+    /// Whether others are talking to the hop just now.
+    func hasOthers(_ hop: NextHop) -> Bool {
+        state.withLock { ($0.busy[hop] ?? 0) > 1 || $0.idle[hop] != nil }
+    }
+
+    /// Says QUIT on sessions that nobody has needed for a while.
+    func closeExpired() { close { $0.until.hasPassed } }
+
+    func closeAll() { close { _ in true } }
+
+    private func close(where isOver: @Sendable (Idle) -> Bool) {
+        let over = state.withLock { state -> [SMTPConnection] in
+            var over: [SMTPConnection] = []
+            for (hop, list) in state.idle {
+                let kept = list.filter { !isOver($0) }
+                over += list.filter(isOver).map(\.connection)
+                state.idle[hop] = kept.isEmpty ? nil : kept
+            }
+            state.idleCount -= over.count
+            return over
+        }
+        for connection in over { connection.quit() }
+    }
+
+    private static func removeOldest(_ state: inout State) -> SMTPConnection? {
+        let oldest = state.idle.min { left, right in
+            guard let a = left.value.first?.until, let b = right.value.first?.until else { return false }
+            return a < b
+        }
+        guard let hop = oldest?.key, let victim = state.idle[hop]?.removeFirst() else { return nil }
+        if state.idle[hop]?.isEmpty == true { state.idle[hop] = nil }
+        state.idleCount -= 1
+        return victim.connection
+    }
+}

@@ -1,0 +1,58 @@
+import AgentKit
+import AgentProtocol
+import MailModel
+import SMTPProtocol
+import SpoolFormat
+
+/// Turns what servers say into reports.
+struct Delivery {
+    let job: DeliveryJob
+    let hop: NextHop
+    let isLMTP: Bool
+
+    /// The same for all: no session.
+    func report(_ entries: ArraySlice<EnvelopeEntry>, _ result: AgentKit.RecipientResult) {
+        for entry in entries { job.report(entry.recipient, result, relay: hop.description) }
+    }
+
+    /// One result for each entry, in order.
+    func report(
+        _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], _ endpoint: Endpoint
+    ) {
+        for (entry, result) in zip(entries, results) {
+            job.report(entry.recipient, report(result, endpoint), relay: endpoint.relay)
+        }
+    }
+
+    func report(_ result: SMTPProtocol.RecipientResult, _ endpoint: Endpoint) -> AgentKit.RecipientResult {
+        let summary = result.reply.summary
+        let host = endpoint.description
+        let diagnostic = result.isLocal ? "" : "smtp; \(summary)"
+        switch result.disposition {
+        case .success:
+            return RecipientResult(
+                .ok, isLMTP ? .delivered : .relayed, status: status(result, class: 2), text: summary,
+                diagnostic: diagnostic, remoteHost: host)
+        case .temporary:
+            return .deferred(
+                status: status(result, class: 4), text: explanation(result, host, summary), diagnostic: diagnostic,
+                remoteHost: host)
+        case .usage, .protocolError, .noUser, .unavailable:
+            return .failed(
+                status: status(result, class: 5), text: explanation(result, host, summary), diagnostic: diagnostic,
+                remoteHost: host)
+        }
+    }
+
+    private func explanation(
+        _ result: SMTPProtocol.RecipientResult, _ host: String, _ summary: String
+    ) -> String {
+        result.isLocal ? "\(host): \(summary)" : "\(host) said: \(summary) (in reply to \(result.stage.command))"
+    }
+
+    /// The reply's own status where its class is ours, else its subject and detail, else X.0.0 (RFC 3463 §3.1).
+    private func status(_ result: SMTPProtocol.RecipientResult, class: Int) -> String {
+        guard let status = result.reply.status else { return "\(`class`).0.0" }
+        return "\(`class`).\(status.subject).\(status.detail)"
+    }
+}

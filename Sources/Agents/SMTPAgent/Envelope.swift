@@ -1,0 +1,86 @@
+import AgentKit
+import MailModel
+import SMTPProtocol
+import SpoolFormat
+
+/// A recipient and how SMTP names it.
+struct EnvelopeEntry {
+    let recipient: JobRecipient
+    let command: ClientMessage.Recipient
+}
+
+/// The recipients of a job that can share transactions: those of one group of the control file.
+struct Envelope {
+    let recipients: [EnvelopeEntry]
+    private let reversePath: ReversePath
+    private let control: ControlFile
+    /// The message from its first octet.
+    let stream: ContentStream
+
+    /// Recipients and senders that are no addresses are reported here: no server needs to be asked.
+    static func all(of job: DeliveryJob) -> [Envelope] {
+        var envelopes: [Envelope] = []
+        var index = 0
+        while index < job.recipients.count {
+            let group = job.recipients[index].group
+            let members = job.recipients[index...].prefix { $0.group == group }
+            index += members.count
+            if let envelope = Envelope(Array(members), of: job) { envelopes.append(envelope) }
+        }
+        return envelopes
+    }
+
+    private init?(_ members: [JobRecipient], of job: DeliveryJob) {
+        guard let first = members.first else { return nil }
+        if let sender = job.sender(of: first) {
+            guard let mailbox = Mailbox(sender) else {
+                for member in members {
+                    job.report(member, .failed(status: "5.1.7", text: "'\(sender)' is no sender's address"))
+                }
+                return nil
+            }
+            reversePath = .mailbox(mailbox)
+        } else {
+            reversePath = .null
+        }
+        var entries: [EnvelopeEntry] = []
+        for member in members {
+            guard let path = Self.forwardPath(member.address) else {
+                job.report(member, .failed(status: "5.1.3", text: "'\(member.address)' is no recipient's address"))
+                continue
+            }
+            let recipient = ClientMessage.Recipient(
+                path, notify: SMTPProtocol.Notify(member.recipient.notify.text),
+                originalRecipient: member.recipient.originalRecipient)
+            entries.append(EnvelopeEntry(recipient: member, command: recipient))
+        }
+        if entries.isEmpty { return nil }
+        recipients = entries
+        control = job.control
+        stream = ContentStream(job.content, header: job.header(of: first))
+    }
+
+    private static func forwardPath(_ address: String) -> ForwardPath? {
+        if asciiLowercased(address) == "postmaster" { return .postmaster }
+        return Mailbox(address).map { .mailbox($0) }
+    }
+
+    func message(to batch: ArraySlice<EnvelopeEntry>, size: Int) -> ClientMessage {
+        var message = ClientMessage(reversePath: reversePath, recipients: batch.map(\.command), size: size)
+        message.has8Bit = control.traits.hasEightBit || control.bodyType == BodyType.eightBitMIME.rawValue
+        message.needsSMTPUTF8 = control.isInternationalized
+        message.ret = control.notaryReturn.flatMap { ReturnContent(rawValue: $0.rawValue) }
+        message.envelopeID = control.envelopeID
+        message.isWireFormat = stream.isWireFormat
+        return message
+    }
+}
+
+extension NextHop {
+    var isUnixSocket: Bool {
+        switch destination {
+        case .unixSocket: true
+        case .address, .domain: false
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import AgentKit
+import Configuration
+import Glibc
+import MailModel
+import ProgramKit
+import Resolver
+import SMTPProtocol
+import Telemetry
+
+/// `ta-smtp`: command line and configuration in, jobs from standard input, reports on standard output.
+public enum SMTPAgentProgram {
+    /// Ends the process with a code of sysexits.h.
+    public static func main(_ arguments: [String]) -> Never {
+        do throws(UsageError) {
+            let parsed = try CommandLineOptions.parse(arguments, SMTPAgentOptions.specs)
+            if parsed.has("help") {
+                let summary = "[options] < jobs\n\nDelivers by SMTP or LMTP; jobs are lines FILE or FILE<TAB>HOST."
+                Program.print(CommandLineOptions.usage("smtp", summary, SMTPAgentOptions.specs))
+                exit(ExitCode.ok.rawValue)
+            }
+            if parsed.has("V") {
+                Program.print("zmailer smtp \(Program.version)")
+                exit(ExitCode.ok.rawValue)
+            }
+            guard parsed.operands.isEmpty else {
+                throw UsageError("'\(parsed.operands[0])': jobs are read from standard input")
+            }
+            run(try SMTPAgentOptions(parsed))
+        } catch {
+            Program.print("smtp: \(error.description) (see --help)", to: STDERR_FILENO)
+            exit(ExitCode.usage.rawValue)
+        }
+    }
+
+    private static func run(_ options: SMTPAgentOptions) -> Never {
+        let environment = AgentProgram.environment(options.environmentFile)
+        let resolver: Resolver
+        do throws(ResolverError) {
+            resolver = try Resolver(try resolverConfiguration(environment))
+        } catch {
+            Program.fail(error.description, .configuration)
+        }
+        let log = AgentProgram.log("smtp", environment, file: options.logFile, isVerbose: options.isVerbose)
+        let agent = SMTPTransportAgent(options, connector: connector(options, environment, resolver, log))
+        let runner = AgentRunner(
+            AgentRunner.Options(
+                name: "smtp", selection: RecipientSelection(channel: options.channel),
+                maximumJobs: options.maximumJobs),
+            observer: DeliveryLog.observer(log))
+        runner.run(agent)
+        exit(ExitCode.ok.rawValue)
+    }
+
+    private static func resolverConfiguration(
+        _ environment: ZEnvironment
+    ) throws(ResolverError) -> ResolverConfiguration {
+        var configuration = ResolverConfiguration()
+        if let server = environment["RESOLVER"], !server.isEmpty { configuration.forwarders = [server] }
+        if let file = environment["RESOLVERZONES"], !file.isEmpty { try configuration.readZones(from: file) }
+        return configuration
+    }
+
+    private static func connector(
+        _ options: SMTPAgentOptions, _ environment: ZEnvironment, _ resolver: Resolver, _ log: EventLog
+    ) -> Connector<Resolver> {
+        let hostName = AgentProgram.hostName(environment)
+        let heloName = options.heloName ?? hostName
+        let selfAddresses = (environment["SELFADDRESSES"] ?? "").split { $0 == "," || $0.isWhitespace }
+        let finder = HostFinder(
+            names: resolver,
+            ownIdentity: OwnIdentity(
+                names: [hostName, heloName] + selfAddresses.map(String.init),
+                addresses: NetworkInterfaces.addresses()
+                    + selfAddresses.compactMap { AddressLiteral.address(in: $0) ?? IPAddress($0) }),
+            defaultPort: options.port, usesMX: options.usesMX, prefersIPv6: options.prefersIPv6,
+            mayConnectToSelf: options.mayConnectToSelf)
+        var session = ClientSession.Configuration(helloName: heloName)
+        session.isLMTP = options.isLMTP
+        session.allowsPipelining = options.usesPipelining
+        session.needsESMTPGreeting = options.needsESMTPBanner
+        // Nothing is rewritten on the way; 8-bit content breaks less by being sent than by being returned.
+        session.sendsUnannounced8Bit = true
+        var socket = Socket.Options()
+        socket.localIdentity = options.localIdentity
+        socket.usesPrivilegedPort = options.usesPrivilegedPort
+        socket.sendBufferSize = options.sendBufferSize
+        return Connector(
+            finder: finder, session: session, socket: socket, timeouts: options.timeouts,
+            dialogue: options.isVerbose ? log : nil)
+    }
+}

@@ -1,0 +1,233 @@
+import AgentKit
+import MailModel
+import SMTPProtocol
+import Telemetry
+
+/// One connection to one host: a socket and the session that it carries.
+final class SMTPConnection: @unchecked Sendable {
+    // Sound: one thread uses it at a time; it changes hands through the lock of ``ConnectionPool``.
+    let endpoint: Endpoint
+    private let socket: Socket
+    private let timeouts: Timeouts
+    private let log: EventLog?
+    private var session: ClientSession
+    /// Commands and content that are to be written.
+    private var output: [UInt8] = []
+    private var input: [UInt8]
+    /// What of `input` has been read and not been understood yet.
+    private var unread = 0..<0
+    private var hasHeard = false
+    /// Messages sent before the one that is being sent.
+    private(set) var completedMessages = 0
+    private(set) var isOpen = true
+
+    /// Octets read at a time: a burst of replies.
+    private static let inputSize = 4096
+    /// Content up to this size goes out in one write with what is in front of it.
+    private static let gatherLimit = 64 * 1024
+    /// Octets of larger content that are read and written at a time.
+    private static let blockSize = 256 * 1024
+    /// Storage kept between messages.
+    private static let keptCapacity = 128 * 1024
+
+    /// - Parameter log: for the dialogue (`-v`).
+    init(
+        _ endpoint: Endpoint, socket: Socket, configuration: ClientSession.Configuration, timeouts: Timeouts,
+        log: EventLog?
+    ) {
+        self.endpoint = endpoint
+        self.socket = socket
+        self.timeouts = timeouts
+        self.log = log
+        session = ClientSession(configuration: configuration)
+        input = [UInt8](repeating: 0, count: Self.inputSize)
+    }
+
+    var capabilities: ServerCapabilities { session.capabilities }
+
+    /// Whether nothing has come on an idle connection: otherwise it is closing, or out of step.
+    var isUsable: Bool { isOpen && unread.isEmpty && !socket.hasUnexpectedInput }
+
+    /// Greeting and EHLO. Throws why mail cannot be sent here now.
+    func open() throws(ConnectionFailure) {
+        var none: ContentStream?
+        switch advance(&none) {
+        case .ready: return
+        case .finished: throw ConnectionFailure(text: "no greeting", status: "4.4.2")
+        case .failed(let error): throw ConnectionFailure(text: "\(endpoint.relay): \(error)", status: "4.4.2")
+        case .closed(let reason):
+            throw ConnectionFailure(
+                text: "\(endpoint.relay): \(reason.text)", status: reason.status, isRefusal: reason.isRefusal)
+        }
+    }
+
+    /// What became of one transaction.
+    struct Outcome {
+        /// One for each recipient of the message.
+        var results: [SMTPProtocol.RecipientResult]
+        /// Nothing was heard in the transaction, or only that the server is going: another connection may do better.
+        var mayRepeat: Bool
+    }
+
+    func send(_ message: ClientMessage, _ stream: ContentStream) -> Outcome {
+        hasHeard = false
+        session.begin(message, into: &output)
+        var stream: ContentStream? = stream
+        var failure: TransportError?
+        while true {
+            switch advance(&stream) {
+            case .finished(let results):
+                completedMessages += 1
+                settle()
+                let isGoing = results.allSatisfy { $0.stage == .mail && $0.reply.code == 421 }
+                return Outcome(results: results, mayRepeat: !isOpen && (!hasHeard || isGoing))
+            case .failed(let error) where failure == nil:
+                // The session makes results of it; they come with the next turn.
+                failure = error
+            case .failed, .ready, .closed:
+                isOpen = false
+                let reply = Reply(451, EnhancedStatusCode(4, 4, 2), "Connection lost in mid-transaction")
+                session.connectionLost(reply)
+                return Outcome(results: [], mayRepeat: false)
+            }
+        }
+    }
+
+    /// After a transaction: learns whether the session can have another one, and lets go of large buffers.
+    private func settle() {
+        var none: ContentStream?
+        switch advance(&none) {
+        case .ready: break
+        case .finished, .failed, .closed: isOpen = false
+        }
+        if output.capacity > Self.keptCapacity { output = [] }
+    }
+
+    /// QUIT without waiting for its reply: the server has nothing to say that would change anything.
+    func quit() {
+        guard isOpen else { return }
+        isOpen = false
+        session.quit(into: &output)
+        flushOrDrop()
+    }
+
+    /// Last words, if they can be said at once: the connection ends either way.
+    private func flushOrDrop() {
+        do throws(TransportError) {
+            try flush(.zero)
+        } catch {
+            log?.debug("smtp-unsent", ["relay": endpoint.relay, "reason": error.description])
+        }
+    }
+
+    private func trace(received: Int, sentFrom: Int) {
+        guard let log else { return }
+        if received > 0 {
+            let octets = input[unread.lowerBound..<(unread.lowerBound + received)]
+            log.debug("smtp-received", ["relay": endpoint.relay, "text": String(decoding: octets, as: UTF8.self)])
+        }
+        if output.count > sentFrom {
+            log.debug(
+                "smtp-sent", ["relay": endpoint.relay, "text": String(decoding: output[sentFrom...], as: UTF8.self)])
+        }
+    }
+
+    private enum Step {
+        case ready
+        case finished([SMTPProtocol.RecipientResult])
+        case closed(ClientSession.CloseReason)
+        case failed(TransportError)
+    }
+
+    /// Carries out what the session asks for until it rests.
+    private func advance(_ stream: inout ContentStream?) -> Step {
+        do throws(TransportError) {
+            while true {
+                let written = output.count
+                let (consumed, action) = input.withUnsafeBytes { octets in
+                    session.receive(UnsafeRawBufferPointer(rebasing: octets[unread]), into: &output)
+                }
+                trace(received: consumed, sentFrom: written)
+                unread = (unread.lowerBound + consumed)..<unread.upperBound
+                switch action {
+                case .needInput:
+                    try flush(timeouts.write)
+                    try fill()
+                case .ready:
+                    try flush(timeouts.write)
+                    return .ready
+                case .sendContent(let framing):
+                    try sendContent(framing, &stream)
+                    session.contentSent(into: &output)
+                case .finished(let results):
+                    return .finished(results)
+                case .close(let reason):
+                    isOpen = false
+                    flushOrDrop()
+                    return .closed(reason)
+                }
+            }
+        } catch {
+            isOpen = false
+            output.removeAll(keepingCapacity: true)
+            let phase = session.phase
+            let reply = Reply(451, EnhancedStatusCode(4, 4, 2), "\(error) while \(phase.activity)")
+            session.connectionLost(reply)
+            return .failed(error)
+        }
+    }
+
+    private func fill() throws(TransportError) {
+        let deadline = Deadline(after: timeouts.limit(of: session.phase))
+        var failure: TransportError?
+        let count = input.withUnsafeMutableBytes { buffer in
+            do throws(TransportError) {
+                return try socket.read(into: buffer, deadline: deadline)
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw failure }
+        hasHeard = true
+        unread = 0..<count
+    }
+
+    private func flush(_ timeout: Duration) throws(TransportError) {
+        guard !output.isEmpty else { return }
+        var failure: TransportError?
+        output.withUnsafeBytes { octets in
+            do throws(TransportError) {
+                try socket.write(octets, deadline: Deadline(after: timeout))
+            } catch {
+                failure = error
+            }
+        }
+        output.removeAll(keepingCapacity: true)
+        if let failure { throw failure }
+    }
+
+    private func sendContent(
+        _ framing: ClientSession.ContentFraming, _ stream: inout ContentStream?
+    ) throws(TransportError) {
+        guard var content = stream else { throw .noContent("no content") }
+        stream = nil
+        switch framing {
+        case .dotStuffed: content.stuffDots()
+        case .chunk(let octets):
+            // A chunk of another size than announced would make commands of content.
+            guard content.isWireFormat, content.size == octets else { throw .noContent("size changed") }
+        }
+        let isSmall = content.size <= Self.gatherLimit
+        while true {
+            do throws(FileError) {
+                try content.append(upTo: isSmall ? Self.gatherLimit : Self.blockSize, to: &output)
+            } catch {
+                throw .noContent(error.description)
+            }
+            // The rest goes out with the next flush: for small messages that is all, their commands included.
+            if content.isAtEnd { return }
+            try flush(timeouts.write)
+        }
+    }
+}
