@@ -1,0 +1,81 @@
+import MailModel
+
+@testable import SMTPProtocol
+
+/// A host without a network: sends what the session writes to `send`, with the content it asks for.
+struct ClientHost {
+    var session: ClientSession
+    /// Everything written and not yet taken.
+    var sent: [UInt8] = []
+    var content: [UInt8] = []
+    var results: [[RecipientResult]] = []
+    var framings: [ClientSession.ContentFraming] = []
+    var isReady = false
+    var closed: ClientSession.CloseReason?
+    private var pending: [UInt8] = []
+
+    init(_ change: (inout ClientSession.Configuration) -> Void = { _ in }) {
+        var configuration = ClientSession.Configuration(helloName: "client.example")
+        change(&configuration)
+        session = ClientSession(configuration: configuration)
+    }
+
+    mutating func receive(_ octets: [UInt8]) {
+        let input = pending + octets
+        var used = 0
+        isReady = false
+        input.withUnsafeBytes { all in
+            while true {
+                let (consumed, action) = session.receive(UnsafeRawBufferPointer(rebasing: all[used...]), into: &sent)
+                used += consumed
+                switch action {
+                case .needInput: return
+                case .ready:
+                    isReady = true
+                    return
+                case .sendContent(let framing):
+                    framings.append(framing)
+                    switch framing {
+                    case .chunk(let octets): sent += content.prefix(octets)
+                    case .dotStuffed:
+                        var stuffer = DotStuffer()
+                        content.withUnsafeBytes { stuffer.stuff($0, into: &sent) }
+                        stuffer.finish(into: &sent)
+                    }
+                    session.contentSent(into: &sent)
+                case .finished(let results):
+                    self.results.append(results)
+                case .close(let reason):
+                    closed = reason
+                    return
+                }
+            }
+        }
+        pending = Array(input[used...])
+    }
+
+    mutating func begin(_ message: ClientMessage, content: String) {
+        self.content = octets(content)
+        session.begin(message, into: &sent)
+        receive([])
+    }
+
+    mutating func quit() {
+        session.quit(into: &sent)
+        receive([])
+    }
+
+    /// Takes what was written so far.
+    mutating func written() -> String {
+        defer { sent = [] }
+        return text(sent).replacing("\r\n", with: "\n")
+    }
+
+    static let message = "Subject: x\r\n\r\n.dot\r\n"
+
+    static func mail(_ recipients: String..., content: String = message) -> ClientMessage {
+        ClientMessage(
+            reversePath: .mailbox(Mailbox("a@example.org")!),
+            recipients: recipients.map { ClientMessage.Recipient(.mailbox(Mailbox($0)!)) }, size: content.utf8.count)
+    }
+}

@@ -1,0 +1,476 @@
+import MailModel
+import Testing
+
+@testable import SMTPProtocol
+
+@Suite("Server session")
+struct ServerSessionTests {
+    /// Runs lines that begin with `C: ` and compares with the lines that begin with `S: `, in their order.
+    static func dialogue(
+        _ script: String, configure: (inout ServerConfiguration.Values) -> Void = { _ in },
+        prepare: (inout ServerHost) -> Void = { _ in }, sourceLocation: SourceLocation = #_sourceLocation
+    ) -> ServerHost {
+        var host = ServerHost(configure)
+        prepare(&host)
+        host.greet()
+        var expected = ""
+        func check() {
+            let replies = host.replies()
+            #expect(replies == expected, sourceLocation: sourceLocation)
+            expected = ""
+        }
+        for line in script.split(separator: "\n", omittingEmptySubsequences: false) where !line.isEmpty {
+            if line.hasPrefix("S: ") {
+                expected += line.dropFirst(3) + "\n"
+            } else {
+                check()
+                host.receive(octets(line.dropFirst(3) + "\r\n"))
+            }
+        }
+        check()
+        return host
+    }
+
+    @Test("a mail goes through, word for word")
+    func usual() {
+        let host = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: EHLO client.example
+            S: 250-mx.example Hello client.example
+            S: 250-SIZE 0
+            S: 250-8BITMIME
+            S: 250-PIPELINING
+            S: 250-CHUNKING
+            S: 250-ENHANCEDSTATUSCODES
+            S: 250-DSN
+            S: 250-SMTPUTF8
+            S: 250 HELP
+            C: MAIL FROM:<a@example.org> SIZE=100
+            S: 250 2.1.0 Sender syntax Ok
+            C: RCPT TO:<nobody@example.net>
+            S: 550 5.1.1 User unknown
+            C: RCPT TO:<@relay.example:b@example.net> NOTIFY=NEVER
+            S: 250 2.1.5 Ok; can accomodate 100 byte message for <b@example.net>
+            C: DATA
+            S: 354 Start mail input; end with <CRLF>.<CRLF>
+            C: Subject: x
+            C: 
+            C: ..stuffed
+            C: .
+            S: 250 2.0.0 Message accepted; S1
+            C: MAIL FROM:<>
+            S: 250 2.1.0 Sender syntax Ok
+            C: RCPT TO:<postmaster>
+            S: 250 2.1.5 Recipient address syntax Ok; rcpt=<postmaster>
+            C: RSET
+            S: 250 2.0.0 Reset processed, now waiting for MAIL command
+            C: NOOP
+            S: 250 2.0.0 Ok
+            C: QUIT
+            S: 221 2.0.0 mx.example Out
+            """)
+        #expect(host.isClosed)
+        #expect(host.stored.count == 1)
+        #expect(text(host.stored[0].content) == "Subject: x\r\n\r\n.stuffed\r\n")
+        #expect(host.stored[0].transaction.recipients.map(\.forwardPath.address) == ["b@example.net"])
+        #expect(host.stored[0].transaction.recipients[0].notify == .never)
+        #expect(host.stored[0].summary.dotLines == 1)
+        #expect(host.session.hello == ServerSession.Hello(kind: .ehlo, argument: "client.example"))
+    }
+
+    @Test("what comes out of order is refused and changes nothing")
+    func order() {
+        _ = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: MAIL FROM:<a@example.org>
+            S: 503 5.5.1 Hello [192.0.2.9], Waiting for HELO/EHLO command
+            C: RCPT TO:<a@example.org>
+            S: 503 5.5.1 Hello [192.0.2.9], Waiting for HELO/EHLO command
+            C: DATA
+            S: 503 5.5.1 Hello [192.0.2.9], Waiting for HELO/EHLO command
+            C: VRFY a
+            S: 503 5.5.1 Hello [192.0.2.9], Waiting for HELO/EHLO command
+            C: NOOP
+            S: 250 2.0.0 Ok
+            C: HELO client.example
+            S: 250 mx.example Hello client.example
+            C: RCPT TO:<a@example.org>
+            S: 503 5.5.1 Hello [192.0.2.9], Waiting for MAIL command
+            C: DATA
+            S: 503 5.5.2 Bad sequence of commands, no transaction is open
+            C: MAIL FROM:<a@example.org>
+            S: 250 2.1.0 Sender syntax Ok
+            C: MAIL FROM:<b@example.org>
+            S: 503 5.5.1 Hello [192.0.2.9], Waiting for RCPT command
+            C: RCPT TO:<nobody@example.org>
+            S: 550 5.1.1 User unknown
+            C: DATA
+            S: 550 5.1.3 No valid recipients at RCPT addresses, or no RCPT addresses at all
+            C: RCPT TO:<b@example.org>
+            S: 503 5.5.1 Hello [192.0.2.9], Waiting for MAIL command
+            C: LHLO client.example
+            S: 550 5.5.2 Unknown command 'LHLO client.example'
+            C: STARTTLS
+            S: 502 5.5.1 Command not implemented
+            C: AUTH LOGIN
+            S: 502 5.5.1 Command not implemented
+            C: TURN
+            S: 502 5.5.1 Command not implemented
+            """)
+    }
+
+    @Test("a refused sender refuses what is pipelined behind it")
+    func refusedSender() {
+        for (reply, rcpt) in [
+            (Reply(550, EnhancedStatusCode(5, 7, 1), "No"), "550 5.7.1"),
+            (Reply(451, EnhancedStatusCode(4, 7, 1), "Later"), "450 4.7.1"),
+        ] {
+            _ = Self.dialogue(
+                """
+                S: 220 mx.example ESMTP
+                C: HELO c
+                S: 250 mx.example Hello c
+                C: MAIL FROM:<a@example.org>
+                S: \(reply.summary)
+                C: RCPT TO:<b@example.org>
+                S: \(rcpt) Hello [192.0.2.9], access denied by the policy analysis functions by earlier rejection
+                C: DATA
+                S: 550 5.1.7 No valid sender, rejecting all recipients
+                C: DATA
+                S: 503 5.5.2 Bad sequence of commands, no transaction is open
+                """,
+                prepare: { host in
+                    host.decide = { question in
+                        if case .sender = question { return .reply(reply) }
+                        return .accept
+                    }
+                })
+        }
+    }
+
+    @Test("syntax errors point at the column")
+    func carets() {
+        _ = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: HELO c
+            S: 250 mx.example Hello c
+            C: MAIL FROM:<a b@c.example>
+            S: 501-5.1.7             ^
+            S: 501-5.1.7 Path data: Invalid character in the local part
+            S: 501 5.1.7 Hi [192.0.2.9], that was for input: MAIL FROM:<a b@c.example>
+            C: MAIL <a@c.example>
+            S: 501-5.5.2      ^
+            S: 501 5.5.2 Where is 'FROM:<' of MAIL?
+            C: MAIL FROM:<> FOO=1
+            S: 501-5.5.4              ^
+            S: 501 5.5.4 Unknown MAIL FROM:<> parameter: FOO=1
+            C: MAIL FROM:<a@c.example>
+            S: 250 2.1.0 Sender syntax Ok
+            C: RCPT TO:<>
+            S: 501-5.1.3          ^
+            S: 501 5.1.3 Null address valid only as source: RCPT TO:<>
+            C: RCPT TO:<a@b> FOO
+            S: 555-5.5.4               ^
+            S: 555 5.5.4 Unknown RCPT TO:<> parameter: FOO
+            C: RCPT TO:<a@b> NOTIFY=X
+            S: 455-4.5.4               ^
+            S: 455 4.5.4 NOTIFY takes NEVER, or a list of SUCCESS, FAILURE, DELAY
+            C: NOOP \u{1}
+            S: 500-5.5.2      ^
+            S: 500 5.5.2 Illegal input characters: Control chars on SMTP input
+            """)
+        _ = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: HELO c
+            S: 250 mx.example Hello c
+            C: MAIL FROM:<a b@c.example>
+            S: 501 Path data: Invalid character in the local part
+            C: QUIT
+            S: 221 mx.example Out
+            """,
+            configure: {
+                $0.writesSingleLines = true
+                $0.extensions.remove(.enhancedStatusCodes)
+            })
+    }
+
+    @Test("disabled extensions are neither offered nor known")
+    func disabled() {
+        _ = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: EHLO c
+            S: 250-mx.example Hello c
+            S: 250-SIZE 1000
+            S: 250-X-RCPTLIMIT 200
+            S: 250 HELP
+            C: MAIL FROM:<a@b.example> BODY=8BITMIME
+            S: 250 Sender syntax Ok
+            C: RCPT TO:<a@b.example> NOTIFY=NEVER
+            S: 555-                      ^
+            S: 555 Unknown RCPT TO:<> parameter: NOTIFY=NEVER
+            C: BDAT 6
+            C: QUIT
+            S: 550 Unknown command 'BDAT 6'
+            C: QUIT
+            S: 221 mx.example Out
+            """,
+            configure: {
+                $0.extensions = [.ehlo]
+                $0.maximumMessageSize = 1000
+                $0.maximumRecipients = 200
+            })
+        _ = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: EHLO c
+            S: 550 5.5.2 Unknown command 'EHLO c'
+            """, configure: { $0.extensions.remove(.ehlo) })
+    }
+
+    @Test("the size that is announced is checked at MAIL, the real one at the end")
+    func sizes() {
+        let host = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: HELO c
+            S: 250 mx.example Hello c
+            C: MAIL FROM:<a@b.example> SIZE=21
+            S: 552 5.3.4 Message of 21 octets exceeds the maximum of 20 octets
+            C: MAIL FROM:<a@b.example> SIZE=20
+            S: 250 2.1.0 Sender syntax Ok
+            C: RCPT TO:<a@b.example>
+            S: 250 2.1.5 Ok; can accomodate 20 byte message for <a@b.example>
+            C: DATA
+            S: 354 Start mail input; end with <CRLF>.<CRLF>
+            C: 0123456789
+            C: 01234567
+            C: QUIT
+            C: .
+            S: 552 5.3.4 Message exceeds the maximum of 20 octets
+            C: NOOP
+            S: 250 2.0.0 Ok
+            """, configure: { $0.maximumMessageSize = 20 })
+        #expect(host.stored.isEmpty)
+        #expect(host.discarded == 1)
+    }
+
+    @Test("too many recipients, and too many for a report")
+    func recipientLimits() {
+        let mail = "EHLO c\nMAIL FROM:<a@b.example>\n" + String(repeating: "RCPT TO:<b@b.example>\n", count: 101)
+        let (host, replies) = ServerHost.run(mail)
+        #expect(replies.hasSuffix("rcpt=<b@b.example>\n452 4.5.2 Too many recipients in one go!\n"))
+        #expect(host.questions.count == 102)
+        let report = "EHLO c\nMAIL FROM:<>\n" + String(repeating: "RCPT TO:<b@b.example>\n", count: 4)
+        #expect(
+            ServerHost.run(report).replies.hasSuffix(
+                "552 5.7.1 SPAM trap -- too many recipients for an empty source address!\n"))
+    }
+
+    @Test("100,000 unknown commands end at the tenth")
+    func unknownCommands() {
+        let (host, replies) = ServerHost.run(String(repeating: "GET / HTTP/1.1\n", count: 100_000))
+        #expect(host.isClosed)
+        let lines = replies.split(separator: "\n")
+        #expect(lines.count == 11)
+        #expect(lines[1] == "550 5.5.2 Unknown command 'GET / HTTP/1.1'")
+        #expect(lines[10] == "550 5.5.2 Hi [192.0.2.9], One too many unknown command 'GET / HTTP/1.1'")
+        #expect(ServerHost.run(String(repeating: "NOOP \u{0}\n", count: 100)).host.isClosed)
+    }
+
+    @Test("a transaction pipelined before any greeting is not a mail client's")
+    func tooEager() {
+        let (host, replies) = ServerHost.run("MAIL FROM:<a@b>\nRCPT TO:<c@d>\nDATA\n")
+        #expect(host.isClosed)
+        #expect(
+            replies.hasSuffix(
+                "550 5.7.1 HELLO [192.0.2.9], YOU ARE SENDING PIPELINED INPUT, BUT DIDN'T GREET PROPERLY WITH EHLO\n"))
+        let polite = ServerHost.run("EHLO c\nMAIL FROM:<a@b.example>\nRCPT TO:<c@d.example>\nDATA\nx\n.\nQUIT\n")
+        #expect(polite.host.stored.count == 1)
+    }
+
+    @Test("a refused peer is told so after every command but QUIT and HELP")
+    func refusedPeer() {
+        var host = ServerHost()
+        host.session.greet(.refuse(Reply(550, EnhancedStatusCode(5, 7, 1), ["Hello", "GO AWAY!"])), into: &host.output)
+        host.receive(octets("EHLO c\r\nQUIT\r\n"))
+        #expect(
+            host.replies()
+                == "550-5.7.1 Hello\n550 5.7.1 GO AWAY!\n550-5.7.1 Hello\n550 5.7.1 GO AWAY!\n221 2.0.0 mx.example Out\n"
+        )
+        #expect(host.isClosed)
+    }
+
+    @Test("HELO may be refused, and may set the style")
+    func helloDecisions() {
+        _ = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: HELO bad
+            S: 501 5.7.1 Sorry [192.0.2.9], access denied.
+            C: MAIL FROM:<a@b.example>
+            S: 503 5.5.1 Hello [192.0.2.9], Waiting for HELO/EHLO command
+            C: HELO strict
+            S: 250 mx.example Hello strict
+            C: MAIL FROM: <a@b.example>
+            S: 501-5.5.2           ^
+            S: 501 5.5.2 Exactly one space between words, none after the colon
+            C: RSET now
+            S: 501 5.5.4 Extra junk after 'RSET' verb; RSET processed anyway
+            """,
+            prepare: { host in
+                host.decide = { question in
+                    guard case .hello(let hello) = question else { return .accept }
+                    return hello.argument == "bad"
+                        ? .reply(Reply(501, EnhancedStatusCode(5, 7, 1), "Sorry [192.0.2.9], access denied."))
+                        : .acceptStyle([.strict])
+                }
+            })
+        var host = ServerHost(
+            { $0.checksHelloSyntax = true }, peer: ServerSession.Peer(literal: "[192.0.2.9]", name: "real.example"))
+        host.greet()
+        host.receive(octets("HELO not a name\r\nHELO fake.example\r\nEHLO REAL.example\r\n"))
+        #expect(
+            host.replies().hasPrefix(
+                """
+                220 mx.example ESMTP
+                501-5.7.1 Invalid `HELO not a name' parameter!
+                501 5.7.1 Sorry [192.0.2.9], Err: not a domain name or an address literal
+                250 mx.example expected "HELO real.example"
+                250-mx.example Hello REAL.example
+
+                """))
+    }
+
+    @Test("VRFY and EXPN are asked for where they are enabled")
+    func queries() {
+        _ = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: HELO c
+            S: 250 mx.example Hello c
+            C: VRFY alice
+            S: 252 2.5.2 Cannot VRFY user, but will accept message and attempt delivery
+            C: EXPN staff
+            S: 502 5.4.0 Command not implemented
+            """)
+        let host = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: HELO c
+            S: 250 mx.example Hello c
+            C: MAIL FROM:<a@b.example>
+            S: 250 2.1.0 Sender syntax Ok
+            C: VRFY alice
+            S: 252 2.5.2 Cannot VRFY user, but will accept message and attempt delivery
+            C: EXPN staff
+            S: 250-2.1.5 <a@b.example>
+            S: 250 2.1.5 <c@b.example>
+            C: RCPT TO:<a@b.example>
+            S: 250 2.1.5 Recipient address syntax Ok; rcpt=<a@b.example>
+            """,
+            configure: {
+                $0.enablesVRFY = true
+                $0.enablesEXPN = true
+            },
+            prepare: { host in
+                host.decide = { question in
+                    guard case .expand = question else { return .accept }
+                    return .reply(Reply(250, EnhancedStatusCode(2, 1, 5), ["<a@b.example>", "<c@b.example>"]))
+                }
+            })
+        #expect(host.questions.contains(.verify("alice")))
+    }
+
+    @Test("questions of a pipelined burst can be out together; replies keep the order of the commands")
+    func openQuestions() {
+        let input =
+            "EHLO c\nMAIL FROM:<a@b.example>\nRCPT TO:<a@b.example>\nRCPT TO:<nobody@b.example>\nRCPT TO:<\n"
+            + "RCPT TO:<c@b.example>\nDATA\nx\n.\n"
+        let one = ServerHost.run(input)
+        let many = ServerHost.run(input, { _ in }, { $0.maximumOpenQuestions = 32 })
+        #expect(one.replies == many.replies)
+        #expect(one.host.questions == many.host.questions)
+        #expect(many.host.stored[0].transaction.recipients.count == 2)
+        var host = ServerHost { $0.maximumOpenQuestions = 3 }
+        var asked = 0
+        host.greet()
+        host.receive(octets("EHLO c\r\nMAIL FROM:<a@b.example>\r\n"))
+        let burst = octets(String(repeating: "RCPT TO:<a@b.example>\r\n", count: 5))
+        let used = drain(burst) { rest in
+            let step = host.session.receive(rest, into: &host.output)
+            if case .ask = step.action { asked += 1 }
+            return (step.consumed, step.action != .awaitAnswer)
+        }
+        #expect(asked == 3)
+        #expect(used == burst.count / 5 * 3)
+    }
+
+    @Test("SMTPUTF8 belongs to the transaction")
+    func internationalized() {
+        _ = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: HELO c
+            S: 250 mx.example Hello c
+            C: MAIL FROM:<\u{fc}@b.example>
+            S: 553-5.6.7           ^
+            S: 553 5.6.7 Path data: Address with non-ASCII characters needs SMTPUTF8
+            C: MAIL FROM:<\u{fc}@b.example> SMTPUTF8
+            S: 250 2.1.0 Sender syntax Ok
+            C: RCPT TO:<\u{e9}@b.example>
+            S: 250 2.1.5 Recipient address syntax Ok; rcpt=<\u{e9}@b.example>
+            C: RSET
+            S: 250 2.0.0 Reset processed, now waiting for MAIL command
+            C: MAIL FROM:<a@b.example>
+            S: 250 2.1.0 Sender syntax Ok
+            C: RCPT TO:<\u{e9}@b.example>
+            S: 553-5.6.7          ^
+            S: 553 5.6.7 Path data: Address with non-ASCII characters needs SMTPUTF8
+            """)
+    }
+
+    @Test("the host can end a session at any point")
+    func termination() {
+        let (host, replies) = ServerHost.run("HELO c\nMAIL FROM:<a@b.example>\nRCPT TO:<goodbye@b.example>\nNOOP\n")
+        #expect(host.isClosed)
+        #expect(replies.hasSuffix("421 4.3.2 Shutting down\n"))
+        var other = ServerHost()
+        other.greet()
+        other.session.terminate(Reply(421, EnhancedStatusCode(4, 4, 2), "Timeout"), into: &other.output)
+        other.receive(octets("NOOP\r\n"))
+        #expect(other.isClosed)
+        #expect(other.replies().hasSuffix("421 4.4.2 Timeout\n"))
+    }
+
+    @Test("a transcript holds both sides and no credentials")
+    func transcript() {
+        var host = ServerHost()
+        host.session.transcript = []
+        host.greet()
+        host.receive(octets("AUTH PLAIN AHNlY3JldA==\r\nHELO c\r\nQUIT\r\n"))
+        #expect(
+            host.session.transcript == [
+                .sent("220 mx.example ESMTP"), .received("AUTH ..."), .sent("502 5.5.1 Command not implemented"),
+                .received("HELO c"), .sent("250 mx.example Hello c"), .received("QUIT"),
+                .sent("221 2.0.0 mx.example Out"),
+            ])
+    }
+
+    @Test("HELP names the verbs, the local lines and how to use one")
+    func help() {
+        let replies = ServerHost.run("HELP\nHELP rset\n", { _ in }, { $0.help = ["Yoyodyne Inc."] }).replies
+        #expect(replies.contains("214-2.0.0 Yoyodyne Inc.\n"))
+        #expect(replies.contains("214-2.0.0 For local information contact: postmaster@mx.example\n"))
+        #expect(replies.hasSuffix("214-2.0.0 RSET\n214 2.0.0 Ends the transaction; now waiting for a greeting.\n"))
+    }
+
+    @Test("a session is small")
+    func size() {
+        #expect(MemoryLayout<ServerSession>.size <= 512)
+    }
+}
