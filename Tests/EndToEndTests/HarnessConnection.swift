@@ -174,8 +174,10 @@ extension Connection {
     }
 
     @discardableResult
-    func transact(from sender: String, to recipients: [String], message: String) throws -> Reply {
-        try transact(from: sender, to: recipients, message: Array(message.utf8))
+    func transact(from sender: String, to recipients: [String], message: String, parameters: String = "") throws
+        -> Reply
+    {
+        try transact(from: sender, to: recipients, message: Array(message.utf8), parameters: parameters)
     }
 
     /// RFC 5321 §4.5.2; `message` ends with CRLF.
