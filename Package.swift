@@ -151,7 +151,10 @@ let package = Package(
         tests("SupervisorTests", ["Supervisor", "Configuration", "ProgramKit"]),
         tests(
             "AgentTests",
-            ["AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel"]),
+            [
+                "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel",
+                "SMTPProtocol", "Resolver", "ProgramKit",
+            ]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
         tests("EndToEndTests", ["CPosix"]),
     ],

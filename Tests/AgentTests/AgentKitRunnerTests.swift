@@ -128,6 +128,14 @@ struct AgentKitRunnerTests {
         #expect(found.last?.message == "address was left locked!!")
     }
 
+    @Test("jobs of a scheduler that has died are left to its successor")
+    func lostReader() throws {
+        let control = try spool.add([Self.two])
+        let agent = EchoAgent()
+        #expect(try spool.run(agent, input: "\(control.id)\ta.test\n", isReaderGone: true).isEmpty)
+        #expect(agent.seen.withLock { $0.isEmpty })
+    }
+
     @Test("mail from channel error has no sender")
     func nullSender() throws {
         var group = Self.two

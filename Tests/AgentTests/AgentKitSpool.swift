@@ -71,7 +71,8 @@ final class AgentKitSpool {
 
     /// Feeds `lines` to an agent, waits for its end and returns what it said.
     func run(
-        _ agent: some TransportAgent, channel: String = "smtp", hostFilter: String? = nil, jobs: Int = 1, input: String
+        _ agent: some TransportAgent, channel: String = "smtp", hostFilter: String? = nil, jobs: Int = 1, input: String,
+        isReaderGone: Bool = false
     ) throws -> [AgentMessage] {
         var toAgent: [Int32] = [0, 0]
         var fromAgent: [Int32] = [0, 0]
@@ -85,9 +86,11 @@ final class AgentKitSpool {
         options.queueDirectory = root + "/queue"
         options.input = toAgent[0]
         options.output = fromAgent[1]
+        if isReaderGone { close(fromAgent[0]) }
         AgentRunner(options).run(agent)
         close(toAgent[0])
         close(fromAgent[1])
+        if isReaderGone { return [] }
         defer { close(fromAgent[0]) }
         var splitter = LineSplitter()
         var messages: [AgentMessage] = []

@@ -69,7 +69,8 @@ public final class AgentRunner: Sendable {
             waiting.add(1, ordering: .relaxed)
             let line = source.line(tick: agent.tick)
             waiting.subtract(1, ordering: .relaxed)
-            guard let line else { return }
+            // A job that was handed out by a scheduler that has died since would be delivered twice.
+            guard let line, !writer.hasLostReader else { return }
             if waiting.load(ordering: .relaxed) == 0 { startThread(agent) }
             handle(line, agent)
         }

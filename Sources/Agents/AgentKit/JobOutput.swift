@@ -24,9 +24,12 @@ final class JobOutput {
         clean.text = ReportText.cleaned(result.text)
         clean.diagnostic = ReportText.cleaned(result.diagnostic)
         clean.remoteHost = ReportText.cleaned(result.remoteHost, maximumLength: 300)
-        let notary = Notary(
-            finalRecipient: recipient.address, action: clean.action, status: clean.status, diagnostic: clean.diagnostic,
-            remoteHost: clean.remoteHost, agent: agentID)
+        let notary =
+            clean.isReportedElsewhere
+            ? nil
+            : Notary(
+                finalRecipient: recipient.address, action: clean.action, status: clean.status,
+                diagnostic: clean.diagnostic, remoteHost: clean.remoteHost, agent: agentID)
         let report = AgentReport(
             file: control.id, offset: recipient.recipient.offset, notary: notary, result: clean.result,
             message: clean.text)

@@ -13,6 +13,8 @@ public struct RecipientResult: Hashable, Sendable {
     public var diagnostic: String
     /// `mail.example.com (192.0.2.1)`; empty: none.
     public var remoteHost: String
+    /// The next hop took the sender's wish for a report over (RFC 3461 §5.2.1): nothing is to be reported here.
+    public var isReportedElsewhere = false
 
     public init(
         _ result: DeliveryResult, _ action: Notary.Action, status: String, text: String, diagnostic: String = "",

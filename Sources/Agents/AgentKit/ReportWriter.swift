@@ -8,6 +8,12 @@ public final class ReportWriter: Sendable {
 
     public init(descriptor: Int32 = STDOUT_FILENO) { self.descriptor = descriptor }
 
+    /// Whether nobody will ever read what is written: the scheduler has died. Its successor gives the waiting jobs out again.
+    public var hasLostReader: Bool {
+        var output = pollfd(fd: descriptor, events: 0, revents: 0)
+        return poll(&output, 1, 0) > 0 && output.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0
+    }
+
     /// `false` once the reader has gone; what was delivered by then stays unrecorded and is delivered again.
     @discardableResult
     public func write(_ octets: [UInt8]) -> Bool {

@@ -15,12 +15,16 @@ struct Delivery {
         for entry in entries { job.report(entry.recipient, result, relay: hop.description) }
     }
 
-    /// One result for each entry, in order.
+    /// One result for each entry, in order. `passesDSN`: the server got the sender's NOTIFY.
     func report(
-        _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], _ endpoint: Endpoint
+        _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], _ endpoint: Endpoint,
+        passesDSN: Bool
     ) {
         for (entry, result) in zip(entries, results) {
-            job.report(entry.recipient, report(result, endpoint), relay: endpoint.relay)
+            var report = report(result, endpoint)
+            report.isReportedElsewhere =
+                passesDSN && report.result == .ok && entry.recipient.recipient.notify.contains(.success)
+            job.report(entry.recipient, report, relay: endpoint.relay)
         }
     }
 

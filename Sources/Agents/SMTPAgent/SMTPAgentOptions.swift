@@ -84,6 +84,9 @@ struct SMTPAgentOptions: Sendable {
         "e": "the check of recipients' MX records", "S": "TLS", "W": "the WKS check",
     ]
 
+    /// The defaults.
+    init() {}
+
     /// Reads the options behind the program's name; `--help` and `--version` are the caller's.
     init(_ options: CommandLineOptions) throws(UsageError) {
         for (key, value) in options.options {

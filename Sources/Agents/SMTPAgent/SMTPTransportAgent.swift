@@ -67,7 +67,7 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
                 mayRepeat = false
                 continue
             }
-            delivery.report(batch, outcome.results, open.endpoint)
+            delivery.report(batch, outcome.results, open.endpoint, passesDSN: open.capabilities.hasDSN)
             rest = rest.dropFirst(batch.count)
             if !rest.isEmpty { delivery.job.flush() }
         }

@@ -1,0 +1,52 @@
+import AgentKit
+import AgentProtocol
+import MailModel
+import Resolver
+import SMTPProtocol
+import SpoolFormat
+import Testing
+
+@testable import SMTPAgent
+
+/// A spool, a peer and an agent between them.
+struct SMTPAgentHarness {
+    let spool: AgentKitSpool
+    let peer: SMTPAgentPeer
+    var options = SMTPAgentOptions()
+    var names = SMTPAgentNames()
+
+    init(_ script: SMTPAgentPeer.Script = SMTPAgentPeer.Script()) throws {
+        spool = try AgentKitSpool()
+        peer = try SMTPAgentPeer(script)
+        options.timeouts.connect = .seconds(10)
+        options.timeouts.command = .seconds(10)
+        options.isLMTP = script.isLMTP
+    }
+
+    /// The host of the route that leads to the peer.
+    var host: String { "[127.0.0.1]:\(peer.port)" }
+
+    func group(_ recipients: [String], from sender: String = "s@a.test") -> ControlGroup {
+        .from(sender, recipients.map { ("smtp", host, $0) })
+    }
+
+    /// Runs the agent over all jobs; the reports in the order of their jobs.
+    func deliver(_ controls: [ControlFile], host: String? = nil, jobs: Int = 1) throws -> [AgentReport] {
+        var options = self.options
+        options.maximumJobs = jobs
+        let finder = HostFinder(
+            names: names, ownIdentity: OwnIdentity(names: ["self.test"], addresses: []), defaultPort: peer.port,
+            usesMX: options.usesMX, prefersIPv6: false, mayConnectToSelf: false)
+        var session = ClientSession.Configuration(helloName: "self.test")
+        session.isLMTP = options.isLMTP
+        session.allowsPipelining = options.usesPipelining
+        session.sendsUnannounced8Bit = true
+        let connector = Connector(
+            finder: finder, session: session, socket: Socket.Options(), timeouts: options.timeouts, dialogue: nil)
+        let agent = SMTPTransportAgent(options, connector: connector)
+        let input = controls.map { "\($0.id)\t\(host ?? self.host)\n" }.joined()
+        return try spool.run(agent, jobs: jobs, input: input).compactMap {
+            if case .report(let report) = $0 { report } else { nil }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+import Glibc
+import Synchronization
+import Testing
+
+/// A scripted SMTP or LMTP server on a loopback address: the other end of the agent's connections.
+final class SMTPAgentPeer: Sendable {
+    /// How it behaves; the defaults accept everything.
+    struct Script: Sendable {
+        var greeting = "220 peer.test ESMTP"
+        /// Keywords behind the first line of the reply to EHLO or LHLO; `nil`: EHLO is refused.
+        var keywords: [String]? = ["PIPELINING", "8BITMIME", "SIZE 10000000", "DSN", "SMTPUTF8"]
+        var mailReply = "250 2.1.0 ok"
+        /// By address, `250 2.1.5 ok` for all others.
+        var recipientReplies: [String: String] = [:]
+        var dataReply = "354 go on"
+        var finalReply = "250 2.0.0 taken"
+        /// Of LMTP, one for each accepted recipient in turn.
+        var finalReplies: [String] = []
+        var isLMTP = false
+        /// The connection ends after so many messages.
+        var messagesPerConnection = Int.max
+        /// Connections, counted from 1, that end without a reply to their second MAIL.
+        var dropsSecondMail: Set<Int> = []
+        /// Connections that end behind the content, without a reply.
+        var dropsBehindContent = false
+        /// Nothing is ever said.
+        var isSilent = false
+    }
+
+    struct Message: Hashable, Sendable {
+        let connection: Int
+        let mail: String
+        let recipients: [String]
+        let content: String
+    }
+
+    private struct State: Sendable {
+        var connections = 0
+        var messages: [Message] = []
+        var commands: [String] = []
+        var threads: [pthread_t] = []
+        var open: Set<Int32> = []
+        var isStopped = false
+    }
+    let port: UInt16
+    private let script: Script
+    private let listener: Int32
+    private let state = Mutex(State())
+
+    /// - Parameter port: 0 takes a free one.
+    init(_ script: Script = Script(), address: UInt32 = 0x7f00_0001, port: UInt16 = 0) throws {
+        self.script = script
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var enabled: Int32 = 1
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &enabled, 4)
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_addr.s_addr = address.bigEndian
+        name.sin_port = port.bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let bound = withUnsafeMutablePointer(to: &name) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, length) == 0 && listen(listener, 100) == 0 && getsockname(listener, $0, &length) == 0
+            }
+        }
+        self.listener = listener
+        self.port = UInt16(bigEndian: name.sin_port)
+        try #require(bound)
+        start { self.acceptAll() }
+    }
+
+    /// Ends all connections and threads.
+    func stop() {
+        state.withLock { state in
+            state.isStopped = true
+            for descriptor in state.open { shutdown(descriptor, Int32(SHUT_RDWR)) }
+        }
+        shutdown(listener, Int32(SHUT_RDWR))
+        while let thread = state.withLock({ $0.threads.popLast() }) { pthread_join(thread, nil) }
+        close(listener)
+    }
+
+    var connections: Int { state.withLock { $0.connections } }
+    var messages: [Message] { state.withLock { $0.messages } }
+    /// All command lines, as they came.
+    var commands: [String] { state.withLock { $0.commands } }
+
+    /// Whether the condition comes true within ten seconds.
+    func eventually(_ condition: (SMTPAgentPeer) -> Bool) -> Bool {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < deadline {
+            if condition(self) { return true }
+            usleep(2000)
+        }
+        return condition(self)
+    }
+
+    private final class Body: Sendable {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
+    private func start(_ run: @escaping @Sendable () -> Void) {
+        let body = Unmanaged.passRetained(Body(run))
+        var thread = pthread_t()
+        let code = pthread_create(
+            &thread, nil,
+            { argument in
+                if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
+                return nil
+            }, body.toOpaque())
+        if code == 0 { state.withLock { $0.threads.append(thread) } }
+    }
+
+    private func acceptAll() {
+        while true {
+            let descriptor = accept(listener, nil, nil)
+            guard descriptor >= 0 else { return }
+            let number = state.withLock { state -> Int? in
+                guard !state.isStopped else { return nil }
+                state.connections += 1
+                state.open.insert(descriptor)
+                return state.connections
+            }
+            guard let number else {
+                close(descriptor)
+                return
+            }
+            start {
+                Session(descriptor, self.script).run(number) { command in
+                    self.state.withLock { $0.commands.append(command) }
+                } taken: { message in
+                    self.state.withLock { $0.messages.append(message) }
+                }
+                self.state.withLock { state in
+                    state.open.remove(descriptor)
+                    close(descriptor)
+                }
+            }
+        }
+    }
+}
+
+extension SMTPAgentPeer {
+    /// One connection, in blocking calls.
+    private final class Session {
+        private let descriptor: Int32
+        private let script: Script
+        private var buffer: [UInt8] = []
+        private var mail = ""
+        private var recipients: [String] = []
+
+        init(_ descriptor: Int32, _ script: Script) {
+            self.descriptor = descriptor
+            self.script = script
+        }
+
+        func run(_ number: Int, heard: (String) -> Void, taken: (Message) -> Void) {
+            if script.isSilent {
+                while fill() {}
+                return
+            }
+            say(script.greeting)
+            var mails = 0
+            var messages = 0
+            while let line = line() {
+                heard(line)
+                let verb = line.prefix(4).uppercased()
+                switch verb {
+                case "EHLO", "LHLO":
+                    guard let keywords = script.keywords else {
+                        say("502 5.5.1 no EHLO here")
+                        continue
+                    }
+                    let lines = ["peer.test"] + keywords
+                    for (index, text) in lines.enumerated() {
+                        say("250\(index == lines.count - 1 ? " " : "-")\(text)")
+                    }
+                case "MAIL":
+                    mails += 1
+                    if mails == 2, script.dropsSecondMail.contains(number) { return }
+                    mail = line
+                    recipients = []
+                    say(script.mailReply)
+                case "RCPT":
+                    let address = String(line.drop { $0 != "<" }.dropFirst().prefix { $0 != ">" })
+                    let reply = script.recipientReplies[address] ?? "250 2.1.5 ok"
+                    if reply.hasPrefix("2") { recipients.append(line) }
+                    say(reply)
+                case "DATA":
+                    say(script.dataReply)
+                    guard script.dataReply.hasPrefix("3") else { continue }
+                    guard let content = dotted() else { return }
+                    guard finish(number, content, taken) else { return }
+                    messages += 1
+                case "BDAT":
+                    let words = line.split(separator: " ")
+                    guard let count = Int(words[1]), let content = exactly(count), finish(number, content, taken) else {
+                        return
+                    }
+                    messages += 1
+                case "QUIT":
+                    say("221 2.0.0 bye")
+                    return
+                default:
+                    say("250 2.0.0 ok")
+                }
+                if messages == script.messagesPerConnection { return }
+            }
+        }
+
+        private func finish(_ number: Int, _ content: [UInt8], _ taken: (Message) -> Void) -> Bool {
+            taken(
+                Message(
+                    connection: number, mail: mail, recipients: recipients,
+                    content: String(decoding: content, as: UTF8.self)))
+            if script.dropsBehindContent { return false }
+            guard script.isLMTP else {
+                say(script.finalReply)
+                return true
+            }
+            for index in recipients.indices {
+                say(index < script.finalReplies.count ? script.finalReplies[index] : script.finalReply)
+            }
+            return true
+        }
+
+        private func say(_ line: String) {
+            let octets = Array((line + "\r\n").utf8)
+            _ = send(descriptor, octets, octets.count, Int32(MSG_NOSIGNAL))
+        }
+
+        private func fill() -> Bool {
+            var chunk = [UInt8](repeating: 0, count: 65536)
+            let count = recv(descriptor, &chunk, chunk.count, 0)
+            guard count > 0 else { return false }
+            buffer += chunk[..<count]
+            return true
+        }
+
+        private func line() -> String? {
+            while true {
+                if let end = buffer.firstIndex(of: 0x0a) {
+                    let text = String(decoding: buffer[..<max(0, end - 1)], as: UTF8.self)
+                    buffer.removeSubrange(...end)
+                    return text
+                }
+                guard fill() else { return nil }
+            }
+        }
+
+        private func exactly(_ count: Int) -> [UInt8]? {
+            while buffer.count < count { guard fill() else { return nil } }
+            defer { buffer.removeSubrange(..<count) }
+            return Array(buffer[..<count])
+        }
+
+        /// Unstuffed.
+        private func dotted() -> [UInt8]? {
+            var content: [UInt8] = []
+            var start = 0
+            while true {
+                if let end = buffer[start...].firstIndex(of: 0x0a) {
+                    let line = buffer[start...end]
+                    start = end + 1
+                    if line.elementsEqual(".\r\n".utf8) {
+                        buffer.removeSubrange(..<start)
+                        return content
+                    }
+                    content += line.first == 0x2e ? line.dropFirst() : line
+                } else {
+                    buffer.removeSubrange(..<start)
+                    start = 0
+                    guard fill() else { return nil }
+                }
+            }
+        }
+    }
+}
