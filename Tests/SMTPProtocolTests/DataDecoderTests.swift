@@ -103,6 +103,19 @@ struct DataDecoderTests {
         }
     }
 
+    @Test("what is wrong first is what is told, however the octets are split (found by FuzzDataDecoder)")
+    func firstViolation() {
+        for (input, violation) in [
+            ("aaaaaa\u{0}\r\n.\r\n", ContentViolation.tooLarge), ("aaaaaa\n\r\n.\r\n", .tooLarge),
+            ("aaaaa\r\r\n.\r\n", .tooLarge), ("aaaa\raa\r\n.\r\n", .bareCarriageReturn),
+            ("a\u{0}aaaaaaaaa\r\n.\r\n", .nulCharacter),
+        ] {
+            for pieces in splits(octets(input)) {
+                #expect(decode(pieces, limit: 5).result == .failure(violation))
+            }
+        }
+    }
+
     @Test("a large message is handed out without being copied into pieces")
     func fewRanges() {
         let line = String(repeating: "x", count: 70) + "\r\n"

@@ -93,7 +93,7 @@ public struct DataDecoder: Sendable {
                     if let step = bareLineFeed(start..<index) { return step }
                     index += 1
                 case 0:
-                    if let step = violated(.nulCharacter, consumed: index + 1) { return step }
+                    if let step = violated(.nulCharacter, behind: start..<index, consumed: index + 1) { return step }
                     index += 1
                 case _:
                     lineLength += 1
@@ -156,22 +156,31 @@ public struct DataDecoder: Sendable {
 
     private mutating func handOut(_ range: Range<Int>, consumed: Int) -> Step? {
         guard violation == nil, !range.isEmpty else { return nil }
-        guard range.count <= limit - summary.octets else { return violated(.tooLarge, consumed: consumed) }
+        guard range.count <= limit - summary.octets else {
+            return violated(.tooLarge, behind: range, consumed: consumed)
+        }
         summary.octets += range.count
         return (consumed, .content(range))
     }
 
     private mutating func insert(_ octets: [UInt8], consumed: Int) -> Step? {
         guard violation == nil else { return nil }
-        guard octets.count <= limit - summary.octets else { return violated(.tooLarge, consumed: consumed) }
+        guard octets.count <= limit - summary.octets else {
+            return violated(.tooLarge, behind: 0..<0, consumed: consumed)
+        }
         summary.octets += octets.count
         return (consumed, .inserted(octets))
     }
 
-    private mutating func violated(_ kind: ContentViolation, consumed: Int) -> Step? {
+    /// - Parameter content: not handed out yet. It comes first: when it is too much already, that is what is wrong,
+    ///   however the octets are split.
+    private mutating func violated(
+        _ kind: ContentViolation, behind content: Range<Int>, consumed: Int
+    ) -> Step? {
         guard violation == nil else { return nil }
-        violation = kind
-        return (consumed, .violation(kind))
+        let found = content.count > limit - summary.octets ? .tooLarge : kind
+        violation = found
+        return (consumed, .violation(found))
     }
 
     /// A LF behind `content`, not behind a CR.
@@ -179,7 +188,7 @@ public struct DataDecoder: Sendable {
         let position = content.upperBound
         switch bareLineEnds {
         case .refuse:
-            return violated(.bareLineFeed, consumed: position + 1)
+            return violated(.bareLineFeed, behind: content, consumed: position + 1)
         case .convert:
             // The content before it first; the next call comes here again with the LF in front.
             if let step = handOut(content, consumed: position) { return step }
@@ -195,7 +204,7 @@ public struct DataDecoder: Sendable {
         switch bareLineEnds {
         case .refuse:
             state = .text
-            return violated(.bareCarriageReturn, consumed: position)
+            return violated(.bareCarriageReturn, behind: content, consumed: position)
         case .convert:
             if let step = handOut(content, consumed: position) { return step }
             endLine()
@@ -209,7 +218,7 @@ public struct DataDecoder: Sendable {
         switch bareLineEnds {
         case .refuse:
             state = .text
-            return violated(.bareCarriageReturn, consumed: consumed)
+            return violated(.bareCarriageReturn, behind: consumed..<consumed, consumed: consumed)
         case .convert:
             endLine()
             state = .contentLineStart

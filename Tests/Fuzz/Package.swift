@@ -1,0 +1,31 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Fuzz targets of the decoders of outside input, each with a property. Run them with `Tests/Fuzz/run`.
+// The modules under test are linked in as sources, so that they are built with the fuzzer's instrumentation and nothing
+// else of the main package is built at all.
+
+let features: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func fuzz(_ name: String) -> Target {
+    .executableTarget(
+        name: name, dependencies: ["FuzzSupport", "SMTPProtocol", "MailModel"],
+        swiftSettings: features + [.unsafeFlags(["-parse-as-library"])])
+}
+
+let package = Package(
+    name: "fuzz",
+    targets: [
+        .target(name: "MailModel", swiftSettings: features),
+        .target(name: "SMTPProtocol", dependencies: ["MailModel"], swiftSettings: features),
+        .target(name: "FuzzSupport", swiftSettings: features),
+        fuzz("FuzzCommandDecoder"),
+        fuzz("FuzzDataDecoder"),
+        fuzz("FuzzReplyParser"),
+        fuzz("FuzzServerSession"),
+    ],
+    swiftLanguageModes: [.v6]
+)
