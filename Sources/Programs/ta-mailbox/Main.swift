@@ -1,1 +1,5 @@
-@main enum Main { static func main() {} }
+import MailboxAgent
+
+@main enum Main {
+    static func main() { MailboxProgram.main(CommandLine.arguments) }
+}

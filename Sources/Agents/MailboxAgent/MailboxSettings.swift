@@ -1,0 +1,100 @@
+import ChildProcesses
+import Configuration
+import Glibc
+import ProgramKit
+
+/// All that decides how the agent delivers, from zmailer.conf and the command line.
+struct MailboxSettings: Sendable {
+    enum Store: Hashable, Sendable {
+        case maildir(PathTemplate)
+        case mbox(PathTemplate)
+    }
+
+    let accounts: Accounts
+    let store: Store
+    let locks: LockKeys
+    /// Accounts below are not delivered to when working as root (`MINUID`).
+    let minimumUID: uid_t
+    let hostName: String
+    let zenv: ZEnvironment
+    let options: MailboxOptions
+    /// Whether each delivery takes the identity of its account.
+    let changesIdentity: Bool
+
+    /// Throws all that is wrong at once, a line each.
+    init(_ zenv: ZEnvironment, _ options: MailboxOptions, hostName: String, isRoot: Bool) throws(SettingsErrors) {
+        var problems: [String] = []
+        func read<Value>(_ key: String, _ fallback: Value, _ body: () throws(SettingsError) -> Value) -> Value {
+            do throws(SettingsError) { return try body() } catch {
+                problems.append("\(key)=\(error)")
+                return fallback
+            }
+        }
+        let accountFile = (zenv["ACCOUNTS"] ?? "passwd").rest(behind: "file:")
+        switch zenv["ACCOUNTS"] ?? "passwd" {
+        case "passwd", "system": accounts = .system
+        case let value:
+            if let path = accountFile, path.hasPrefix("/") {
+                accounts = .file(AccountFile(path))
+            } else {
+                accounts = .system
+                problems.append("ACCOUNTS='\(value)': valid are passwd and file:/absolute/path")
+            }
+        }
+        let fromFile = accountFile != nil
+        let place = options.store ?? zenv["MAILBOX"] ?? "maildir:%h/Maildir"
+        store = read("MAILBOX", .maildir(.anywhere)) { () throws(SettingsError) in
+            let store = try Self.store(place)
+            let template = store.template
+            guard template.dependsOnUser else {
+                throw SettingsError("'\(place)': without %u or %h all users would share it")
+            }
+            guard !fromFile || !template.usesHome else {
+                throw SettingsError("'\(place)': accounts of a file have no home directory; use %u")
+            }
+            return store
+        }
+        locks = read("MBOXLOCKS", .standard) { () throws(SettingsError) in
+            guard let text = zenv["MBOXLOCKS"], !text.isEmpty else { return .standard }
+            return try LockKeys(text)
+        }
+        minimumUID = read("MINUID", 100) { () throws(SettingsError) in
+            guard let text = zenv["MINUID"], !text.isEmpty else { return 100 }
+            guard let number = uid_t(text) else { throw SettingsError("'\(text)': valid is a number from 0") }
+            return number
+        }
+        self.hostName = hostName
+        self.zenv = zenv
+        self.options = options
+        changesIdentity = isRoot && !fromFile
+        guard problems.isEmpty else { throw SettingsErrors(problems) }
+    }
+
+    private static func store(_ text: String) throws(SettingsError) -> Store {
+        if let path = text.rest(behind: "maildir:") { return .maildir(try PathTemplate(path)) }
+        if let path = text.rest(behind: "mbox:") { return .mbox(try PathTemplate(path)) }
+        throw SettingsError("'\(text)': valid are maildir:PATH and mbox:PATH")
+    }
+}
+
+extension MailboxSettings.Store {
+    var template: PathTemplate {
+        switch self {
+        case .maildir(let template), .mbox(let template): template
+        }
+    }
+}
+
+/// What is wrong, a line each.
+struct SettingsErrors: Error, Hashable, CustomStringConvertible {
+    let problems: [String]
+    init(_ problems: [String]) { self.problems = problems }
+    var description: String { problems.joined(separator: "\n") }
+}
+
+extension String {
+    /// What follows `prefix`, if it begins with it.
+    func rest(behind prefix: String) -> String? {
+        hasPrefix(prefix) ? String(dropFirst(prefix.count)) : nil
+    }
+}

@@ -1,0 +1,50 @@
+import AgentKit
+import Glibc
+import MailModel
+import SpoolFormat
+
+/// What is written above a message when it reaches its mailbox (transport-agents.md §3): LF lines.
+struct TraceFields {
+    /// `nil` for `<>`.
+    let sender: String?
+    let recipient: JobRecipient
+    let envelopeID: String?
+    /// Under which the message is written.
+    let uid: uid_t
+
+    /// Fields of a message that are replaced by ours, lower case: what a stranger put there would be taken for the truth.
+    static let replaced = [
+        "return-path", "x-envelope-to", "x-orcpt", "original-recipient", "x-envid", "envelope-id",
+    ]
+
+    var text: String {
+        var text = "Return-Path: <\(Self.clean(sender ?? ""))>\n"
+        if let address = recipient.recipient.envelopeRecipient { text += "Delivered-To: \(Self.clean(address))\n" }
+        text += "X-Envelope-To: <\(Self.clean(recipient.address))> (uid \(uid))\n"
+        if let original = recipient.recipient.originalRecipient {
+            text += "X-Orcpt: \(Self.clean(original))\nOriginal-Recipient: \(Self.clean(Self.decoded(original)))\n"
+        }
+        if let id = envelopeID {
+            let value = XText.decode(id).map { String(decoding: $0, as: UTF8.self) } ?? id
+            text += "X-Envid: \(Self.clean(id))\nEnvelope-Id: \(Self.clean(value))\n"
+        }
+        return text
+    }
+
+    /// `rfc822;xtext` → `rfc822; address`.
+    private static func decoded(_ original: String) -> String {
+        guard let semicolon = original.firstIndex(of: ";") else { return original }
+        let encoded = original[original.index(after: semicolon)...]
+        let address = XText.decode(encoded).map { String(decoding: $0, as: UTF8.self) } ?? String(encoded)
+        return "\(original[..<semicolon]); \(address)"
+    }
+
+    /// One line, bounded.
+    static func clean(_ text: String) -> String { ReportText.cleaned(text) }
+
+    /// The line that begins a message in mbox files and for programs.
+    static func separator(sender: String?, time: Int64) -> String {
+        let address = clean(sender ?? "MAILER-DAEMON").split(separator: " ").joined(separator: "_")
+        return "From \(address.isEmpty ? "MAILER-DAEMON" : address) \(CalendarDate(unixTime: time).ctime)\n"
+    }
+}
