@@ -62,9 +62,9 @@ public enum ReportText {
 
     /// One line: control characters (TAB, CR, LF and the 0x01 between notary fields among them) and Unicode's line separators
     /// become blanks; what is longer than `maximumLength` is cut and ends in `...`.
-    public static func cleaned(_ text: some StringProtocol, maximumLength: Int = maximumLength) -> String {
+    public static func cleaned(_ text: String, maximumLength: Int = maximumLength) -> String {
         if text.utf8.count <= maximumLength, text.utf8.allSatisfy({ (0x20..<0x7f).contains($0) }) {
-            return String(text)
+            return text
         }
         var result = String.UnicodeScalarView()
         var length = 0

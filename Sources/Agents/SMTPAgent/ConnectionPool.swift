@@ -26,24 +26,21 @@ final class ConnectionPool: Sendable {
     /// The most recently used session of the hop that is still good; `nil` if there is none. Either way the caller has a place
     /// for one connection until it calls ``giveBack(_:of:)``.
     func take(_ hop: NextHop) -> SMTPConnection? {
-        var unusable: [SMTPConnection] = []
-        let found = state.withLock { state -> SMTPConnection? in
+        state.withLock { state in
             state.busy[hop, default: 0] += 1
             state.busyCount += 1
-            while let idle = state.idle[hop]?.popLast() {
-                state.idleCount -= 1
-                if state.idle[hop]?.isEmpty == true { state.idle[hop] = nil }
-                if idle.connection.isUsable, !idle.until.hasPassed { return idle.connection }
-                unusable.append(idle.connection)
-            }
-            // A new one will be opened: another hop's idle session makes room for it.
-            if state.idleCount + state.busyCount > limit, let victim = Self.removeOldest(&state) {
-                unusable.append(victim)
-            }
-            return nil
         }
-        for connection in unusable { connection.quit() }
-        return found
+        while let idle = state.withLock({ Self.popNewest(hop, &$0) }) {
+            // Looking at the socket is a system call: not under the lock.
+            if idle.connection.isUsable, !idle.until.hasPassed { return idle.connection }
+            idle.connection.quit()
+        }
+        // A new one will be opened: another hop's idle session makes room for it.
+        let victim = state.withLock { state in
+            state.idleCount + state.busyCount > limit ? Self.removeOldest(&state) : nil
+        }
+        victim?.quit()
+        return nil
     }
 
     /// Ends the use that ``take(_:)`` began, with the session if it can go on.
@@ -81,6 +78,13 @@ final class ConnectionPool: Sendable {
             return over
         }
         for connection in over { connection.quit() }
+    }
+
+    private static func popNewest(_ hop: NextHop, _ state: inout State) -> Idle? {
+        guard let idle = state.idle[hop]?.popLast() else { return nil }
+        state.idleCount -= 1
+        if state.idle[hop]?.isEmpty == true { state.idle[hop] = nil }
+        return idle
     }
 
     private static func removeOldest(_ state: inout State) -> SMTPConnection? {

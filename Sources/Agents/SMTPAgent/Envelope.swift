@@ -61,8 +61,8 @@ struct Envelope {
     }
 
     private static func forwardPath(_ address: String) -> ForwardPath? {
-        if asciiLowercased(address) == "postmaster" { return .postmaster }
-        return Mailbox(address).map { .mailbox($0) }
+        if let mailbox = Mailbox(address) { return .mailbox(mailbox) }
+        return asciiLowercased(address) == "postmaster" ? .postmaster : nil
     }
 
     func message(to batch: ArraySlice<EnvelopeEntry>, size: Int) -> ClientMessage {

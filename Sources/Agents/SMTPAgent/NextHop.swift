@@ -26,7 +26,7 @@ public struct NextHop: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// `nil` if the text is none of the forms.
-    public init?(_ text: some StringProtocol) {
+    public init?(_ text: String) {
         if text.utf8.count > 5, asciiLowercased(text.prefix(5)) == "unix:" {
             let path = text.dropFirst(5)
             guard path.first == "/", path.utf8.count < Self.maximumSocketPathLength, !path.utf8.contains(0) else {
@@ -63,7 +63,7 @@ public struct NextHop: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The end of a text: nothing, or a colon and a port.
-    private static func port(_ text: some StringProtocol) -> (number: UInt16?, Void)? {
+    private static func port(_ text: Substring) -> (number: UInt16?, Void)? {
         if text.isEmpty { return (nil, ()) }
         guard text.first == ":", text.count <= 6, text.dropFirst().utf8.allSatisfy({ (48...57).contains($0) }),
             let number = UInt16(text.dropFirst()), number > 0

@@ -1,6 +1,5 @@
 import CPosix
 import Glibc
-import Synchronization
 
 /// Where log lines go and from which level on.
 ///
@@ -42,7 +41,8 @@ public final class EventLog: Sendable {
     public let program: String
     public let level: Level
     private let destination: Destination
-    private let state: Mutex<Int32>
+    /// The same number for life: ``reopen()`` puts the new file under it. One write(2) with O_APPEND needs no lock.
+    private let descriptor: Int32
     private let prefix: String
 
     /// Opens the destination; a file that cannot be opened is an error with its path and reason.
@@ -52,7 +52,7 @@ public final class EventLog: Sendable {
         self.level = level
         self.destination = destination
         self.prefix = " \(program)[\(getpid())]: "
-        state = Mutex(try Self.open(destination))
+        descriptor = try Self.open(destination)
     }
 
     private static func open(_ destination: Destination) throws(EventLogError) -> Int32 {
@@ -68,10 +68,9 @@ public final class EventLog: Sendable {
     /// After rotation: the same path, a new file. The old one stays in use if the new one cannot be opened.
     public func reopen() {
         guard case .file = destination, let fd = try? Self.open(destination) else { return }
-        state.withLock { current in
-            close(current)
-            current = fd
-        }
+        dup2(fd, descriptor)
+        _ = cposix_set_cloexec(descriptor, 1)
+        close(fd)
     }
 
     public func error(_ event: StaticString, _ fields: KeyValuePairs<StaticString, String> = [:]) {
@@ -106,9 +105,7 @@ public final class EventLog: Sendable {
             LogValue.append(value, to: &line)
         }
         line.append(0x0a)
-        state.withLock { fd in
-            _ = line.withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
-        }
+        _ = line.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
     }
 }
 

@@ -12,12 +12,28 @@ public struct EnhancedStatusCode: Hashable, Sendable, CustomStringConvertible {
 
     /// Parses `2.1.5`: class 2, 4 or 5; subject and detail 0...999.
     public init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 3,
-            parts.allSatisfy({ (1...3).contains($0.utf8.count) && $0.utf8.allSatisfy { (48...57).contains($0) } }),
-            let c = Int(parts[0]), let s = Int(parts[1]), let d = Int(parts[2]), c == 2 || c == 4 || c == 5
-        else { return nil }
-        self.init(c, s, d)
+        // Octet by octet: this is read out of every reply line.
+        var parts = (0, 0, 0)
+        var part = 0
+        var digits = 0
+        var value = 0
+        for octet in String(text).utf8 {
+            switch octet {
+            case 0x30...0x39 where digits < 3:
+                value = value * 10 + Int(octet - 0x30)
+                digits += 1
+            case 0x2e where digits > 0 && part < 2:
+                if part == 0 { parts.0 = value } else { parts.1 = value }
+                part += 1
+                digits = 0
+                value = 0
+            default:
+                return nil
+            }
+        }
+        guard part == 2, digits > 0, parts.0 == 2 || parts.0 == 4 || parts.0 == 5 else { return nil }
+        parts.2 = value
+        self.init(parts.0, parts.1, parts.2)
     }
 
     public var description: String { "\(`class`).\(subject).\(detail)" }
