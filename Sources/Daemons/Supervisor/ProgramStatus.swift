@@ -19,7 +19,7 @@ public struct ProgramStatus: Hashable, Sendable {
         var silent: [String] = []
         for path in program.controlSockets(environment) {
             do throws(UnixStream.Failure) {
-                _ = try UnixStream(connectingTo: path)
+                _ = try UnixStream(connectingTo: path, seconds: 0)
             } catch {
                 silent.append(error.description)
             }

@@ -39,7 +39,7 @@ public struct QueueClient {
         var lines = LineSplitter()
         let stream: UnixStream
         do throws(UnixStream.Failure) {
-            stream = try UnixStream(connectingTo: "\(environment.postoffice)/.scheduler.mailq")
+            stream = try UnixStream(connectingTo: "\(environment.postoffice)/.scheduler.mailq", seconds: 10)
             try stream.send(argument.isEmpty ? "\(question.rawValue)\n" : "\(question.rawValue) \(argument)\n")
         } catch {
             throw .unreachable(error.description)

@@ -32,6 +32,7 @@ public final class Supervisor {
         /// When to start it; nil while it runs.
         var startAt: ContinuousClock.Instant?
         var policy = RestartPolicy()
+        var wasStarted = false
         var wasReady = false
     }
 
@@ -74,8 +75,9 @@ public final class Supervisor {
                     killAt = clock.now + Self.stopDeadline
                 }
             } else {
-                startWhatIsDue()
                 lookForReadiness()
+                scheduleFirstStarts()
+                startWhatIsDue()
             }
             poller.wait(milliseconds: milliseconds(until: killAt))
         }
@@ -84,6 +86,15 @@ public final class Supervisor {
     }
 
     // MARK: Starting
+
+    /// The first start of each waits for the one before it to be ready, but not for ever.
+    private func scheduleFirstStarts() {
+        for index in slots.indices.dropFirst() {
+            if !slots[index].wasStarted, slots[index - 1].wasReady { slots[index].startAt = clock.now }
+            guard !slots[index].wasStarted, slots[index].startAt == nil, slots[index - 1].wasStarted else { continue }
+            slots[index].startAt = slots[index - 1].startedAt + Self.startPatience
+        }
+    }
 
     private func startWhatIsDue() {
         for index in slots.indices {
@@ -97,19 +108,12 @@ public final class Supervisor {
             }
             start(index)
         }
-        // The first start of each waits for the one before it.
-        for index in slots.indices.dropFirst() {
-            let before = slots[index - 1]
-            guard slots[index].child == nil, slots[index].startAt == nil, before.child != nil else { continue }
-            if before.wasReady || clock.now >= before.startedAt + Self.startPatience {
-                slots[index].startAt = clock.now
-            }
-        }
     }
 
     private func start(_ index: Int) {
         let program = slots[index].program
         slots[index].startedAt = clock.now
+        slots[index].wasStarted = true
         slots[index].startAt = nil
         do {
             let output = try standardError(of: program)

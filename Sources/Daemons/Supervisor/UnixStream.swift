@@ -10,11 +10,20 @@ final class UnixStream {
 
     private let descriptor: Int32
 
-    init(connectingTo path: String) throws(Failure) { descriptor = try Self.connected(to: path) }
+    /// Waits at most `seconds` for a server whose backlog is full; 0: not at all.
+    init(connectingTo path: String, seconds: Int) throws(Failure) {
+        descriptor = try Self.connected(to: path, seconds: seconds)
+    }
 
-    private static func connected(to path: String) throws(Failure) -> Int32 {
+    private static func connected(to path: String, seconds: Int) throws(Failure) -> Int32 {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Failure(path: path, code: errno) }
+        if seconds == 0 {
+            _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+        } else {
+            var patience = timeval(tv_sec: seconds, tv_usec: 0)
+            setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let octets = Array(path.utf8)
