@@ -71,6 +71,9 @@ struct ReplyTests {
     @Test("a status of another class than the code is text")
     func foreignStatus() {
         #expect(Self.parse([octets("250 5.1.1 odd\r\n")]).replies == [Reply(250, nil, "5.1.1 odd")])
+        for text in ["2.x odd", "2.1 odd", "2.1.1.1 odd", "2..1 odd", "2.1.1000 odd", "2.1.", "3.1.1"] {
+            #expect(Self.parse([octets("250 \(text)\r\n")]).replies == [Reply(250, nil, text)])
+        }
         #expect(Self.parse([octets("250 2.x odd\r\n")]).replies == [Reply(250, nil, "2.x odd")])
     }
 

@@ -461,6 +461,53 @@ struct ServerSessionTests {
             ])
     }
 
+    @Test("a transcript has each line once, in the order of the dialogue")
+    func wholeTranscript() {
+        let input = octets(
+            "EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<b@b.example>\r\nRCPT TO:<nobody@b.example>\r\nVRFY x\r\nHELP\r\n"
+                + "DATA\r\nx\r\n.\r\nFOO\r\nBDAT 3\r\nabcQUIT\r\n")
+        for piece in [input.count, 7] {
+            var host = ServerHost { $0.enablesVRFY = true }
+            host.session.transcript = []
+            host.greet()
+            for start in stride(from: 0, to: input.count, by: piece) {
+                host.receive(Array(input[start..<min(start + piece, input.count)]))
+            }
+            let transcript = host.session.transcript ?? []
+            let sent = transcript.compactMap { entry in if case .sent(let line) = entry { line } else { nil } }
+            #expect(sent.joined(separator: "\n") + "\n" == host.replies())
+            let received = transcript.indices.filter { if case .received = transcript[$0] { true } else { false } }
+            #expect(received.count == 10)
+            #expect(received.allSatisfy { if case .sent = transcript[$0 + 1] { true } else { false } })
+        }
+    }
+
+    @Test("HELO is not required where the configuration says so")
+    func withoutHello() {
+        _ = Self.dialogue(
+            """
+            S: 220 mx.example ESMTP
+            C: RCPT TO:<a@b.example>
+            S: 503 5.5.1 Hello [192.0.2.9], Waiting for MAIL command
+            C: MAIL FROM:<a@b.example>
+            S: 250 2.1.0 Sender syntax Ok
+            """, configure: { $0.requiresHello = false })
+    }
+
+    @Test("a client that talks back in replies is not answered, and not for ever")
+    func talkingBack() {
+        let (host, replies) = ServerHost.run(String(repeating: "550 5.5.2 Unknown command\n", count: 20))
+        #expect(host.isClosed)
+        #expect(replies.split(separator: "\n").count == 2)
+    }
+
+    @Test("a size that no message can have is refused even without a limit")
+    func sizeCeiling() {
+        #expect(
+            ServerHost.run("EHLO c\nMAIL FROM:<a@b.example> SIZE=1000000001\n").replies.hasSuffix(
+                "552 5.3.4 Message of 1000000001 octets exceeds the maximum of 1000000000 octets\n"))
+    }
+
     @Test("HELP names the verbs, the local lines and how to use one")
     func help() {
         let replies = ServerHost.run("HELP\nHELP rset\n", { _ in }, { $0.help = ["Yoyodyne Inc."] }).replies

@@ -75,12 +75,13 @@ public struct ReplyParser: Sendable {
         else { throw .malformed(Self.printable(line.prefix(80))) }
         guard lines.count < maximumLines else { throw .tooManyLines(limit: maximumLines) }
         let code = line[0...2].reduce(0) { $0 * 10 + Int($1 - 0x30) }
-        var text = Self.printable(line.dropFirst(4))
-        if let (status, rest) = Self.splitStatus(text, code: code) {
+        var text = line.dropFirst(4)
+        if let (status, length) = Self.status(text), status.class == code / 100 {
             if self.status == nil || self.status?.class != status.class { self.status = status }
-            text = rest
+            text = text.dropFirst(length)
+            if text.first == .space { text.removeFirst() }
         }
-        lines.append(text)
+        lines.append(Self.printable(text))
         if line.count > 3, line[3] == UInt8(ascii: "-") { return nil }
         let status = self.status?.class == code / 100 ? self.status : nil
         let reply = Reply(code, status, lines)
@@ -89,12 +90,32 @@ public struct ReplyParser: Sendable {
         return reply
     }
 
-    /// RFC 2034 §4: the status comes first in the text, and its class is the code's first digit.
-    private static func splitStatus(_ text: String, code: Int) -> (EnhancedStatusCode, String)? {
-        guard let first = text.utf8.first, Int(first) - 0x30 == code / 100 else { return nil }
-        let word = text.prefix { $0 != " " }
-        guard let status = EnhancedStatusCode(word) else { return nil }
-        return (status, String(text.dropFirst(word.count + 1)))
+    /// The status at the beginning of `text` and its length; a blank or the end must follow (RFC 2034 §4).
+    private static func status(_ text: ArraySlice<UInt8>) -> (EnhancedStatusCode, length: Int)? {
+        var numbers = (0, 0, 0)
+        var part = 0
+        var digits = 0
+        var index = text.startIndex
+        while index < text.endIndex, text[index] != .space {
+            let octet = text[index]
+            index += 1
+            if octet == .dot {
+                guard digits > 0, part < 2 else { return nil }
+                part += 1
+                digits = 0
+                continue
+            }
+            guard (0x30...0x39).contains(octet), digits < 3 else { return nil }
+            digits += 1
+            let digit = Int(octet - 0x30)
+            switch part {
+            case 0: numbers.0 = numbers.0 * 10 + digit
+            case 1: numbers.1 = numbers.1 * 10 + digit
+            case _: numbers.2 = numbers.2 * 10 + digit
+            }
+        }
+        guard part == 2, digits > 0, numbers.0 == 2 || numbers.0 == 4 || numbers.0 == 5 else { return nil }
+        return (EnhancedStatusCode(numbers.0, numbers.1, numbers.2), index - text.startIndex)
     }
 
     /// Control characters become blanks; what is not UTF-8 is repaired.

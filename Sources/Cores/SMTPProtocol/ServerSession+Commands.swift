@@ -22,7 +22,7 @@ extension ServerSession {
                 if case .transaction(_, let pending) = state, !pending.isEmpty { return .awaitAnswer }
                 return .needInput
             }
-            recordCommand()
+            recordCommand(replies)
             result = decoded
         }
         if case .transaction(let transaction, let pending) = state, !pending.isEmpty {
@@ -57,8 +57,9 @@ extension ServerSession {
             isSMTPUTF8: isSMTPUTF8, defaultDomain: configuration.values.hostName)
     }
 
-    private mutating func recordCommand() {
+    private mutating func recordCommand(_ replies: [UInt8]) {
         guard transcript != nil else { return }
+        record(replies)
         let line = decoder.line
         let isSecret = Verb(line.prefix(4)) == .auth
         transcript?.append(.received(isSecret ? "AUTH ..." : Self.printable(line, limit: 1000)))
@@ -95,7 +96,7 @@ extension ServerSession {
         case .noop, .onex:
             tell(250, "2.0.0", "Ok", to: &replies)
         case .help(let topic):
-            write(help(topic), to: &replies)
+            tell(help(topic), to: &replies)
         case .vrfy(let argument):
             return receiveQuery(.verify, argument, into: &replies)
         case .expn(let argument):
@@ -116,7 +117,7 @@ extension ServerSession {
             tell(Reply(221, EnhancedStatusCode(2, 0, 0), "\(configuration.values.hostName) Out"), to: &replies)
             state = .closed
         case .help(let topic):
-            write(help(topic), to: &replies)
+            tell(help(topic), to: &replies)
         case .bdat(let octets, _):
             state = .discarding(octets: octets, reply: reply, next: .refused(reply))
         case .helo, .ehlo, .lhlo, .mail, .rcpt, .data, .rset, .rsetWithJunk, .noop, .onex, .vrfy, .expn, .starttls,
@@ -140,10 +141,7 @@ extension ServerSession {
 
     /// A client that sends a whole transaction without a greeting is no mail client (smtpserver.md §7.2).
     private mutating func isTooEager(_ hasMoreInput: Bool, into replies: inout [UInt8]) -> Bool {
-        guard case .awaitingHello = state, configuration.values.requiresHello, !style.contains(.sloppy), hasMoreInput
-        else {
-            return false
-        }
+        guard isGreetingDue, hasMoreInput else { return false }
         let text = "HELLO \(peer.literal), YOU ARE SENDING PIPELINED INPUT, BUT DIDN'T GREET PROPERLY WITH EHLO"
         tell(Reply(550, EnhancedStatusCode(5, 7, 1), text), to: &replies)
         state = .closed
@@ -154,6 +152,8 @@ extension ServerSession {
     mutating func unknownCommand(into replies: inout [UInt8]) -> Action? {
         let line = Self.printable(decoder.line)
         if countUnknown(into: &replies) { return nil }
+        // A confused client that talks back in replies gets no answer to them (smtpserver.md §7.2).
+        if line.hasPrefix("550") { return nil }
         tell(Reply(550, EnhancedStatusCode(5, 5, 2), "Unknown command '\(line)'"), to: &replies)
         return nil
     }
@@ -172,16 +172,9 @@ extension ServerSession {
 
     private mutating func receiveQuery(_ query: Query, _ argument: String, into replies: inout [UInt8]) -> Action? {
         let values = configuration.values
-        switch state {
-        case .awaitingHello where values.requiresHello && !style.contains(.sloppy):
-            tell(
-                Reply(503, EnhancedStatusCode(5, 5, 1), "Hello \(peer.literal), Waiting for HELO/EHLO command"),
-                to: &replies)
+        if isGreetingDue {
+            tell(waiting(for: "HELO/EHLO"), to: &replies)
             return nil
-        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .senderRefused, .transaction,
-            .asking,
-            .opening, .data, .chunk, .betweenChunks, .discarding, .chunksFailed, .committing, .closed, .modifying:
-            break
         }
         switch query {
         case .verify:

@@ -2,18 +2,25 @@ import MailModel
 
 /// MAIL and RCPT (RFC 5321 §4.1.1.2–3).
 extension ServerSession {
-    private func waiting(for what: String) -> Reply {
+    func waiting(for what: String) -> Reply {
         Reply(503, EnhancedStatusCode(5, 5, 1), "Hello \(peer.literal), Waiting for \(what) command")
     }
 
-    /// Octets; never 0.
-    var effectiveSizeLimit: Int { maximumMessageSize > 0 ? maximumMessageSize : Self.sizeCeiling }
+    /// Whether HELO or EHLO must come first.
+    var isGreetingDue: Bool {
+        guard case .awaitingHello = state else { return false }
+        return configuration.values.requiresHello && !style.contains(.sloppy)
+    }
+
+    /// Octets of content that are taken.
+    var contentLimit: Int { maximumMessageSize > 0 ? maximumMessageSize : .max }
 
     mutating func receiveMail(_ mail: MailCommand, into replies: inout [UInt8]) -> Action? {
-        switch state {
-        case .awaitingHello where configuration.values.requiresHello && !style.contains(.sloppy):
+        if isGreetingDue {
             tell(waiting(for: "HELO/EHLO"), to: &replies)
             return nil
+        }
+        switch state {
         case .awaitingHello, .idle, .senderRefused, .chunksFailed:
             break
         case .greeting, .refused, .askingHello, .askingSender, .transaction, .asking, .opening, .data, .chunk,
@@ -21,9 +28,10 @@ extension ServerSession {
             tell(waiting(for: "RCPT"), to: &replies)
             return nil
         }
-        if let size = mail.size, size > effectiveSizeLimit {
+        let limit = min(contentLimit, Self.sizeCeiling)
+        if let size = mail.size, size > limit {
             state = .senderRefused(isTransient: false)
-            let text = "Message of \(size) octets exceeds the maximum of \(effectiveSizeLimit) octets"
+            let text = "Message of \(size) octets exceeds the maximum of \(limit) octets"
             tell(Reply(552, EnhancedStatusCode(5, 3, 4), text), to: &replies)
             return nil
         }
@@ -41,11 +49,10 @@ extension ServerSession {
                 configuration.encoder.encode(250, "2.1.0", "Sender syntax Ok", into: &replies)
             }
         case .reply(let reply), .close(let reply):
-            write(reply, to: &replies)
+            tell(reply, to: &replies)
             if reply.isPositive {
                 state = .transaction(Transaction(mail), pending: [])
             } else {
-                refusals += 1
                 state = .senderRefused(isTransient: reply.isPersistentTransient)
             }
         }
@@ -77,11 +84,10 @@ extension ServerSession {
                 isTransient
                 ? Reply(450, EnhancedStatusCode(4, 7, 1), text) : Reply(550, EnhancedStatusCode(5, 7, 1), text)
             tell(reply, to: &replies)
-        case .awaitingHello:
-            tell(waiting(for: "HELO/EHLO"), to: &replies)
-        case .greeting, .refused, .askingHello, .idle, .askingSender, .asking, .opening, .data, .chunk, .betweenChunks,
+        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .opening, .data, .chunk,
+            .betweenChunks,
             .discarding, .chunksFailed, .committing, .closed, .modifying:
-            tell(waiting(for: "MAIL"), to: &replies)
+            tell(waiting(for: isGreetingDue ? "HELO/EHLO" : "MAIL"), to: &replies)
         }
         return nil
     }
@@ -104,8 +110,8 @@ extension ServerSession {
             transaction.recipients.append(Recipient(command))
             writeAccepted(command, size: transaction.mail.size, into: &replies)
         case .reply(let reply), .close(let reply):
-            if reply.isPositive { transaction.recipients.append(Recipient(command)) } else { refusals += 1 }
-            write(reply, to: &replies)
+            if reply.isPositive { transaction.recipients.append(Recipient(command)) }
+            tell(reply, to: &replies)
         }
         state = .transaction(transaction, pending: pending)
     }

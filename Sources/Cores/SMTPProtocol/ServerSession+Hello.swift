@@ -32,8 +32,7 @@ extension ServerSession {
             if reply.isPositive {
                 accept(hello, reply.lines.first, into: &replies)
             } else {
-                write(reply, to: &replies)
-                refusals += 1
+                tell(reply, to: &replies)
                 state = self.hello == nil ? .awaitingHello : .idle
             }
         }

@@ -13,12 +13,12 @@ extension ServerSession {
                 550, EnhancedStatusCode(5, 1, 3), "No valid recipients at RCPT addresses, or no RCPT addresses at all")
         case .senderRefused:
             return Reply(550, EnhancedStatusCode(5, 1, 7), "No valid sender, rejecting all recipients")
-        case .awaitingHello:
-            return Reply(503, EnhancedStatusCode(5, 5, 1), "Hello \(peer.literal), Waiting for HELO/EHLO command")
+        case .awaitingHello where isGreetingDue:
+            return waiting(for: "HELO/EHLO")
         case .chunksFailed:
             return Reply(452, EnhancedStatusCode(4, 3, 0), "BDAT block discarded due to earlier error")
-        case .greeting, .refused, .askingHello, .idle, .askingSender, .asking, .opening, .data, .chunk, .betweenChunks,
-            .discarding, .committing, .closed, .modifying:
+        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .opening, .data, .chunk,
+            .betweenChunks, .discarding, .committing, .closed, .modifying:
             return Reply(503, EnhancedStatusCode(5, 5, 2), "Bad sequence of commands, no transaction is open")
         }
     }
@@ -88,18 +88,17 @@ extension ServerSession {
     ) {
         switch answer {
         case .reply(let reply) where !reply.isPositive, .close(let reply):
-            refusals += 1
             switch framing {
             case .data:
                 state = .idle
-                write(reply, to: &replies)
+                tell(reply, to: &replies)
             case .chunk(let octets, let isLast):
                 state = .discarding(octets: octets, reply: reply, next: isLast ? .idle : .chunksFailed)
             }
         case .accept, .acceptStyle, .reply:
             let decoder = DataDecoder(
                 framing: framing == .data ? .dotted : .chunked, bareLineEnds: configuration.values.bareLineEnds,
-                limit: effectiveSizeLimit)
+                limit: contentLimit)
             let incoming = Incoming(decoder: decoder, recipients: transaction.recipients.count)
             switch framing {
             case .data:
@@ -225,7 +224,7 @@ extension ServerSession {
             return Reply(554, EnhancedStatusCode(5, 6, 0), "Message refused: a NUL octet in it")
         case .tooLarge:
             return Reply(
-                552, EnhancedStatusCode(5, 3, 4), "Message exceeds the maximum of \(effectiveSizeLimit) octets")
+                552, EnhancedStatusCode(5, 3, 4), "Message exceeds the maximum of \(contentLimit) octets")
         }
     }
 
@@ -243,18 +242,22 @@ extension ServerSession {
             case .chunk(let last, _):
                 "\(id) Roger, got \(last) bytes in the last chunk, stored \(octets) bytes into spool"
             }
-        state = .idle
-        let reply = Reply(250, EnhancedStatusCode(2, 0, 0), text)
-        for _ in 0..<finalReplies(recipients) { tell(reply, to: &replies) }
+        decide([Reply(250, EnhancedStatusCode(2, 0, 0), text)], recipients, into: &replies)
     }
 
     /// The same in words of the host's own, or its refusal; in LMTP one reply for each accepted recipient, in order.
     public mutating func messageDecided(_ verdicts: [Reply], into replies: inout [UInt8]) {
-        guard case .committing(_, let recipients, _) = state, let last = verdicts.last else { return }
+        guard case .committing(_, let recipients, _) = state, !verdicts.isEmpty else { return }
+        decide(verdicts, recipients, into: &replies)
+    }
+
+    private mutating func decide(_ verdicts: [Reply], _ recipients: Int, into replies: inout [UInt8]) {
         state = .idle
+        beginRecording(replies)
         for index in 0..<finalReplies(recipients) {
-            tell(index < verdicts.count ? verdicts[index] : last, to: &replies)
+            tell(verdicts[min(index, verdicts.count - 1)], to: &replies)
         }
+        record(replies)
     }
 
     /// The message cannot be stored: after `endMessage`, or at any time since `beginMessage` was answered.

@@ -113,6 +113,8 @@ public struct ServerSession: Sendable {
     public internal(set) var refusals = 0
     /// Set it to `[]` to have lines recorded; take them out after each call.
     public var transcript: [TranscriptEntry]?
+    /// Where in the host's buffer the replies begin that the transcript does not have yet.
+    private var transcriptMark = 0
 
     var state = State.greeting
     var decoder: CommandDecoder
@@ -142,23 +144,25 @@ public struct ServerSession: Sendable {
 
     /// The first words of the session.
     public mutating func greet(_ greeting: Greeting, into replies: inout [UInt8]) {
-        let mark = replies.count
+        beginRecording(replies)
         switch greeting {
         case .welcome(let lines):
-            write(Reply(220, nil, lines), to: &replies)
+            tell(Reply(220, nil, lines), to: &replies)
             state = .awaitingHello
         case .refuse(let reply):
-            write(reply, to: &replies)
+            tell(reply, to: &replies)
             state = .refused(reply)
         case .close(let reply):
-            write(reply, to: &replies)
+            tell(reply, to: &replies)
             state = .closed
         }
-        record(replies[mark...])
+        record(replies)
     }
 
     /// Consumes octets up to the next thing that the host must do.
     public mutating func receive(_ octets: UnsafeRawBufferPointer, into replies: inout [UInt8]) -> Step {
+        beginRecording(replies)
+        defer { record(replies) }
         var used = 0
         while true {
             switch state {
@@ -191,9 +195,9 @@ public struct ServerSession: Sendable {
 
     /// The answer to the oldest question, or to `beginMessage`. Then call ``receive(_:into:)`` again.
     public mutating func answer(_ answer: Answer, into replies: inout [UInt8]) {
-        let mark = replies.count
+        beginRecording(replies)
         if case .close(let reply) = answer {
-            write(reply, to: &replies)
+            tell(reply, to: &replies)
             state = .closed
         } else {
             switch state {
@@ -214,45 +218,46 @@ public struct ServerSession: Sendable {
                 break
             }
         }
-        record(replies[mark...])
+        record(replies)
     }
 
     /// Writes a last reply, such as 421, and ends the session; an unfinished message must be forgotten.
     public mutating func terminate(_ reply: Reply?, into replies: inout [UInt8]) {
-        let mark = replies.count
-        if let reply { write(reply, to: &replies) }
-        record(replies[mark...])
+        beginRecording(replies)
+        if let reply { tell(reply, to: &replies) }
+        record(replies)
         state = .closed
     }
 
     // MARK: writing
 
-    func write(_ reply: Reply, to replies: inout [UInt8]) {
+    private func write(_ reply: Reply, to replies: inout [UInt8]) {
         configuration.encoder.encode(reply, into: &replies)
     }
 
-    /// Writes and records a reply, and counts it when it is a refusal.
+    /// Writes a reply, and counts it when it is a refusal.
     mutating func tell(_ reply: Reply, to replies: inout [UInt8]) {
-        let mark = replies.count
         write(reply, to: &replies)
         if !reply.isPositive { refusals += 1 }
-        record(replies[mark...])
     }
 
     /// The same for our own words.
     mutating func tell(_ code: Int, _ status: StaticString, _ text: StaticString, to replies: inout [UInt8]) {
-        let mark = replies.count
         configuration.encoder.encode(code, status, text, into: &replies)
         if code >= 400 { refusals += 1 }
-        record(replies[mark...])
     }
 
-    mutating func record(_ lines: ArraySlice<UInt8>) {
+    /// What is in the host's buffer already is in the transcript, or comes from elsewhere.
+    mutating func beginRecording(_ replies: [UInt8]) { transcriptMark = replies.count }
+
+    /// Puts the replies written since the last time into the transcript.
+    mutating func record(_ replies: [UInt8]) {
         guard transcript != nil else { return }
-        for line in lines.split(separator: .lineFeed) {
-            transcript?.append(
-                .sent(String(decoding: line.last == .carriageReturn ? line.dropLast() : line, as: UTF8.self)))
+        for line in replies[transcriptMark...].split(separator: .lineFeed) {
+            let text = line.last == .carriageReturn ? line.dropLast() : line
+            transcript?.append(.sent(String(decoding: text, as: UTF8.self)))
         }
+        transcriptMark = replies.count
     }
 
     /// `text` made printable and cut to `limit` octets: for echoing what a peer sent.
