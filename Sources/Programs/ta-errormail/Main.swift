@@ -1,1 +1,5 @@
-@main enum Main { static func main() {} }
+import ErrorMailAgent
+
+@main enum Main {
+    static func main() { ErrorMailProgram.main(CommandLine.arguments) }
+}

@@ -1,0 +1,23 @@
+import CPosix
+import Glibc
+
+/// Least privilege for programs that need root only to be started.
+public enum ProcessIdentity {
+    /// What was read or changed, and the `errno`.
+    public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
+        public let what: String
+        public let code: Int32
+        public var description: String { "\(what): \(String(cString: strerror(code)))" }
+    }
+
+    /// As root: takes the identity of the owner of `path` for the whole process, for good. Otherwise, or where root owns it:
+    /// nothing is changed. Call it before the first thread is started.
+    public static func becomeOwner(of path: String) throws(Failure) {
+        guard geteuid() == 0 else { return }
+        var information = stat()
+        guard stat(path, &information) == 0 else { throw Failure(what: path, code: errno) }
+        guard information.st_uid != 0 else { return }
+        let code = cposix_drop_privileges(information.st_uid, information.st_gid)
+        guard code == 0 else { throw Failure(what: "cannot become uid \(information.st_uid)", code: code) }
+    }
+}
