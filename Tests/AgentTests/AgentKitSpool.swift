@@ -86,6 +86,7 @@ final class AgentKitSpool {
         options.queueDirectory = root + "/queue"
         options.input = toAgent[0]
         options.output = fromAgent[1]
+        options.handlesTermination = false
         if isReaderGone { close(fromAgent[0]) }
         AgentRunner(options).run(agent)
         close(toAgent[0])

@@ -19,6 +19,8 @@ public final class AgentRunner: Sendable {
         public var queueDirectory = "../queue"
         public var input = STDIN_FILENO
         public var output = STDOUT_FILENO
+        /// SIGTERM lets the jobs at work finish and takes no other; a second one ends the program at once.
+        public var handlesTermination = true
 
         public init(name: String, selection: RecipientSelection, maximumJobs: Int = 1) {
             self.name = name
@@ -49,7 +51,8 @@ public final class AgentRunner: Sendable {
         self.options = options
         self.observer = observer
         agentID = "\(options.name)[\(getpid())]"
-        source = JobSource(descriptor: options.input)
+        source = JobSource(
+            descriptor: options.input, termination: options.handlesTermination ? Termination.descriptor() : nil)
         writer = ReportWriter(descriptor: options.output)
     }
 

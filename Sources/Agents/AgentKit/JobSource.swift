@@ -8,6 +8,8 @@ final class JobSource: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let descriptor: Int32
     private let tickInterval: Duration
+    /// Readable once the program is asked to end.
+    private let termination: Int32?
     private var splitter = LineSplitter(maximumLineLength: maximumLineLength)
     private var lines: [String] = []
     private var next = 0
@@ -17,8 +19,9 @@ final class JobSource: @unchecked Sendable {
     /// Octets of one job line; a host is at most 255.
     private static let maximumLineLength = 4096
 
-    init(descriptor: Int32 = STDIN_FILENO, tickInterval: Duration = .seconds(5)) {
+    init(descriptor: Int32 = STDIN_FILENO, termination: Int32? = nil, tickInterval: Duration = .seconds(5)) {
         self.descriptor = descriptor
+        self.termination = termination
         self.tickInterval = tickInterval
         pthread_mutex_init(mutex, nil)
     }
@@ -34,6 +37,7 @@ final class JobSource: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
+            if hasTerminated { return nil }
             if next < lines.count {
                 let line = lines[next]
                 next += 1
@@ -46,12 +50,24 @@ final class JobSource: @unchecked Sendable {
                 return line
             }
             if hasEnded { return nil }
-            var input = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let ready = poll(&input, 1, Int32(clamping: tickInterval.components.seconds * 1000))
+            // A negative descriptor is passed over.
+            var sources = [
+                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: termination ?? -1, events: Int16(POLLIN), revents: 0),
+            ]
+            let ready = poll(&sources, 2, Int32(clamping: tickInterval.components.seconds * 1000))
             if ready == 0 { tick() }
-            if ready > 0 { fill() }
             if ready < 0, errno != EINTR { hasEnded = true }
+            if ready > 0, sources[1].revents != 0 { hasEnded = true }
+            if ready > 0, sources[0].revents != 0, !hasEnded { fill() }
         }
+    }
+
+    /// Asked to end: what was handed out and not begun goes back with the end of the program.
+    private var hasTerminated: Bool {
+        guard let termination, next < lines.count else { return false }
+        var source = pollfd(fd: termination, events: Int16(POLLIN), revents: 0)
+        return poll(&source, 1, 0) > 0
     }
 
     /// Reads what is there; a last line without newline is discarded with the splitter.
