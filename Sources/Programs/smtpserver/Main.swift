@@ -1,1 +1,6 @@
-@main enum Main { static func main() {} }
+import SMTPServer
+
+@main
+enum Main {
+    static func main() { SMTPServerProgram.run(CommandLine.arguments) }
+}

@@ -1,0 +1,185 @@
+import Configuration
+import Glibc
+import MailModel
+import Postoffice
+import ProgramKit
+import SMTPProtocol
+import SpoolFormat
+import Telemetry
+
+/// `smtpserver -i`: one session on standard input and output, for a local user or a BSMTP batch (smtpserver.md §1.3).
+///
+/// The client is whoever may write to the spool: nothing is asked of the policy service, every recipient is taken, and
+/// the mail counts as submitted by a local program.
+enum InteractiveSession {
+    static func run(_ settings: Settings) -> Never {
+        signal(SIGPIPE, SIG_IGN)
+        if isNetworkSocket(0) {
+            Program.fail("smtpserver: -i on a network socket would serve a stranger as a local user", .usage)
+        }
+        let log = Program.log(
+            "smtpserver", settings.environment, toStandardError: settings.options.isForeground,
+            debug: settings.options.debugLevel > 0)
+        do {
+            let options = settings.options
+            let sessionLog =
+                options.logFile == nil && !options.logsToSyslog
+                ? nil : try SessionLog(path: options.logFile, usesSyslog: options.logsToSyslog)
+            let intake = try Intake(settings, pool: BlockingPool(threads: 0), log: log)
+            intake.conditions.look(countsQueue: true)
+            var session = Session(settings, intake, sessionLog)
+            exit(session.run() ? 0 : ExitCode.ioError.rawValue)
+        } catch {
+            Program.fail("smtpserver: \(error)", .osFile)
+        }
+    }
+
+    private static func isNetworkSocket(_ descriptor: Int32) -> Bool {
+        var address = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let code = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+        }
+        return code == 0 && (Int32(address.ss_family) == AF_INET || Int32(address.ss_family) == AF_INET6)
+    }
+
+    private struct Session {
+        let settings: Settings
+        let intake: Intake
+        let sessionLog: SessionLog?
+        let tag: SessionLog.Tag?
+        let sessionID: String
+        var session: ServerSession
+        var message: IncomingMessage?
+
+        init(_ settings: Settings, _ intake: Intake, _ sessionLog: SessionLog?) {
+            self.settings = settings
+            self.intake = intake
+            self.sessionLog = sessionLog
+            tag = sessionLog?.newTag()
+            sessionID = String(intake.postoffice.newID().rawValue, radix: 36)
+            session = ServerSession(
+                configuration: settings.localSession, peer: ServerSession.Peer(literal: "stdin"))
+            // Echo of -v and the session log both need the lines.
+            if sessionLog != nil || settings.options.echoesCommands { session.transcript = [] }
+        }
+
+        /// `false`: standard input or output failed.
+        mutating func run() -> Bool {
+            var replies: [UInt8] = []
+            let lines = Greeting.lines(settings, peer: "stdin", localPort: 0, unixTime: Int64(time(nil)))
+            session.greet(.welcome(lines), into: &replies)
+            var buffer = [UInt8](repeating: 0, count: 64 << 10)
+            while true {
+                guard write(&replies) else { return false }
+                let count = read(0, &buffer, buffer.count)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { return count == 0 }
+                let isOpen = buffer.withUnsafeBytes { octets in
+                    receive(UnsafeRawBufferPointer(rebasing: octets[0..<count]), &replies)
+                }
+                if !isOpen { return write(&replies) }
+            }
+        }
+
+        /// `false`: the session is over.
+        private mutating func receive(_ octets: UnsafeRawBufferPointer, _ replies: inout [UInt8]) -> Bool {
+            var used = 0
+            while true {
+                let view = UnsafeRawBufferPointer(rebasing: octets[used...])
+                let step = session.receive(view, into: &replies)
+                used += step.consumed
+                switch step.action {
+                case .needInput: return true
+                case .awaitAnswer: preconditionFailure("every question of an interactive session is answered at once")
+                case .ask(let question): decide(question, &replies)
+                case .beginMessage(let transaction): begin(transaction, &replies)
+                case .content(let range):
+                    message?.append(UnsafeRawBufferPointer(rebasing: view[range]))
+                    spillIfNeeded(&replies)
+                case .insertedContent(let inserted):
+                    message?.append(inserted)
+                    spillIfNeeded(&replies)
+                case .endMessage(let summary): end(summary, &replies)
+                case .discardMessage: message = nil
+                case .close: return false
+                }
+            }
+        }
+
+        private mutating func decide(_ question: ServerSession.Question, _ replies: inout [UInt8]) {
+            switch question {
+            case .hello, .recipient:
+                session.answer(.accept, into: &replies)
+            case .sender(let mail):
+                let obstacle = intake.obstacle(size: mail.size ?? 0)
+                session.answer(obstacle.map { .reply($0.reply) } ?? .accept, into: &replies)
+            case .verify, .expand:
+                // There is no router at hand: the session's own words for "not verified".
+                session.answer(.accept, into: &replies)
+            }
+        }
+
+        private mutating func begin(_ transaction: Transaction, _ replies: inout [UInt8]) {
+            let trace = Trace(
+                clientName: "stdin", clientLiteral: "uid#\(getuid())@localhost", clientPort: 0, hello: session.hello,
+                hostName: settings.hostName,
+                protocolName: Trace.protocolName(
+                    hello: session.hello, isLMTP: settings.configuration.isLMTP,
+                    isSMTPUTF8: transaction.mail.isSMTPUTF8))
+            let now = Int64(time(nil))
+            message = IncomingMessage(
+                transaction, id: intake.postoffice.newID(), trace: trace, date: CalendarDate(unixTime: now).rfc5322,
+                submission: .local, begun: 0, intake: intake)
+            session.answer(.accept, into: &replies)
+        }
+
+        private mutating func spillIfNeeded(_ replies: inout [UInt8]) {
+            guard let message, message.needsSpill else { return }
+            do throws(PostofficeError) {
+                message.draft = try intake.spill(message.id, message.draft, message.takeOctets())
+            } catch {
+                self.message = nil
+                session.messageFailed(intake.refusal(error, session: sessionID), into: &replies)
+            }
+        }
+
+        private mutating func end(_ summary: MessageSummary, _ replies: inout [UInt8]) {
+            guard let message else { return }
+            let (octets, traits) = message.finish(summary)
+            do throws(PostofficeError) {
+                try intake.commit(
+                    message.record(session: sessionID, client: "stdin"), message.draft, octets, traits: traits)
+                session.messageStored(as: message.id.description, into: &replies)
+            } catch {
+                session.messageFailed(intake.refusal(error, session: sessionID), into: &replies)
+            }
+            self.message = nil
+        }
+
+        /// Writes what is there, echoing commands before their replies when asked to.
+        private mutating func write(_ replies: inout [UInt8]) -> Bool {
+            var out = replies
+            replies.removeAll(keepingCapacity: true)
+            if let entries = session.transcript, !entries.isEmpty {
+                if let tag { sessionLog?.write(tag, entries) }
+                session.transcript = []
+                if settings.options.echoesCommands {
+                    out = []
+                    for entry in entries {
+                        switch entry {
+                        case .received(let line), .sent(let line): out.append(contentsOf: (line + "\r\n").utf8)
+                        }
+                    }
+                }
+            }
+            var done = 0
+            while done < out.count {
+                let count = out.withUnsafeBytes { Glibc.write(1, $0.baseAddress! + done, $0.count - done) }
+                if count < 0, errno != EINTR { return false }
+                done += max(0, count)
+            }
+            return true
+        }
+    }
+}

@@ -1,0 +1,58 @@
+import MailModel
+import SMTPProtocol
+import SpoolFormat
+
+/// The envelope of a message file from a mail transaction (docs/spool.md §2).
+enum MessageHead {
+    static func envelope(
+        _ transaction: Transaction, trace: Trace, submission: MessageEnvelope.Submission?
+    ) -> MessageEnvelope {
+        var envelope = MessageEnvelope()
+        envelope.isExternal = true
+        envelope.receivedFrom = trace.receivedFrom
+        envelope.bodyType = transaction.mail.body?.rawValue
+        envelope.with = trace.protocolName
+        envelope.isInternationalized = transaction.mail.isSMTPUTF8
+        envelope.submission = submission
+        envelope.sender = transaction.reversePath.mailbox?.description
+        envelope.envelopeID = transaction.mail.envelopeID
+        envelope.notaryReturn =
+            switch transaction.mail.ret {
+            case .full?: .full
+            case .headers?: .headers
+            case nil: nil
+            }
+        envelope.recipients = transaction.recipients.map { recipient in
+            EnvelopeRecipient(
+                address: recipient.forwardPath.address, notify: notify(recipient.notify),
+                originalRecipient: recipient.originalRecipient)
+        }
+        return envelope
+    }
+
+    /// What DATA or BDAT said, which the spool's readers need not find out again. `head` counts the `Received:` field.
+    static func traits(_ summary: MessageSummary, received: [UInt8]) -> MessageTraits {
+        var longest = summary.longestLine
+        var line = 0
+        for octet in received {
+            if octet == 0x0a {
+                longest = max(longest, line - 1)
+                line = 0
+            } else {
+                line += 1
+            }
+        }
+        return MessageTraits(
+            size: summary.octets + received.count, hasDotLines: summary.dotLines > 0, hasEightBit: summary.has8Bit,
+            longestLine: longest)
+    }
+
+    private static func notify(_ notify: SMTPProtocol.Notify?) -> SpoolFormat.Notify {
+        guard let notify else { return .standard }
+        var value: SpoolFormat.Notify = []
+        if notify.contains(.success) { value.insert(.success) }
+        if notify.contains(.failure) { value.insert(.failure) }
+        if notify.contains(.delay) { value.insert(.delay) }
+        return value
+    }
+}

@@ -1,0 +1,60 @@
+import MailModel
+import SMTPProtocol
+
+/// The trace of one message: `rcvdfrom` of its envelope and its `Received:` field (RFC 5321 §4.4, smtpserver.md §9).
+struct Trace: Sendable {
+    /// The confirmed name of the client, else its address literal.
+    var clientName: String
+    /// `[192.0.2.1]`, `[IPv6:…]`; without brackets for what is no network client.
+    var clientLiteral: String
+    /// 0: none.
+    var clientPort: Int
+    var hello: ServerSession.Hello?
+    var hostName: String
+    var protocolName: String
+
+    /// `host ([192.0.2.1]:4711 "EHLO client.example")`.
+    var receivedFrom: String {
+        var text = "\(clientName) (\(clientLiteral)"
+        if clientPort > 0 { text += ":\(clientPort)" }
+        if let hello { text += " \"\(hello.kind.rawValue) \(Self.quoted(hello.argument))\"" }
+        return text + ")"
+    }
+
+    /// The field with its line ends; `recipient` only if the message has a single one.
+    func field(id: String, recipient: ForwardPath?, date: String) -> String {
+        var text = "Received: from \(receivedFrom)\r\n\tby \(hostName) with \(protocolName) id \(id)"
+        if let recipient { text += "\r\n\tfor \(recipient)" }
+        text += "; \(date)\r\n"
+        return text
+    }
+
+    /// The `with` of RFC 3848 and RFC 6531 §4.3.
+    static func protocolName(hello: ServerSession.Hello?, isLMTP: Bool, isSMTPUTF8: Bool) -> String {
+        if isLMTP { return isSMTPUTF8 ? "UTF8LMTP" : "LMTP" }
+        if isSMTPUTF8 { return "UTF8SMTP" }
+        switch hello?.kind {
+        case .ehlo?, .lhlo?: return "ESMTP"
+        case .helo?, nil: return "SMTP"
+        }
+    }
+
+    /// A quoted text inside a comment: `"`, `\`, `(` and `)` get a backslash, what is not printable ASCII becomes `\ooo`.
+    static func quoted(_ text: String) -> String {
+        let isPlain = text.utf8.allSatisfy { octet in
+            (0x20...0x7e).contains(octet) && octet != 0x22 && octet != 0x5c && octet != 0x28 && octet != 0x29
+        }
+        if isPlain { return text }
+        var out = ""
+        for octet in text.utf8 {
+            switch octet {
+            case 0x22, 0x5c, 0x28, 0x29: out += "\\" + String(UnicodeScalar(octet))
+            case 0x20...0x7e: out += String(UnicodeScalar(octet))
+            default:
+                let digits = String(octet, radix: 8)
+                out += "\\" + String(repeating: "0", count: 3 - digits.count) + digits
+            }
+        }
+        return out
+    }
+}

@@ -1,0 +1,152 @@
+import ChildProcesses
+import Configuration
+import Glibc
+import Postoffice
+import ProgramKit
+import Telemetry
+
+/// `smtpserver`: one program that is its own master, worker and interactive session (smtpserver(8)).
+public enum SMTPServerProgram {
+    /// - Parameter arguments: the program's name first.
+    public static func run(_ arguments: [String]) -> Never {
+        let options: ServerOptions
+        do throws(UsageError) {
+            options = try ServerOptions.parse(arguments)
+        } catch {
+            Program.fail("smtpserver: \(error)\n\(ServerOptions.usage)", .usage)
+        }
+        if options.onlyPrintsHelp {
+            Program.print(ServerOptions.usage)
+            exit(0)
+        }
+        if options.onlyPrintsVersion {
+            Program.print("ZMailer smtpserver \(Program.version)")
+            exit(0)
+        }
+        do throws(ConfigurationErrors) {
+            if let sockets = options.workerSockets {
+                WorkerProgram.run(try WorkerEnvironment.settings(options), sockets: sockets)
+            }
+            try run(options, Settings.load(options))
+        } catch {
+            Program.fail(error.description, .configuration)
+        }
+    }
+
+    private static func run(_ options: ServerOptions, _ settings: Settings) throws(ConfigurationErrors) -> Never {
+        if let problem = TrustedUser.problem(settings.environment) {
+            throw ConfigurationErrors([
+                ConfigurationError(
+                    file: settings.environment["ZCONFIG"] ?? "", line: 0, key: "TRUSTEDUSER", reason: problem)
+            ])
+        }
+        if options.onlyChecks {
+            do throws(ListenError) { _ = try ListenPlan.addresses(settings) } catch {
+                Program.fail("\(error)", error.code)
+            }
+            exit(0)
+        }
+        if options.isInteractive { InteractiveSession.run(settings) }
+        checkSpool(settings)
+        if options.isForeground || options.debugLevel >= 2 || options.isDetached { serve(settings) }
+        detach()
+    }
+
+    /// The spool must be there; each worker opens it again.
+    private static func checkSpool(_ settings: Settings) {
+        do throws(PostofficeError) {
+            _ = try Postoffice(settings.postoffice)
+        } catch {
+            Program.fail("smtpserver: POSTOFFICE \(error)", .osFile)
+        }
+    }
+
+    // MARK: master
+
+    private static func serve(_ settings: Settings) -> Never {
+        let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
+        let isForeground = !settings.options.isDetached
+        let log = Program.log(
+            "smtpserver", settings.environment, toStandardError: isForeground,
+            debug: settings.options.debugLevel > 0)
+        let pidPath =
+            settings.options.pidFile.hasPrefix("/")
+            ? settings.options.pidFile : "\(settings.postoffice)/\(settings.options.pidFile)"
+        let pidFile: PidFile
+        do throws(PidFile.Failure) {
+            let (file, previous) = try PidFile.takeOver(path: pidPath, milliseconds: Master.takeOverDeadline)
+            pidFile = file
+            if let previous { Program.print("killed previous daemon, pid = \(previous)") }
+        } catch {
+            Program.fail("smtpserver: pid file \(error)", .cannotCreate)
+        }
+        do throws(ListenError) {
+            let master = try Master(settings, log: log, signals: signals, pidFile: pidFile) {
+                log.notice("started", ["pid": "\(getpid())"])
+                if settings.options.isDetached { Detachment.report() }
+            }
+            master.run()
+            exit(0)
+        } catch {
+            pidFile.remove()
+            log.error("not-listening", ["reason": error.description])
+            if !isForeground { Program.print("smtpserver: \(error)", to: 2) }
+            exit(error.code.rawValue)
+        }
+    }
+
+    /// Starts this program again without a terminal, and waits until it serves or has failed.
+    private static func detach() -> Never {
+        do throws(StartError) {
+            exit(try Detachment.start())
+        } catch {
+            Program.fail("smtpserver: \(error)", .osError)
+        }
+    }
+}
+
+/// Leaving the terminal: a re-exec in a session of its own; a fork would lose the runtime's threads.
+enum Detachment {
+    /// Where the detached process tells the starting one that it serves.
+    private static let statusDescriptor: Int32 = 3
+
+    /// The exit code of the starting process.
+    static func start() throws(StartError) -> Int32 {
+        let ends = try StatusPipe.make()
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        var request = ChildRequest(
+            path: Program.executablePath(), arguments: Array(CommandLine.arguments.dropFirst()) + ["--detached"],
+            environment: Program.inheritedEnvironment, descriptors: [null, 1, 2, ends.write])
+        request.startsSession = true
+        let child: ChildProcess
+        do throws(SpawnError) {
+            child = try ChildProcess.spawn(request)
+        } catch {
+            throw StartError(error.description)
+        }
+        close(ends.write)
+        var octet: UInt8 = 0
+        while true {
+            let count = read(ends.read, &octet, 1)
+            if count > 0 { return 0 }
+            if count == 0 || errno != EINTR { break }
+        }
+        // It ended before it served; its words are on our standard error.
+        switch child.wait(milliseconds: 5000) {
+        case .code(let code)?: return code
+        case .signal?, nil: return ExitCode.software.rawValue
+        }
+    }
+
+    /// In the detached process: it serves. The terminal is let go.
+    static func report() {
+        var octet: UInt8 = 1
+        _ = write(statusDescriptor, &octet, 1)
+        close(statusDescriptor)
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        guard null >= 0 else { return }
+        dup2(null, 1)
+        dup2(null, 2)
+        close(null)
+    }
+}

@@ -1,0 +1,154 @@
+import ProgramKit
+import SMTPProtocol
+
+/// The command line of smtpserver, ZMailer's letters and our long names (smtpserver(8)).
+struct ServerOptions: Sendable {
+    enum AddressFamily: Hashable, Sendable {
+        /// IPv6 where the system has it, IPv4 else.
+        case automatic
+        case ipv4
+        case ipv6
+    }
+
+    var family = AddressFamily.automatic
+    var configurationFile: String?
+    var debugLevel = 0
+    var isGullible = false
+    var checksHelloSyntax = false
+    var isInteractive = false
+    var pidFile = ".pid.smtpserver"
+    var logFile: String?
+    var logsToSyslog = false
+    var maximumLoad = 999
+    var maximumMessageSize: Int?
+    var port: Int?
+    var postoffice: String?
+    var style: Style?
+    var echoesCommands = false
+    var environmentFile: String?
+    var isForeground = false
+    var onlyChecks = false
+    var onlyPrintsVersion = false
+    var onlyPrintsHelp = false
+    /// Set by ourselves: the re-exec that has left the terminal.
+    var isDetached = false
+    /// Set by ourselves: a worker with that many listening sockets from descriptor 3 on.
+    var workerSockets: Int?
+
+    static let specs: [OptionSpec] = [
+        OptionSpec("4", nil, "IPv4 sockets only"),
+        OptionSpec("6", nil, "IPv6 sockets (IPv4 clients too); IPv4 where the system has no IPv6. Default: the same"),
+        OptionSpec("a", nil, "ident queries (RFC 1413): not available in this version"),
+        OptionSpec("B", nil, "mail arrives over a BSMTP channel: not available in this version"),
+        OptionSpec("C", nil, value: "FILE", "configuration (default $MAILSHARE/smtpserver.conf)"),
+        OptionSpec("d", nil, value: "LEVEL", "1: debug lines in the log; 2 and more: stay in the foreground, too"),
+        OptionSpec("g", nil, "gullible: say nothing when the HELO name is not the client's"),
+        OptionSpec("h", nil, "refuse a HELO argument that is no domain and no address literal"),
+        OptionSpec("i", nil, "interactive: one session on standard input and output"),
+        OptionSpec("I", nil, value: "FILE", "pid file, relative to $POSTOFFICE (default .pid.smtpserver)"),
+        OptionSpec("l", nil, value: "FILE", "log of all sessions; SYSLOG: to syslog; both may be given"),
+        OptionSpec("L", nil, value: "LOAD", "load average up to which mail is taken (default 999; below 1: 10)"),
+        OptionSpec("M", nil, value: "OCTETS", "largest message (default 0: PARAM maxsize, or no limit)"),
+        OptionSpec("n", nil, "run by inetd: not available in this version"),
+        OptionSpec("p", nil, value: "PORT", "TCP port, over PARAM BindPort (default 25)"),
+        OptionSpec("P", nil, value: "DIR", "POSTOFFICE (default that of zmailer.conf)"),
+        OptionSpec("R", nil, value: "PROGRAM", "router for verification: not available, the policy service answers"),
+        OptionSpec("s", nil, value: "STYLE", "letters ftveRSFh, or strict, or sloppy (default ve)"),
+        OptionSpec("S", nil, value: "HOST", "append a host name to the log's name: not available in this version"),
+        OptionSpec("t", nil, "TLS before the greeting: not available in this version"),
+        OptionSpec("T", nil, value: "[ADDR]", "test the policy for an address: not available in this version"),
+        OptionSpec("v", nil, "with -i: echo each command line"),
+        OptionSpec("V", nil, "print the version and exit"),
+        OptionSpec("w", nil, "whoson queries: not available in this version"),
+        OptionSpec("X", nil, "character-set translation: not available in this version"),
+        OptionSpec("8", nil, "decoding to 8-bit: not available in this version"),
+        OptionSpec("Z", nil, value: "FILE", "zmailer.conf"),
+        OptionSpec(nil, "foreground", "stay, log to standard error"),
+        OptionSpec(nil, "check", "read and check the configuration, report every mistake, exit (78: mistakes)"),
+        OptionSpec(nil, "help", "print this and exit"),
+    ]
+
+    /// Not in `--help`: for our own re-execs.
+    private static let internalSpecs: [OptionSpec] = [
+        OptionSpec(nil, "detached", "the re-exec that has left the terminal"),
+        OptionSpec(nil, "worker", value: "SOCKETS", "a worker of a master"),
+    ]
+
+    static var usage: String {
+        CommandLineOptions.usage(
+            "smtpserver",
+            "[-46ghivV] [-C file] [-d level] [-I pidfile] [-l file|SYSLOG] [-L load] [-M octets] [-p port] "
+                + "[-P dir] [-s style] [-Z file]\n\nReceives mail by SMTP and puts it into POSTOFFICE.\n", specs)
+    }
+
+    static func parse(_ arguments: [String]) throws(UsageError) -> ServerOptions {
+        let line = try CommandLineOptions.parse(arguments, specs + internalSpecs)
+        var options = ServerOptions()
+        for (key, value) in line.options { try options.set(key, value) }
+        if let operand = line.operands.first {
+            throw UsageError("'\(operand)' is not expected; all arguments are options")
+        }
+        if line.has("4"), line.has("6") { throw UsageError("-4 and -6 exclude each other") }
+        if options.echoesCommands, !options.isInteractive { throw UsageError("-v is for -i sessions only") }
+        return options
+    }
+
+    private mutating func set(_ key: String, _ value: String) throws(UsageError) {
+        switch key {
+        case "4": family = .ipv4
+        case "6": family = .ipv6
+        case "C": configurationFile = value
+        case "d": debugLevel = try Self.number(value, "-d", 0...9)
+        case "g": isGullible = true
+        case "h": checksHelloSyntax = true
+        case "i": isInteractive = true
+        case "I":
+            if value.hasPrefix("sub-") { throw UsageError("-I \(value): there are no sub-daemons to start by hand") }
+            pidFile = value
+        case "l": if value == "SYSLOG" { logsToSyslog = true } else { logFile = value }
+        case "L":
+            let load = try Self.number(value, "-L", Int.min...1_000_000)
+            maximumLoad = load < 1 ? 10 : load
+        case "M": maximumMessageSize = max(0, try Self.number(value, "-M", Int.min...1_000_000_000))
+        case "p": port = try Self.number(value, "-p", 1...65535)
+        case "P": postoffice = value
+        case "s": style = try Self.style(value)
+        case "v": echoesCommands = true
+        case "V": onlyPrintsVersion = true
+        case "Z": environmentFile = value
+        case "foreground": isForeground = true
+        case "check": onlyChecks = true
+        case "help": onlyPrintsHelp = true
+        case "detached": isDetached = true
+        case "worker": workerSockets = try Self.number(value, "--worker", 0...13)
+        case "a": throw Self.unavailable("-a (ident queries)")
+        case "B": throw Self.unavailable("-B (BSMTP channel)")
+        case "n": throw Self.unavailable("-n (inetd)")
+        case "R": throw Self.unavailable("-R (the policy service verifies addresses)")
+        case "S": throw Self.unavailable("-S")
+        case "t": throw Self.unavailable("-t (TLS)")
+        case "T": throw Self.unavailable("-T (policy test)")
+        case "w": throw Self.unavailable("-w (whoson)")
+        case "X", "8": throw Self.unavailable("-\(key) (character-set translation)")
+        default: throw UsageError("unknown option '\(key)'")
+        }
+    }
+
+    private static func unavailable(_ what: String) -> UsageError {
+        UsageError("\(what) is not available in this version")
+    }
+
+    private static func number(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws(UsageError) -> Int {
+        guard let value = Int(text) else { throw UsageError("\(option) \(text): a number is needed") }
+        guard range.contains(value) else {
+            throw UsageError("\(option) \(text): valid is \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    private static func style(_ text: String) throws(UsageError) -> Style {
+        if let problem = StyleFlags.problem(text) { throw UsageError("-s \(text): \(problem)") }
+        guard let style = Style(text) else { throw UsageError("-s \(text): no style") }
+        return style
+    }
+}

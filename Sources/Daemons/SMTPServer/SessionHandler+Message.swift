@@ -1,0 +1,115 @@
+import Configuration
+import MailModel
+import NIOCore
+import Postoffice
+import SMTPProtocol
+import SpoolFormat
+
+/// The content of messages, on its way to the spool.
+extension SessionHandler {
+    func beginMessage(_ transaction: Transaction, _ replies: inout [UInt8]) {
+        let trace = Trace(
+            clientName: session.peer.name ?? client.literal, clientLiteral: client.literal, clientPort: client.port,
+            hello: session.hello, hostName: loop.settings.hostName,
+            protocolName: Trace.protocolName(
+                hello: session.hello, isLMTP: loop.settings.configuration.isLMTP,
+                isSMTPUTF8: transaction.mail.isSMTPUTF8))
+        message = IncomingMessage(
+            transaction, id: loop.intake.postoffice.newID(), trace: trace, date: loop.date, submission: submission,
+            begun: loop.now, intake: loop.intake)
+        guard message != nil else {
+            pendingReason = "memory for messages is used up"
+            let text = "Requested action not taken: insufficient storage"
+            session.answer(.reply(Reply(452, EnhancedStatusCode(4, 3, 1), text)), into: &replies)
+            return
+        }
+        size.octets = ReceiveSize.message
+        isActive(loop.timeouts.data)
+        session.answer(.accept, into: &replies)
+    }
+
+    func contentArrived(_ replies: inout [UInt8]) {
+        guard let message else { return }
+        let elapsed = loop.now - message.begun
+        let allowed = loop.timeouts.data + message.contentSize / loop.timeouts.minimumDataRate
+        guard elapsed <= allowed else {
+            terminate(
+                Reply(421, EnhancedStatusCode(4, 4, 2), "\(loop.settings.hostName) too slow, closing"),
+                reason: "less than \(loop.timeouts.minimumDataRate) octets/s")
+            return
+        }
+        isActive(min(loop.timeouts.data, max(1, allowed - elapsed + 1)))
+        if message.contentSize > ReceiveSize.message { size.octets = ReceiveSize.largeMessage }
+        guard message.needsSpill else { return }
+        isSpilling = true
+        let intake = loop.intake
+        let octets = message.takeOctets()
+        let id = message.id
+        let draft = message.draft
+        message.draft = nil
+        let bound = NIOLoopBound(self, eventLoop: loop.loop)
+        let eventLoop = loop.loop
+        intake.pool.submit {
+            do throws(PostofficeError) {
+                let written = try intake.spill(id, draft, octets)
+                eventLoop.execute { bound.value.spilled(written, nil) }
+            } catch {
+                eventLoop.execute { bound.value.spilled(nil, error) }
+            }
+        }
+    }
+
+    private func spilled(_ draft: MessageDraft?, _ error: PostofficeError?) {
+        isSpilling = false
+        guard phase == .open else { return }
+        message?.draft = draft
+        if let error {
+            message = nil
+            let refusal = loop.intake.refusal(error, session: sessionID)
+            pendingReason = error.description
+            reply { session.messageFailed(refusal, into: &$0) }
+        } else {
+            pump()
+        }
+    }
+
+    func dropMessage() {
+        message = nil
+        size.octets = ReceiveSize.commands
+    }
+
+    func endMessage(_ summary: MessageSummary, _ replies: inout [UInt8]) {
+        guard let message else {
+            session.messageFailed(Reply(451, EnhancedStatusCode(4, 3, 0), "Local error"), into: &replies)
+            return
+        }
+        size.octets = ReceiveSize.commands
+        isCommitting = true
+        let (octets, traits) = message.finish(summary)
+        let record = message.record(session: sessionID, client: client.literal)
+        let draft = message.draft
+        message.draft = nil
+        let bound = NIOLoopBound(self, eventLoop: loop.loop)
+        let eventLoop = loop.loop
+        let id = message.id
+        loop.intake.commitLater(record, draft, octets, traits: traits) { error in
+            eventLoop.execute { bound.value.committed(id, error) }
+        }
+    }
+
+    private func committed(_ id: SpoolID, _ error: PostofficeError?) {
+        isCommitting = false
+        message = nil
+        guard phase == .open else { return }
+        isActive(loop.timeouts.command)
+        if let error {
+            let refusal = loop.intake.refusal(error, session: sessionID)
+            pendingReason = error.description
+            reply { session.messageFailed(refusal, into: &$0) }
+        } else {
+            accepted += 1
+            reply { session.messageStored(as: id.description, into: &$0) }
+        }
+        if loop.isStopping { stop() }
+    }
+}

@@ -1,0 +1,398 @@
+import MailModel
+import NIOCore
+import Policy
+import Postoffice
+import SMTPProtocol
+import SpoolFormat
+import Telemetry
+
+/// One session: a thin host around a ``ServerSession``. It carries octets in, replies out, and questions to where they are
+/// decided; it reads nothing more while a decision is out.
+final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    enum Phase {
+        /// The policy service decides about the client.
+        case connecting
+        case open
+        /// Our last reply is written; what the client still sends is dropped.
+        case lingering
+        case closed
+    }
+
+    /// A question to the policy service about a recipient, in the order of the commands.
+    struct Asked {
+        let number: UInt64
+        let recipient: String
+        var answer: ServerSession.Answer?
+        /// Why, for the log.
+        var reason = ""
+    }
+
+    let loop: LoopContext
+    let size: ReceiveSize
+    let client: ClientAddress
+    /// For logs and for the policy service; unique.
+    let sessionNumber: UInt64
+    var session: ServerSession
+    var phase = Phase.connecting
+    var context: ChannelHandlerContext?
+    /// What was read and waits for a decision.
+    var input: ByteBuffer?
+    var message: IncomingMessage?
+    /// A part of the message is being written: no more of it is taken.
+    var isSpilling = false
+    var asked: [Asked] = []
+    /// A question other than about recipients.
+    var openQuestion: UInt64?
+    var submission: MessageEnvelope.Submission?
+    /// The style of the HELO pattern that matched, until HELO is answered.
+    var helloStyle: Style?
+    var accepted = 0
+    private var isPumping = false
+    /// The session has said its last word.
+    private var isOver = false
+    private var isReading = false
+    private var hasWritten = false
+    private var isReadHeldBack = false
+    private var loggedRefusals = 0
+    private var tag: SessionLog.Tag?
+    private var isAnnounced = false
+
+    var wheelPosition = WheelPosition()
+    var expires: Int
+
+    /// Lines of refusals that one session may put into the log.
+    static let maximumLoggedRefusals = 100
+
+    init(_ loop: LoopContext, client: ClientAddress, size: ReceiveSize) {
+        self.loop = loop
+        self.size = size
+        self.client = client
+        sessionNumber = loop.intake.postoffice.newID().rawValue
+        let isLocal = client.address?.isLoopback ?? true
+        session = ServerSession(
+            configuration: isLocal ? loop.settings.localSession : loop.settings.session,
+            peer: ServerSession.Peer(literal: client.literal))
+        expires = loop.now + loop.timeouts.command
+        if let sessionLog = loop.sessionLog {
+            session.transcript = []
+            tag = sessionLog.newTag()
+        }
+    }
+
+    var sessionID: String { String(sessionNumber, radix: 36) }
+
+    // MARK: channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { begin(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard phase == .connecting, openQuestion == nil else { return }
+        loop.wheel.add(self)
+        loop.sessionCount.add(1)
+        isAnnounced = true
+        openQuestion = loop.policy.ask(question(.connect), self)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        isReading = true
+        // The first read of a session is small, because NIO keeps its buffer; between messages a few commands fit in one.
+        if message == nil { size.octets = ReceiveSize.commands }
+        var buffer = unwrapInboundIn(data)
+        switch phase {
+        case .lingering, .closed: return
+        case .connecting, .open: break
+        }
+        if input == nil {
+            input = buffer
+        } else {
+            input?.writeBuffer(&buffer)
+        }
+        pump()
+        // What is left could not be handled now: no more before it is.
+        if input != nil { isReadHeldBack = true }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        flushIfNeeded(context)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if input == nil || phase == .lingering { context.read() } else { isReadHeldBack = true }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { pump() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        ended("closed")
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A reset is how many clients leave.
+        loop.log.debug("connection-error", ["session": sessionID, "reason": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    // MARK: the session
+
+    /// Lets the session go on as far as it can.
+    func pump() {
+        guard !isPumping, phase == .open, let context else { return }
+        isPumping = true
+        var replies = loop.borrowScratch()
+        var wantsMore = true
+        while wantsMore, phase == .open, !isSpilling, context.channel.isWritable {
+            let octets = input ?? ByteBuffer()
+            let step = octets.withUnsafeReadableBytes { session.receive($0, into: &replies) }
+            consume(step.consumed)
+            wantsMore = perform(step.action, octets, &replies)
+            logRefusals(replies)
+        }
+        write(replies, context)
+        loop.giveBack(replies)
+        isPumping = false
+        if isOver {
+            finish()
+            return
+        }
+        if !isReading { flushIfNeeded(context) }
+        if input == nil, isReadHeldBack, phase == .open, !isReading {
+            isReadHeldBack = false
+            context.read()
+        }
+    }
+
+    private func consume(_ count: Int) {
+        guard let readable = input?.readableBytes else { return }
+        if count == readable { input = nil } else { input?.moveReaderIndex(forwardBy: count) }
+    }
+
+    /// `false`: nothing goes on before something else happens.
+    private func perform(
+        _ action: ServerSession.Action, _ octets: ByteBuffer, _ replies: inout [UInt8]
+    ) -> Bool {
+        switch action {
+        case .needInput:
+            if !replies.isEmpty { isActive(loop.timeouts.command) }
+            return false
+        case .awaitAnswer:
+            return false
+        case .ask(let question):
+            decide(question, &replies)
+        case .beginMessage(let transaction):
+            beginMessage(transaction, &replies)
+        case .content(let range):
+            octets.withUnsafeReadableBytes { message?.append(UnsafeRawBufferPointer(rebasing: $0[range])) }
+            contentArrived(&replies)
+        case .insertedContent(let inserted):
+            message?.append(inserted)
+            contentArrived(&replies)
+        case .endMessage(let summary):
+            endMessage(summary, &replies)
+        case .discardMessage:
+            dropMessage()
+        case .close:
+            isOver = true
+            return false
+        }
+        return true
+    }
+
+    /// The client has done something complete: it has this many seconds for the next.
+    func isActive(_ seconds: Int) {
+        let deadline = loop.now + seconds
+        let isEarlier = deadline < expires
+        expires = deadline
+        if isEarlier { loop.wheel.hasten(self) }
+    }
+
+    // MARK: writing
+
+    func write(_ replies: [UInt8], _ context: ChannelHandlerContext) {
+        writeTranscript()
+        guard !replies.isEmpty else { return }
+        context.write(wrapOutboundOut(context.channel.allocator.buffer(bytes: replies)), promise: nil)
+        hasWritten = true
+    }
+
+    func flushIfNeeded(_ context: ChannelHandlerContext) {
+        guard hasWritten else { return }
+        hasWritten = false
+        context.flush()
+    }
+
+    /// Lets `body` answer, writes what it said, and goes on.
+    func reply(_ body: (inout [UInt8]) -> Void) {
+        guard let context, phase == .open else { return }
+        var replies = loop.borrowScratch()
+        body(&replies)
+        logRefusals(replies)
+        write(replies, context)
+        loop.giveBack(replies)
+        pump()
+        if !isReading { flushIfNeeded(context) }
+    }
+
+    private func writeTranscript() {
+        guard let entries = session.transcript, !entries.isEmpty, let tag else { return }
+        loop.sessionLog?.write(tag, entries)
+        session.transcript = []
+    }
+
+    /// A line for each refusal, in the words of its last reply.
+    func logRefusals(_ replies: [UInt8]) {
+        guard session.refusals > loggedRefusals else { return }
+        loggedRefusals = session.refusals
+        guard loggedRefusals <= Self.maximumLoggedRefusals else { return }
+        let lines = replies.split(separator: 0x0a)
+        let last = String(decoding: (lines.last ?? []).filter { $0 != 0x0d }, as: UTF8.self)
+        loop.log.info(
+            "refused",
+            [
+                "session": sessionID, "client": client.literal, "command": pendingCommand, "reply": last,
+                "reason": pendingReason,
+            ])
+        pendingCommand = ""
+        pendingReason = "protocol"
+    }
+
+    /// Why the next refusal is made; `protocol` when the session itself decides.
+    var pendingReason = "protocol"
+    var pendingCommand = ""
+
+    // MARK: the end
+
+    /// Our last reply is written: nothing more is read, and the client may close first, so that it gets our words.
+    private func finish() {
+        guard let context, phase == .open || phase == .connecting else { return }
+        let hasUnread = (input?.readableBytes ?? 0) > 0
+        phase = .lingering
+        dropMessage()
+        input = nil
+        hasWritten = false
+        context.flush()
+        if hasUnread {
+            // Closing a socket with unread octets resets it, and the client would lose our last words.
+            context.close(mode: .output, promise: nil)
+        } else {
+            context.close(promise: nil)
+            return
+        }
+        isActive(loop.timeouts.linger)
+        if isReadHeldBack {
+            isReadHeldBack = false
+            context.read()
+        }
+    }
+
+    /// Ends the session with this reply, when nothing of it is being decided.
+    func terminate(_ reply: Reply?, reason: String) {
+        guard let context, phase == .open || phase == .connecting else { return }
+        loop.log.info(
+            "ended", ["session": sessionID, "client": client.literal, "reason": reason, "accepted": "\(accepted)"])
+        var replies = loop.borrowScratch()
+        session.terminate(phase == .open ? reply : nil, into: &replies)
+        write(replies, context)
+        loop.giveBack(replies)
+        hasWritten = false
+        context.flush()
+        finish()
+    }
+
+    func expired() {
+        switch phase {
+        case .connecting, .closed:
+            break
+        case .lingering:
+            context?.close(promise: nil)
+        case .open:
+            if isWaiting {
+                isActive(loop.timeouts.command)
+            } else if context?.channel.isWritable == false {
+                loop.log.info("ended", ["session": sessionID, "client": client.literal, "reason": "write timeout"])
+                context?.close(promise: nil)
+            } else {
+                let text = "\(loop.settings.hostName) timeout, closing"
+                terminate(Reply(421, EnhancedStatusCode(4, 4, 2), text), reason: "timeout")
+            }
+        }
+    }
+
+    /// Whether it is our turn, not the client's.
+    var isWaiting: Bool {
+        isSpilling || openQuestion != nil || !asked.isEmpty || isCommitting
+    }
+
+    /// A message is being stored.
+    var isCommitting = false
+
+    /// The process ends: a message that is being stored gets its answer first.
+    func stop() {
+        if isCommitting { return }
+        let text = "\(loop.settings.hostName) shutting down, try again soon"
+        terminate(Reply(421, EnhancedStatusCode(4, 3, 2), text), reason: "shutdown")
+    }
+
+    private func ended(_ reason: String) {
+        guard phase != .closed else { return }
+        phase = .closed
+        if let openQuestion { loop.policy.forget(openQuestion) }
+        for question in asked { loop.policy.forget(question.number) }
+        asked = []
+        if isAnnounced { loop.policy.tell(question(.disconnect)) }
+        if wheelPosition.slot >= 0 {
+            loop.wheel.remove(self)
+            loop.sessionCount.add(-1)
+        }
+        if message != nil, !isCommitting {
+            loop.log.info(
+                "aborted",
+                ["session": sessionID, "client": client.literal, "octets": "\(message?.contentSize ?? 0)"])
+        }
+        dropMessage()
+        input = nil
+        context = nil
+        writeTranscript()
+        if let tag { loop.sessionLog?.comment(tag, "connection \(reason)") }
+        loop.log.debug(
+            "disconnect",
+            [
+                "session": sessionID, "client": client.literal, "accepted": "\(accepted)",
+                "refused": "\(session.refusals)",
+            ])
+    }
+
+    /// The policy service was restarted and knows nothing of us.
+    func announceAgain() {
+        guard isAnnounced, openQuestion == nil else { return }
+        loop.policy.tell(question(.connect))
+    }
+
+    /// At the greeting.
+    func logConnection() {
+        loop.log.debug("connect", ["session": sessionID, "client": client.literal, "port": "\(client.port)"])
+        guard let tag else { return }
+        let count = loop.wheel.count
+        loop.sessionLog?.comment(
+            tag, "connection from \(client.literal):\(client.port) on port \(client.localPort) childs \(count)")
+    }
+}
+
+@available(*, unavailable)
+extension SessionHandler: Sendable {}
