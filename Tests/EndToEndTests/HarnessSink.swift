@@ -21,12 +21,15 @@ final class Sink: Sendable {
         var commands: [String] = []
         var answer: Answer
         var openDescriptors: Set<Int32> = []
+        var isStopped = false
     }
 
     let port: UInt16
     private let listener: Int32
     private let keywords: [String]
     private let state: Mutex<State>
+    /// Signalled by the accepting thread when it has closed the listener.
+    private let ended = DispatchSemaphore(value: 0)
 
     /// `keywords`: the lines of the EHLO reply after the first.
     init(
@@ -46,16 +49,19 @@ final class Sink: Sendable {
             throw HarnessError("sink on port \(chosen): \(reason)")
         }
         let descriptor = listener
+        let ended = ended
         let thread = Thread { [weak self] in
+            // Whoever accepts closes: a number that is closed elsewhere may already be somebody else's descriptor.
+            defer {
+                close(descriptor)
+                ended.signal()
+            }
             while true {
                 let client = Descriptors.accept(descriptor)
-                guard client >= 0, let self else {
-                    if client >= 0 { close(client) }
+                guard client >= 0 else { return }
+                guard let self, self.admit(client) else {
+                    close(client)
                     return
-                }
-                self.state.withLock {
-                    $0.connections += 1
-                    $0.openDescriptors.insert(client)
                 }
                 let session = Thread { [weak self] in self?.serve(client) }
                 session.stackSize = 256 << 10
@@ -66,15 +72,32 @@ final class Sink: Sendable {
         thread.start()
     }
 
-    deinit { stop() }
+    private func admit(_ client: Int32) -> Bool {
+        state.withLock { state in
+            guard !state.isStopped else { return false }
+            state.connections += 1
+            state.openDescriptors.insert(client)
+            return true
+        }
+    }
+
+    // Not waiting: the last reference may be that of the accepting thread.
+    deinit { _ = endSessions() }
 
     /// Ends all sessions; the port is free afterwards.
     func stop() {
-        shutdown(listener, Int32(SHUT_RDWR))
-        state.withLock { state in
+        if endSessions() { ended.wait() }
+    }
+
+    /// False if that was done before.
+    private func endSessions() -> Bool {
+        let isFirst = state.withLock { state in
+            defer { state.isStopped = true }
             for descriptor in state.openDescriptors { shutdown(descriptor, Int32(SHUT_RDWR)) }
+            return !state.isStopped
         }
-        close(listener)
+        if isFirst { shutdown(listener, Int32(SHUT_RDWR)) }
+        return isFirst
     }
 
     var messages: [Message] { state.withLock { $0.messages } }
@@ -86,9 +109,12 @@ final class Sink: Sendable {
 
     private func serve(_ client: Int32) {
         let connection = Connection(descriptor: client)
-        defer { state.withLock { _ = $0.openDescriptors.remove(client) } }
-        // The end of a session, also an untimely one, is nothing to report: a test looks at what arrived.
-        try? converse(connection)
+        // `stop` may shut the descriptor down as long as it is in the set, so it is closed only afterwards.
+        withExtendedLifetime(connection) {
+            // The end of a session, also an untimely one, is nothing to report: a test looks at what arrived.
+            try? converse(connection)
+            state.withLock { _ = $0.openDescriptors.remove(client) }
+        }
     }
 
     private func decide(_ line: String, otherwise: String) -> String {

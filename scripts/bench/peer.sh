@@ -26,7 +26,7 @@ prepare() {
     cp -R "$layout/share/zmailer/proto/forms" "$spool/share/forms"
     cat >"$conf" <<END
 ZCONFIG=$conf
-MAILBIN=$layout/libexec
+MAILBIN=$layout/libexec/zmailer
 MAILSHARE=$spool/share
 MAILVAR=$spool/var
 POSTOFFICE=$post
@@ -78,7 +78,7 @@ case ${1:-} in
     prepare) prepare ;;
     start) setsid "$layout/bin/zmailer" start --foreground -Z "$conf" </dev/null >"$spool/log/supervisor" 2>&1 & ;;
     stop) "$layout/bin/zmailer" stop -Z "$conf" ;;
-    flush) "$layout/bin/zmailer" queue flush -Z "$conf" ;;
+    flush) "$layout/bin/zmailer" flush -Z "$conf" ;;
     qcount) find "$post/router" "$post/queue" "$post/deferred" -type f 2>/dev/null | sed 's|.*/||' | sort -u | wc -l ;;
     version) "$layout/bin/zmailer" --version ;;
     log) echo "$spool/log/scheduler" ;;

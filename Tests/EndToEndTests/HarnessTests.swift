@@ -1,0 +1,77 @@
+import Foundation
+import Glibc
+import Testing
+
+/// The harness itself: what it claims about a system under test must not be its own invention.
+@Suite("The harness")
+struct HarnessTests {
+    private func temporaryOutput() -> String { "\(NSTemporaryDirectory())/zm-harness-\(UUID().uuidString)" }
+
+    @Test("the sink keeps what smtp-source sends, each message once")
+    func sinkKeeps() async throws {
+        let sink = try Sink()
+        defer { sink.stop() }
+        let output = temporaryOutput()
+        defer { unlink(output) }
+        let source = try TestProcess(
+            Programs.smtpSource,
+            ["-m", "50", "-s", "5", "-l", "2000", "-f", "a@x.test", "-t", "b@y.test", "inet:127.0.0.1:\(sink.port)"],
+            environment: ["LD_LIBRARY_PATH": Programs.postfixLibraries], outputPath: output)
+        let status = try await source.waitForExit()
+        #expect(status == .exited(0), "\(source.output)")
+        #expect(sink.messageCount == 50)
+        #expect(sink.messages.allSatisfy { $0.reversePath == "a@x.test" && $0.forwardPaths == ["b@y.test"] })
+    }
+
+    @Test(
+        "octets pass client and sink unchanged",
+        arguments: [
+            "", "\r\n", ".\r\n", "..\r\n.\r\n", "a\r\n.b\r\n...\r\n", "no dot\r\n\r\n.\r\n",
+        ])
+    func transparent(message: String) throws {
+        let sink = try Sink()
+        defer { sink.stop() }
+        let client = try Connection.greeted(port: sink.port)
+        let reply = try client.transact(from: "a@x.test", to: ["b@y.test"], message: message)
+        #expect(reply.code == 250)
+        #expect(sink.messages.map(\.octets) == [Array(message.utf8)])
+    }
+
+    @Test("the sink answers as it is told, and keeps only what it accepted")
+    func answers() throws {
+        let sink = try Sink { $0.hasPrefix("RCPT TO:<grey@") ? "451 4.7.1 later" : nil }
+        defer { sink.stop() }
+        let client = try Connection.greeted(port: sink.port)
+        #expect(try client.transact(from: "", to: ["grey@y.test"], message: "x\r\n").code == 451)
+        sink.answer { $0 == "." ? "554 5.6.0 no" : nil }
+        #expect(try client.transact(from: "", to: ["b@y.test"], message: "x\r\n").code == 554)
+        #expect(sink.messages.isEmpty)
+    }
+
+    @Test("a port that was given is free, and no other test gets it")
+    func ports() throws {
+        let ports = try (0..<50).map { _ in try FreePorts.take() }
+        #expect(Set(ports).count == 50)
+        #expect(ports.allSatisfy { !isListening($0) })
+    }
+
+    @Test("a process is found by the folder in its command line or environment, and ended with its group")
+    func processes() async throws {
+        let marker = "/tmp/zm-marker-\(UUID().uuidString)"
+        let output = temporaryOutput()
+        defer { unlink(output) }
+        let process = try TestProcess(
+            "/bin/sh", ["-c", "sleep 300 & wait"], environment: ["MARKER": marker], outputPath: output)
+        try await waitUntil("both are seen") { ProcessTable.processes(naming: marker).count == 2 }
+        process.killGroup()
+        try await waitUntil("none is left") { ProcessTable.processes(naming: marker).isEmpty }
+        #expect(process.poll() == .killed(signal: SIGKILL))
+    }
+
+    @Test("a condition that does not hold fails with its name at the deadline")
+    func deadline() async throws {
+        await #expect(throws: HarnessError.self) {
+            try await waitUntil("never", deadline: .milliseconds(50)) { false }
+        }
+    }
+}
