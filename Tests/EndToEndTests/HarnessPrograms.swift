@@ -33,17 +33,13 @@ enum Programs {
     private static let debugLayout: String = {
         let build = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
         let layout = "\(build)/layout"
-        let links = [
-            "libexec/zmailer/smtpserver": "smtpserver", "libexec/zmailer/router": "router", "libexec/zmailer/scheduler": "scheduler",
-            "libexec/zmailer/ta/smtp": "ta-smtp", "libexec/zmailer/ta/mailbox": "ta-mailbox", "libexec/zmailer/ta/errormail": "ta-errormail",
-            "bin/zmailer": "zmailer", "bin/mailq": "mailq",
-        ]
-        for folder in ["libexec/zmailer/ta", "bin", "share"] {
-            mkdirs("\(layout)/\(folder)")
+        let agents = ["smtp", "mailbox", "errormail"]
+        for folder in ["libexec/zmailer/ta", "bin", "share"] { mkdirs("\(layout)/\(folder)") }
+        for program in ["smtpserver", "router", "scheduler"] {
+            symlink("\(build)/\(program)", "\(layout)/libexec/zmailer/\(program)")
         }
-        for (link, program) in links {
-            symlink("\(build)/\(program)", "\(layout)/\(link)")
-        }
+        for agent in agents { symlink("\(build)/ta-\(agent)", "\(layout)/libexec/zmailer/ta/\(agent)") }
+        for program in ["zmailer", "mailq"] { symlink("\(build)/\(program)", "\(layout)/bin/\(program)") }
         symlink(sources, "\(layout)/share/zmailer")
         return layout
     }()
