@@ -137,7 +137,7 @@ let package = Package(
         tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
         tests("PolicyTests", ["Policy", "MailModel"]),
         tests("RoutingTests", ["Routing", "Router", "Tables", "MailModel", "SpoolFormat", "Postoffice"]),
-        tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol"]),
+        tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"]),
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),
         tests("ConfigurationTests", ["Configuration"]),
         tests(
@@ -147,7 +147,12 @@ let package = Package(
                 "MailModel", "CPosix",
             ]),
         tests("SMTPServerTests", ["SMTPServer", "SMTPProtocol", "Policy", "MailModel"] + nio),
-        tests("SchedulerTests", ["Scheduler", "Scheduling", "SpoolFormat", "Postoffice", "Configuration"]),
+        tests(
+            "SchedulerTests",
+            [
+                "Scheduler", "Scheduling", "SpoolFormat", "Postoffice", "Configuration", "AgentProtocol",
+                "ChildProcesses", "MailModel", "ProgramKit", "Telemetry",
+            ]),
         tests("SupervisorTests", ["Supervisor", "Configuration", "ProgramKit"]),
         tests(
             "AgentTests",

@@ -1,1 +1,1 @@
-// SchedulingTests
+// Scheduling

@@ -13,7 +13,7 @@ extension ControlFile {
     }
 
     /// The end of the `E sum` line, if what stands before it has that checksum once the mutable bytes of `r` lines are blanked.
-    static func verifiedHeadEnd(_ octets: [UInt8]) throws(ControlFileError) -> Int {
+    public static func verifiedHeadEnd(_ octets: [UInt8]) throws(ControlFileError) -> Int {
         let marker = Array("\nE sum ".utf8)
         var index = 0
         while let newline = octets[index...].firstIndex(of: 0x0a) {

@@ -1,1 +1,5 @@
-@main enum Main { static func main() {} }
+import Scheduler
+
+@main enum Main {
+    static func main() { SchedulerProgram.main(CommandLine.arguments) }
+}

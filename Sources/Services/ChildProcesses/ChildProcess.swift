@@ -40,6 +40,12 @@ public struct ChildRequest: Sendable {
 public struct SpawnError: Error, Hashable, Sendable, CustomStringConvertible {
     public let path: String
     public let code: Int32
+
+    public init(path: String, code: Int32) {
+        self.path = path
+        self.code = code
+    }
+
     public var description: String { "cannot start \(path): \(String(cString: strerror(code)))" }
 }
 

@@ -60,3 +60,12 @@ extension Postoffice {
         }
     }
 }
+
+extension Postoffice {
+    /// Gives the message file of `queue/X` a further name `postman/X<suffix>`, which outlives the message. Durable on return.
+    public func copyToPostman(_ id: SpoolID, suffix: String) throws(PostofficeError) {
+        let copy = path(.postman, id) + suffix
+        guard link(path(.queue, id), copy) == 0 || errno == EEXIST else { throw PostofficeError(copy, code: errno) }
+        try DirectorySync("\(root)/postman").wait()
+    }
+}

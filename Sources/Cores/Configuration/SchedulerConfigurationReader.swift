@@ -1,0 +1,269 @@
+extension SchedulerConfiguration {
+    /// Reads scheduler.conf; `${NAME}` in values are those of `environment`. All mistakes are reported together.
+    public static func parse(
+        _ text: String, file: String, environment: ZEnvironment
+    ) throws(ConfigurationErrors) -> SchedulerConfiguration {
+        var reader = Reader(file: file, environment: environment)
+        var number = 0
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            number += 1
+            reader.read(line, number)
+        }
+        return try reader.finish()
+    }
+}
+
+private struct Reader {
+    let file: String
+    let environment: ZEnvironment
+    var clauses: [SchedulerClause] = []
+    /// Patterns of clauses that have set nothing so far: they share what the next one sets.
+    var waiting: [(pattern: SchedulerPattern, line: Int)] = []
+    var parameters = SchedulerParameters()
+    var errors: [ConfigurationError] = []
+    private var isInClause = false
+    /// The clause's pattern could not be read; its values are checked all the same.
+    private var hasBadPattern = false
+
+    init(file: String, environment: ZEnvironment) {
+        self.file = file
+        self.environment = environment
+    }
+
+    mutating func fail(_ line: Int, _ key: String, _ reason: String) {
+        errors.append(ConfigurationError(file: file, line: line, key: key, reason: reason))
+    }
+
+    mutating func read(_ line: Substring, _ number: Int) {
+        let isIndented = line.first == " " || line.first == "\t"
+        let tokens: [Token]
+        switch Token.split(line) {
+        case .success(let found): tokens = found
+        case .failure(let problem):
+            fail(number, "", problem.reason)
+            return
+        }
+        guard let first = tokens.first else { return }
+        if !isIndented, first.name.hasPrefix("PARAM") {
+            parameter(tokens, number)
+            return
+        }
+        var values = tokens[...]
+        if !isIndented {
+            values = values.dropFirst()
+            begin(first.text, number)
+        } else if !isInClause {
+            fail(number, first.name, "stands before the first clause; a clause begins with channel/host in column 1")
+            return
+        }
+        for token in values { keyword(token, number) }
+    }
+
+    private mutating func begin(_ text: String, _ number: Int) {
+        isInClause = true
+        hasBadPattern = false
+        guard let pattern = SchedulerPattern(text) else {
+            hasBadPattern = true
+            fail(number, text, "is not a pattern; valid is channel/host with * ? [a-z] {a,b}")
+            return
+        }
+        waiting.append((pattern, number))
+    }
+
+    /// The clause that values go to; an empty one in front of it joins it.
+    private mutating func keyword(_ token: Token, _ number: Int) {
+        if !waiting.isEmpty {
+            var clause = SchedulerClause(pattern: waiting[0].pattern, line: waiting[0].line)
+            clause.patterns = waiting.map(\.pattern)
+            waiting = []
+            clauses.append(clause)
+        }
+        let key = asciiLowered(token.name)
+        if let reason = SchedulerKeyword.unavailable[key] {
+            fail(number, key, reason)
+            return
+        }
+        var scratch = SchedulerClause(pattern: Self.nothing, line: number)
+        let target = hasBadPattern || clauses.isEmpty ? nil : clauses.count - 1
+        if let target { scratch = clauses[target] }
+        if key == "command" {
+            switch command(token.value ?? "") {
+            case .success(let command): scratch.command = command
+            case .failure(let problem): fail(number, key, problem.reason)
+            }
+        } else if let setter = SchedulerKeyword.table[key] {
+            switch expanded(token.value ?? "", allowing: []) {
+            case .success(let value):
+                if let reason = setter(&scratch, token.value == nil ? nil : value) { fail(number, key, reason) }
+            case .failure(let problem): fail(number, key, problem.reason)
+            }
+        } else {
+            fail(number, key, "is not a keyword; valid are \(SchedulerKeyword.names)")
+        }
+        if let target { clauses[target] = scratch }
+    }
+
+    private static let nothing: SchedulerPattern = {
+        guard let pattern = SchedulerPattern("-/-") else { preconditionFailure("a pattern without braces is valid") }
+        return pattern
+    }()
+
+    private mutating func parameter(_ tokens: [Token], _ number: Int) {
+        var name = String(tokens[0].name.dropFirst(5))
+        var value = tokens[0].value
+        var rest = tokens.dropFirst()
+        // PARAMname = value may have blanks around its sign.
+        if value == nil, let sign = rest.first, sign.name.isEmpty {
+            value = sign.value
+            rest = rest.dropFirst()
+            if value?.isEmpty ?? true, let next = rest.first {
+                value = next.text
+                rest = rest.dropFirst()
+            }
+        } else if value?.isEmpty ?? false, let next = rest.first {
+            value = next.text
+            rest = rest.dropFirst()
+        }
+        name = asciiLowered(name)
+        let key = "PARAM\(name)"
+        guard rest.isEmpty else {
+            fail(number, key, "has more than one value; a value with blanks needs quotes")
+            return
+        }
+        switch name {
+        case "global-report-interval":
+            guard let value, let time = SchedulerTime.parse(value), time > .zero else {
+                fail(number, key, "'\(value ?? "")' is not a time; valid are forms like 15m, 1h")
+                return
+            }
+            parameters.reportInterval = time
+        case "store-error-on-error":
+            switch value.map({ asciiLowered($0) }) {
+            case nil, "", "yes", "true", "1", "on": parameters.storesErrorOnError = true
+            case "no", "false", "0", "off": parameters.storesErrorOnError = false
+            case let other?: fail(number, key, "'\(other)' is not valid; yes or no")
+            }
+        case "authfile", "mailqsock", "mailqpath", "notifysock", "msgwriteasync":
+            fail(number, key, "is not available; remove it (valid are \(Self.parameterNames))")
+        default: fail(number, key, "is not a parameter; valid are \(Self.parameterNames)")
+        }
+    }
+
+    private static let parameterNames = "PARAMglobal-report-interval PARAMstore-error-on-error"
+
+    mutating func finish() throws(ConfigurationErrors) -> SchedulerConfiguration {
+        for (pattern, line) in waiting {
+            fail(line, pattern.text, "is empty and no clause follows whose values it could take")
+        }
+        if errors.isEmpty, !clauses.contains(where: { $0.command != nil }) {
+            fail(0, "command", "no clause has one: nothing would ever be delivered")
+        }
+        guard errors.isEmpty else { throw ConfigurationErrors(errors.sorted { $0.line < $1.line }) }
+        return SchedulerConfiguration(clauses: clauses, parameters: parameters)
+    }
+
+    private func command(_ value: String) -> Result<SchedulerCommand, Problem> {
+        var words: [String] = []
+        for token in value.split(whereSeparator: { $0 == " " || $0 == "\t" }) {
+            switch expanded(String(token), allowing: ["channel", "host"]) {
+            case .success(let word): words.append(word)
+            case .failure(let problem): return .failure(problem)
+            }
+        }
+        let assignments = words.prefix { word in
+            word.firstIndex(of: "=").map { Token.isName(word[..<$0]) } ?? false
+        }
+        let rest = words.dropFirst(assignments.count)
+        guard let program = rest.first else {
+            return .failure(Problem("names no program; valid is [VAR=value ...] program arguments"))
+        }
+        guard !program.contains("/"), !program.hasPrefix("."), !program.contains("$") else {
+            return .failure(Problem("'\(program)' is not the name of a file in $MAILBIN/ta"))
+        }
+        return .success(
+            SchedulerCommand(environment: Array(assignments), program: program, arguments: Array(rest.dropFirst())))
+    }
+
+    /// With `${NAME}` and `$NAME` replaced; a name that zmailer.conf does not set is a mistake.
+    private func expanded(_ text: String, allowing kept: [String]) -> Result<String, Problem> {
+        var out = ""
+        var rest = text[...]
+        while let dollar = rest.firstIndex(of: "$") {
+            out += rest[..<dollar]
+            rest = rest[rest.index(after: dollar)...]
+            let isBraced = rest.first == "{"
+            if isBraced { rest = rest.dropFirst() }
+            let name = rest.prefix { $0 == "_" || ($0.isASCII && ($0.isLetter || $0.isNumber)) }
+            rest = rest.dropFirst(name.count)
+            if isBraced {
+                guard rest.first == "}" else { return .failure(Problem("'${\(name)' is not closed")) }
+                rest = rest.dropFirst()
+            }
+            if let value = environment[String(name)] {
+                out += value
+            } else if kept.contains(String(name)) {
+                out += "$\(name)"
+            } else {
+                return .failure(
+                    Problem(
+                        "$\(name) is not set in zmailer.conf"
+                            + (kept.isEmpty ? "" : "; valid are its names, $channel and $host")))
+            }
+        }
+        return .success(out + rest)
+    }
+}
+
+private struct Problem: Error {
+    let reason: String
+    init(_ reason: String) { self.reason = reason }
+}
+
+private func asciiLowered(_ text: some StringProtocol) -> String {
+    String(decoding: text.utf8.map { (65...90).contains($0) ? $0 + 32 : $0 }, as: UTF8.self)
+}
+
+/// `name`, `name=value`, `name="value with blanks"`.
+private struct Token {
+    var name: String
+    var value: String?
+    /// As it stood, quotes removed.
+    var text: String
+
+    static func isName(_ text: some StringProtocol) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0 & 0xdf) || $0 == 0x5f }
+    }
+
+    /// `#` begins a comment at the start of a word.
+    static func split(_ line: Substring) -> Result<[Token], Problem> {
+        var tokens: [Token] = []
+        var rest = line
+        while true {
+            rest = rest.drop { $0 == " " || $0 == "\t" || $0 == "\r" }
+            guard let first = rest.first, first != "#" else { return .success(tokens) }
+            var text = ""
+            var equals: String.Index?
+            while let character = rest.first, character != " ", character != "\t", character != "\r" {
+                rest = rest.dropFirst()
+                switch character {
+                case "\"", "'":
+                    guard let close = rest.firstIndex(of: character) else {
+                        return .failure(Problem("the quote \(character) is not closed"))
+                    }
+                    text += rest[..<close]
+                    rest = rest[rest.index(after: close)...]
+                case "=" where equals == nil:
+                    equals = text.endIndex
+                    text.append("=")
+                default: text.append(character)
+                }
+            }
+            if let equals {
+                tokens.append(
+                    Token(name: String(text[..<equals]), value: String(text[text.index(after: equals)...]), text: text))
+            } else {
+                tokens.append(Token(name: text, value: nil, text: text))
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+import DequeModule
+import MailModel
+import SpoolFormat
+
+extension DeliveryScheduler {
+    /// A control file has been read. `false`: the message is known already.
+    @discardableResult
+    public func load(_ loaded: LoadedMessage) -> Bool {
+        guard messages[loaded.id] == nil else { return false }
+        let message = QueuedMessage(loaded)
+        messages[loaded.id] = message
+        for recipient in loaded.recipients.sorted(by: { $0.offset < $1.offset }) { add(recipient, to: message) }
+        for vertex in message.vertices { join(vertex) }
+        if message.open == 0 {
+            finish(message)
+        } else {
+            awaitReport(message)
+        }
+        return true
+    }
+
+    private func add(_ loaded: LoadedRecipient, to message: QueuedMessage) {
+        let thread = thread(for: ThreadKey(channel: loaded.channel, host: loaded.host), asking: message.id)
+        let vertex: Vertex
+        if let known = message.vertices.last(where: { $0.thread === thread }) {
+            vertex = known
+        } else {
+            vertex = Vertex(message: message, thread: thread, number: message.vertices.count)
+            vertex.recipients.reserveCapacity(1)
+            message.vertices.append(vertex)
+        }
+        let state: QueuedRecipient.State
+        switch loaded.outcome {
+        case .pending: state = .open
+        case .delivered: state = .delivered
+        case .failed: state = .failed
+        }
+        vertex.recipients.append(
+            QueuedRecipient(
+                offset: UInt32(clamping: loaded.offset), headerOffset: Int32(clamping: loaded.headerOffset),
+                notaryOffset: Int32(clamping: loaded.notaryOffset), notify: loaded.notify, state: state,
+                hasErrorAddress: loaded.hasErrorAddress, address: loaded.address, original: loaded.original,
+                status: loaded.status, problem: loaded.problem))
+        message.recipientCount += 1
+        switch loaded.outcome {
+        case .pending:
+            message.open += 1
+            openRecipients += 1
+            vertex.open += 1
+            vertex.attempts = max(vertex.attempts, loaded.attempts)
+            vertex.nextAttempt = max(vertex.nextAttempt, loaded.lastAttempt)
+        case .delivered: break
+        case .failed: message.failures += 1
+        }
+        if loaded.isUnreported { message.unreported += 1 }
+    }
+
+    /// Puts a loaded vertex where it belongs.
+    private func join(_ vertex: Vertex) {
+        guard vertex.open > 0 else { return dropIfEmpty(vertex.thread) }
+        let thread = vertex.thread
+        thread.vertices += 1
+        vertex.retryIndex = vertex.attempts
+        if vertex.attempts > 0, let rules = thread.rules {
+            var index = max(0, vertex.attempts - 1)
+            vertex.nextAttempt = rules.nextAttempt(after: vertex.nextAttempt, index: &index, random: &random)
+            // What should have ended while nobody was here is tried once more, now.
+            if vertex.nextAttempt > now, vertex.message.arrived + rules.expiry > now {
+                vertex.state = .waiting
+                return arm(vertex)
+            }
+        }
+        if let rules = thread.rules, thread.wakeup > now, !rules.wakesOnRestartOnly {
+            // New mail for a host that is down: one more look, but not more often than once an interval.
+            let earliest = max(now, thread.lastAttempt + rules.interval)
+            if earliest < thread.wakeup {
+                thread.wakeup = earliest
+                timers.arm(.thread(thread), at: earliest)
+            }
+        }
+        placeReady(vertex)
+    }
+
+    /// The control file has been read again after a ``SchedulerAction/reread(_:)``: what is done there is done, and recipients that it does not
+    /// hold are nobody's.
+    public func reload(_ loaded: LoadedMessage) {
+        guard let message = messages[loaded.id] else {
+            load(loaded)
+            return
+        }
+        let byOffset = Dictionary(loaded.recipients.map { ($0.offset, $0) }, uniquingKeysWith: { first, _ in first })
+        for vertex in message.vertices where vertex.state != .active && vertex.writes == 0 {
+            for index in vertex.recipients.indices where !vertex.recipients[index].isDone {
+                let found = byOffset[Int(vertex.recipients[index].offset)]
+                switch found?.outcome {
+                case .pending: continue
+                case .delivered, nil: close(vertex, index, as: .delivered)
+                case .failed: close(vertex, index, as: .failed)
+                }
+                if found?.isUnreported ?? false { message.unreported += 1 }
+            }
+            leaveIfDone(vertex)
+        }
+        if message.open == 0 { finish(message) }
+    }
+
+    /// The message is gone: somebody has removed its files.
+    public func forget(_ id: SpoolID) {
+        guard let message = messages[id], !message.isFinishing,
+            message.vertices.allSatisfy({ $0.state != .active && $0.writes == 0 })
+        else { return }
+        for vertex in message.vertices {
+            for index in vertex.recipients.indices where !vertex.recipients[index].isDone {
+                close(vertex, index, as: .delivered)
+            }
+            leaveIfDone(vertex)
+        }
+        timers.cancel(message)
+        messages[id] = nil
+    }
+
+    // MARK: Records, reports, the end
+
+    /// A record of this vertex is in the file.
+    public func recorded(_ id: SpoolID, vertex number: Int) {
+        guard let message = messages[id], number < message.vertices.count else { return }
+        let vertex = message.vertices[number]
+        vertex.writes -= 1
+        if vertex.writes == 0, vertex.state == .ready { makeRunnable(vertex.thread) }
+    }
+
+    /// A report has been submitted and marked.
+    public func reported(_ id: SpoolID, count: Int) {
+        guard let message = messages[id] else { return }
+        message.isReporting = false
+        message.unreported = max(0, message.unreported - count)
+        awaitReport(message)
+    }
+
+    /// The files are gone.
+    public func finished(_ id: SpoolID) {
+        guard let message = messages[id], message.isFinishing else { return }
+        timers.cancel(message)
+        messages[id] = nil
+    }
+
+    func finish(_ message: QueuedMessage) {
+        guard !message.isFinishing else { return }
+        message.isFinishing = true
+        timers.cancel(message)
+        let ending: SchedulerAction.Ending =
+            message.unreported > 0
+            ? .reportAndRemove : message.isErrorMessage && message.failures > 0 ? .doubleFault : .remove
+        actions.append(.finish(id: message.id, ending: ending))
+    }
+
+    func awaitReport(_ message: QueuedMessage) {
+        guard message.unreported > 0, message.open > 0, !message.isReporting, message.due == .max else { return }
+        timers.arm(.message(message), at: now + reportInterval)
+    }
+
+    func report(_ message: QueuedMessage) {
+        guard !message.isFinishing, message.unreported > 0 else { return }
+        message.isReporting = true
+        actions.append(.report(message.id))
+    }
+
+    // MARK: Threads
+
+    func thread(for key: ThreadKey, asking id: SpoolID) -> DeliveryThread {
+        if let known = threads[key] { return known }
+        let thread = DeliveryThread(key: key)
+        threads[key] = thread
+        assignPool(thread)
+        if thread.rules == nil { actions.append(.log(.unmatched(channel: key.channel, host: key.host, id: id))) }
+        return thread
+    }
+
+    func assignPool(_ thread: DeliveryThread) {
+        thread.rules = rules(thread.key.channel, thread.key.host)
+        guard let rules = thread.rules else {
+            thread.pool = nil
+            return
+        }
+        let key = AgentPool.Key(
+            ring: rules.ring, channel: thread.key.channel, host: rules.isAgentPerHost ? thread.key.host : nil)
+        if let pool = pools[key] {
+            thread.pool = pool
+            return
+        }
+        let ring = rings[rules.ring] ?? JobCount()
+        rings[rules.ring] = ring
+        let channel = channels[thread.key.channel] ?? JobCount()
+        channels[thread.key.channel] = channel
+        let pool = AgentPool(key: key, rules: rules, ring: ring, channel: channel)
+        pools[key] = pool
+        thread.pool = pool
+    }
+
+    /// A thread without mail is forgotten, and with it that its host was down.
+    func dropIfEmpty(_ thread: DeliveryThread) {
+        guard thread.vertices == 0 else { return }
+        thread.ready.removeAll()
+        timers.cancel(thread)
+        if threads[thread.key] === thread { threads[thread.key] = nil }
+    }
+
+    // MARK: Vertices
+
+    func placeReady(_ vertex: Vertex, first: Bool = false) {
+        vertex.state = .ready
+        let thread = vertex.thread
+        if thread.rules?.isAgeOrdered ?? false {
+            var low = 0
+            var high = thread.ready.count
+            while low < high {
+                let middle = (low + high) / 2
+                let other = thread.ready[middle]
+                // What has left the queue stays in its place until its turn; its message may be gone.
+                if other.state == .done || other.message.id < vertex.message.id {
+                    low = middle + 1
+                } else {
+                    high = middle
+                }
+            }
+            thread.ready.insert(vertex, at: low)
+        } else if first {
+            thread.ready.prepend(vertex)
+        } else {
+            thread.ready.append(vertex)
+        }
+        arm(vertex)
+        makeRunnable(thread)
+    }
+
+    /// Sets the vertex's timer to its next event; without rules there is none.
+    func arm(_ vertex: Vertex) {
+        guard let rules = vertex.thread.rules else { return timers.cancel(vertex) }
+        let expiry = vertex.message.arrived + rules.expiry
+        let last = vertex.isOverdue && !vertex.hasBeenTried ? expiry + lateness(rules) : expiry
+        switch vertex.state {
+        case .waiting: timers.arm(.vertex(vertex), at: min(vertex.nextAttempt, last))
+        case .ready, .suspect: timers.arm(.vertex(vertex), at: last)
+        case .active, .done: timers.cancel(vertex)
+        }
+    }
+
+    private func lateness(_ rules: ThreadRules) -> Int64 { rules.expiry2 > 0 ? rules.expiry2 : 86400 }
+
+    func hasExpired(_ vertex: Vertex) -> Bool {
+        guard let rules = vertex.thread.rules else { return false }
+        let expiry = vertex.message.arrived + rules.expiry
+        return now >= (vertex.hasBeenTried ? expiry : expiry + lateness(rules))
+    }
+
+    func fire(_ vertex: Vertex) {
+        if hasExpired(vertex) { return expire(vertex) }
+        switch vertex.state {
+        case .waiting where vertex.nextAttempt <= now: placeReady(vertex)
+        case .ready, .waiting, .suspect:
+            if !vertex.isOverdue {
+                vertex.isOverdue = true
+                vertex.thread.overdue += 1
+            }
+            arm(vertex)
+        case .active, .done: break
+        }
+    }
+
+    /// Marks one recipient as done.
+    func close(_ vertex: Vertex, _ index: Int, as state: QueuedRecipient.State) {
+        if vertex.recipients[index].state == .awaiting { vertex.awaiting -= 1 }
+        vertex.recipients[index].state = state
+        vertex.open -= 1
+        vertex.message.open -= 1
+        openRecipients -= 1
+        if state == .failed { vertex.message.failures += 1 }
+    }
+
+    func leaveIfDone(_ vertex: Vertex) {
+        guard vertex.open == 0, vertex.state != .done, vertex.state != .active else { return }
+        vertex.state = .done
+        timers.cancel(vertex)
+        let thread = vertex.thread
+        if vertex.isOverdue { thread.overdue -= 1 }
+        thread.vertices -= 1
+        dropIfEmpty(thread)
+    }
+}

@@ -1,0 +1,86 @@
+import AgentProtocol
+import SpoolFormat
+
+/// The queue as a state machine: events in, ``SchedulerAction``s out. Clock and randomness are inputs; no I/O.
+///
+/// Message × thread = vertex, thread = (channel, host), ring = the threads of one clause. Confined to one thread.
+///
+///     scheduler.advance(to: now)
+///     scheduler.load(message)
+///     for action in scheduler.takeActions() { … }
+public final class DeliveryScheduler {
+    public typealias RulesLookup = (_ channel: String, _ host: String) -> ThreadRules?
+
+    public internal(set) var now: UnixTime
+    public internal(set) var reportInterval: Int64
+
+    var rules: RulesLookup
+    var random: SplitMix64
+    var messages: [SpoolID: QueuedMessage] = [:]
+    var threads: [ThreadKey: DeliveryThread] = [:]
+    var pools: [AgentPool.Key: AgentPool] = [:]
+    var agents: [Int: Agent] = [:]
+    var rings: [Int: JobCount] = [:]
+    var channels: [String: JobCount] = [:]
+    let total = JobCount()
+    var timers = TimerQueue()
+    var actions: [SchedulerAction] = []
+    /// Pools in which something may be handed out, and those that wait for a limit, the longest waiting first.
+    var dirtyPools: [AgentPool] = []
+    var blockedPools: [AgentPool] = []
+    var lastAgent = 0
+    var openRecipients = 0
+    var isStopped = false
+    /// Nothing is handed out and no process is started.
+    public var isFrozen = false
+
+    /// `reportInterval`: seconds that the first result of a message waits for the others before it is reported.
+    public init(now: UnixTime, seed: UInt64, reportInterval: Int64 = 900, rules: @escaping RulesLookup) {
+        self.now = now
+        self.reportInterval = reportInterval
+        self.rules = rules
+        random = SplitMix64(seed: seed)
+    }
+
+    /// Hands out what can be handed out, and returns everything to be done since the last call.
+    public func takeActions() -> [SchedulerAction] {
+        dispatch()
+        guard !actions.isEmpty else { return [] }
+        let taken = actions
+        actions.removeAll(keepingCapacity: true)
+        return taken
+    }
+
+    /// When ``advance(to:)`` is due at the latest.
+    public var nextEvent: UnixTime? { timers.nextTime }
+
+    /// Fires what is due. A clock that goes back is ignored until it has caught up.
+    public func advance(to time: UnixTime) {
+        now = max(now, time)
+        while let target = timers.popDue(now) {
+            switch target {
+            case .vertex(let vertex): fire(vertex)
+            case .thread(let thread): makeRunnable(thread)
+            case .message(let message): report(message)
+            case .agent(let agent): if agent.jobs.isEmpty { retire(agent) }
+            case .pool(let pool): markDirty(pool)
+            }
+        }
+    }
+
+    /// Hands out nothing more and closes the agents' inputs; reports are still taken.
+    public func stop() {
+        isStopped = true
+        for agent in agents.values.sorted(by: { $0.number < $1.number }) { retire(agent) }
+    }
+
+    // MARK: Counts
+
+    public var messageCount: Int { messages.count }
+    public var recipientCount: Int { openRecipients }
+    public var threadCount: Int { threads.count }
+    public var agentCount: Int { agents.count }
+    public var activeJobs: Int { total.active }
+
+    public func knows(_ id: SpoolID) -> Bool { messages[id] != nil }
+}

@@ -1,0 +1,64 @@
+import AgentProtocol
+import SpoolFormat
+
+/// What the host of the core has to do, in this order.
+public enum SchedulerAction: Sendable {
+    /// Start a process; its messages are given to the core under this number.
+    case startAgent(agent: Int, channel: String, host: String)
+    case feed(agent: Int, id: SpoolID, host: String)
+    /// Close its input: it finishes what it has and ends.
+    case closeAgent(Int)
+    /// Append a record and set the tag, then call ``DeliveryScheduler/recorded(_:vertex:)``.
+    case append(id: SpoolID, vertex: Int, record: ResultRecord, tag: ControlRecipient.Tag?)
+    /// Tell the sender of what is recorded and not yet reported, then call ``DeliveryScheduler/reported(_:)``.
+    case report(SpoolID)
+    /// Every recipient is done: report what is unreported if asked, then remove the message, then call
+    /// ``DeliveryScheduler/finished(_:)``.
+    case finish(id: SpoolID, ending: Ending)
+    /// Read the control file again and give it to ``DeliveryScheduler/reload(_:)``.
+    case reread(SpoolID)
+    case log(SchedulerEvent)
+
+    public enum Ending: Hashable, Sendable {
+        case remove
+        case reportAndRemove
+        /// An error message that could not be delivered: nobody is told.
+        case doubleFault
+    }
+}
+
+/// What an operator should know.
+public enum SchedulerEvent: Sendable {
+    case result(DeliveryLogEntry)
+    /// No clause of scheduler.conf has a command for it: its mail waits.
+    case unmatched(channel: String, host: String, id: SpoolID)
+    /// A report that belongs to no job of this agent.
+    case strayReport(agent: Int, AgentReport)
+    /// An agent has died over this job three times: it waits for its next attempt.
+    case poison(id: SpoolID, channel: String, host: String, next: UnixTime)
+    /// All of a destination waits.
+    case backOff(channel: String, host: String, until: UnixTime, problem: String)
+    /// The agent found nothing to deliver for a job.
+    case resync(agent: Int, id: SpoolID)
+}
+
+/// One result of one recipient.
+public struct DeliveryLogEntry: Sendable {
+    public enum Outcome: String, Sendable {
+        case delivered, relayed, expanded, failed, deferred, expired
+    }
+    public var id: SpoolID
+    public var recipient: String
+    /// Only if routing changed it.
+    public var original: String?
+    public var channel: String
+    public var host: String
+    /// `host (address)`, or empty.
+    public var relay: String
+    /// Seconds since the message arrived.
+    public var delay: Int64
+    public var status: String
+    public var outcome: Outcome
+    public var text: String
+    public var attempts: Int
+}

@@ -1,0 +1,55 @@
+import Postoffice
+import Scheduling
+import SpoolFormat
+
+/// Work on spool files, which the loop never does itself. Jobs of one message are done in the order in which they were given.
+enum FileJob: Sendable {
+    /// Read `transport/X`.
+    case load(SpoolID)
+    case append(SpoolID, vertex: Int, ResultRecord, ControlRecipient.Tag?)
+    /// Make what has been appended durable.
+    case sync(SpoolID)
+    /// Tell the sender of what has not been reported.
+    case report(SpoolID)
+    /// `isUnsynced`: records have been appended since the last sync.
+    case finish(SpoolID, SchedulerAction.Ending, isUnsynced: Bool)
+    /// Try again what has failed before.
+    case resume(SpoolID)
+
+    var id: SpoolID {
+        switch self {
+        case .load(let id), .append(let id, _, _, _), .sync(let id), .report(let id), .finish(let id, _, _),
+            .resume(let id):
+            id
+        }
+    }
+}
+
+enum FileResult: Sendable {
+    case loaded(LoadedMessage)
+    /// There is no such control file, and nothing to be done about it.
+    case absent(SpoolID)
+    /// The control file was torn; the router has the message again.
+    case rerouted(SpoolID, reason: String)
+    /// Moved to `postman/`, or left where it is: not ours to deliver.
+    case setAside(SpoolID, reason: String)
+    /// What was left of a message whose removal had begun.
+    case cleared(SpoolID)
+    case recorded(SpoolID, vertex: Int)
+    case synced
+    case reported(SpoolID, reports: [SentReport])
+    case finished(SpoolID, reports: [SentReport])
+    /// Disk full and the like: it must be tried again, behind nothing else of this message.
+    case failed(FileJob, reason: String)
+    /// The names in `transport/`, oldest first.
+    case listing([SpoolID])
+    case listingFailed(String)
+}
+
+/// A notification that has been submitted.
+struct SentReport: Sendable {
+    var id: SpoolID
+    var to: String
+    /// Recipients that it tells of.
+    var recipients: Int
+}

@@ -1,0 +1,153 @@
+import Glibc
+import SpoolFormat
+
+/// A few threads for blocking work on spool files. The loop hands over a turn's jobs at once and gets results back in batches,
+/// announced through a pipe.
+///
+/// Sound as `@unchecked Sendable`: the queues and results are touched with their mutex held only; the rest never changes.
+final class FileWorkers: @unchecked Sendable {
+    /// Readable when there are results.
+    let descriptor: Int32
+    private let announcer: Int32
+    private let lanes: [Lane]
+    private let resultLock = Lock()
+    private var results: [FileResult] = []
+
+    /// `makeWorker` is called once for each thread, on it.
+    init(threads: Int, makeWorker: @escaping @Sendable () -> FileWorker) {
+        guard let ends = Descriptor.pipe() else { preconditionFailure("pipe failed: no descriptors left at start") }
+        (descriptor, announcer) = ends
+        Descriptor.setNonblocking(descriptor)
+        lanes = (0..<max(1, threads)).map { _ in Lane() }
+        for lane in lanes { startThread { [self] in run(lane, makeWorker()) } }
+    }
+
+    /// Jobs of one message always go to the same thread.
+    func submit(_ jobs: [FileJob]) {
+        guard !jobs.isEmpty else { return }
+        var split = [[FileJob]](repeating: [], count: lanes.count)
+        for job in jobs { split[lane(of: job.id)].append(job) }
+        for (lane, jobs) in zip(lanes, split) where !jobs.isEmpty { lane.add(jobs) }
+    }
+
+    private func lane(of id: SpoolID) -> Int {
+        Int((id.rawValue >> 22 &+ id.rawValue & 4095) % UInt64(lanes.count))
+    }
+
+    /// Runs `work` on a thread of its own; its result comes back like those of jobs.
+    func runAside(_ work: @escaping @Sendable () -> [FileResult]) {
+        startThread { [self] in deliver(work()) }
+    }
+
+    func takeResults() -> [FileResult] {
+        var octets: (UInt64, UInt64) = (0, 0)
+        _ = read(descriptor, &octets, 16)
+        return resultLock.with {
+            defer { results = [] }
+            return results
+        }
+    }
+
+    private func deliver(_ new: [FileResult]) {
+        guard !new.isEmpty else { return }
+        let isFirst = resultLock.with {
+            defer { results += new }
+            return results.isEmpty
+        }
+        guard isFirst else { return }
+        // At most one octet is under way, so this never waits.
+        var one: UInt8 = 1
+        _ = write(announcer, &one, 1)
+    }
+
+    private func run(_ lane: Lane, _ worker: FileWorker) {
+        while true {
+            // Results go back in portions, so that the loop has work while a long batch is done.
+            var jobs = lane.take()[...]
+            while !jobs.isEmpty {
+                let portion = jobs.prefix(64)
+                jobs = jobs.dropFirst(portion.count)
+                deliver(worker.perform(portion))
+            }
+        }
+    }
+}
+
+/// The queue of one thread.
+private final class Lane: @unchecked Sendable {
+    // Sound: `jobs` is touched with the lock held only.
+    private let lock = Lock()
+    private var jobs: [FileJob] = []
+
+    func add(_ new: [FileJob]) {
+        lock.with { jobs += new }
+        lock.wake()
+    }
+
+    /// Everything that is there; waits until there is something.
+    func take() -> [FileJob] {
+        lock.withWaiting(until: { !jobs.isEmpty }) {
+            defer { jobs = [] }
+            return jobs
+        }
+    }
+}
+
+/// A mutex with its condition.
+private final class Lock: @unchecked Sendable {
+    // Sound: pthread objects at addresses that do not move.
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    init() {
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_mutex_destroy(mutex)
+        pthread_cond_destroy(condition)
+        mutex.deallocate()
+        condition.deallocate()
+    }
+
+    func with<Result>(_ body: () -> Result) -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return body()
+    }
+
+    func withWaiting<Result>(until isReady: () -> Bool, _ body: () -> Result) -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !isReady() { pthread_cond_wait(condition, mutex) }
+        return body()
+    }
+
+    func wake() { pthread_cond_signal(condition) }
+}
+
+private final class ThreadBody {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
+
+/// A detached thread of 1 MiB stack. Without threads the daemon can do nothing: failing to start one ends it, and its supervisor
+/// starts it again.
+private func startThread(_ body: @escaping @Sendable () -> Void) {
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    pthread_attr_setstacksize(&attributes, 1 << 20)
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    defer { pthread_attr_destroy(&attributes) }
+    var thread: pthread_t = 0
+    let context = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
+    let code = pthread_create(
+        &thread, &attributes,
+        { raw in
+            guard let raw else { return nil }
+            Unmanaged<ThreadBody>.fromOpaque(raw).takeRetainedValue().run()
+            return nil
+        }, context)
+    precondition(code == 0, "pthread_create: \(String(cString: strerror(code)))")
+}

@@ -1,0 +1,61 @@
+import DequeModule
+import Postoffice
+import SpoolFormat
+
+/// Names of control files on their way into the queue: announced ones before those found by a scan, oldest first.
+struct Intake {
+    private var announcedIDs: Deque<SpoolID> = []
+    private var listedIDs: ArraySlice<SpoolID> = []
+    private var reading: Set<SpoolID> = []
+    /// A scan has ended.
+    private(set) var hasListed = false
+
+    /// Control files being read at a time.
+    static let maximumReading = 1024
+
+    var isBusy: Bool { !announcedIDs.isEmpty || !listedIDs.isEmpty || !reading.isEmpty }
+
+    mutating func announced(_ ids: [SpoolID]) { announcedIDs += ids }
+
+    mutating func listed(_ ids: [SpoolID]) {
+        hasListed = true
+        // A scan that comes before the last one is through has all that is left of it.
+        listedIDs = ids[...]
+    }
+
+    /// The next to be read; `nil`: none, or enough are being read.
+    mutating func next(isKnown: (SpoolID) -> Bool) -> SpoolID? {
+        while reading.count < Self.maximumReading, let id = announcedIDs.popFirst() ?? listedIDs.popFirst() {
+            if !isKnown(id), reading.insert(id).inserted { return id }
+        }
+        return nil
+    }
+
+    /// It has been read. `false`: not on its way in, but read again.
+    mutating func ended(_ id: SpoolID) -> Bool { reading.remove(id) != nil }
+}
+
+/// A look through the spool, on a thread of its own.
+enum SpoolScan {
+    /// `includingOrphans`: also message files without a control file, as a power cut leaves them (docs/spool.md §4): the router does them again.
+    static func run(_ postoffice: Postoffice, includingOrphans: Bool) -> [FileResult] {
+        do throws(PostofficeError) {
+            // The queue first: what is routed meanwhile has its control file by the time transport/ is read.
+            let queued = includingOrphans ? try postoffice.entries(.queue) : []
+            var controls = try postoffice.entries(.transport)
+            if includingOrphans {
+                var rest = controls[...]
+                var orphans: [SpoolID] = []
+                for id in queued {
+                    while let first = rest.first, first < id { rest = rest.dropFirst() }
+                    if rest.first != id { orphans.append(id) }
+                }
+                // Reading a control file that is not there decides what is to be done.
+                controls += orphans
+            }
+            return [.listing(controls)]
+        } catch {
+            return [.listingFailed(error.description)]
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import Configuration
+import Glibc
+import Scheduling
+import SpoolFormat
+
+/// The questions of docs/protocols.md §5.
+struct QueueAnswers {
+    let scheduler: DeliveryScheduler
+    /// Seconds since 1970.
+    let started: UnixTime
+    let isLoading: () -> Bool
+
+    func answer(_ question: String) -> QueueSocket.Answer {
+        let words = question.split(separator: " ", maxSplits: 1)
+        switch (words.first, words.count) {
+        case ("queue", 1):
+            var ids = scheduler.messageIDs[...]
+            return {
+                // What has gone meanwhile is passed over.
+                while let id = ids.popFirst() {
+                    if let message = scheduler.describe(id) { return QueueJSON.line(message) }
+                }
+                return nil
+            }
+        case ("threads", 1):
+            var threads = scheduler.threadDescriptions[...]
+            return { threads.popFirst().map(QueueJSON.line) }
+        case ("status", 1): return once(status)
+        case ("flush", _):
+            guard let pattern = SchedulerPattern(words.count == 2 ? String(words[1]) : "*/*") else {
+                return once("{\"error\":\"the pattern cannot be read; valid is channel/host with * ? [a-z] {a,b}\"}\n")
+            }
+            return once("{\"flushed\":\(scheduler.flush { pattern.matches(channel: $0, host: $1) })}\n")
+        default:
+            return once("{\"error\":\"valid questions are queue, threads, status, flush [channel/host]\"}\n")
+        }
+    }
+
+    private func once(_ text: String) -> QueueSocket.Answer {
+        var text: String? = text
+        return {
+            defer { text = nil }
+            return text
+        }
+    }
+
+    private var status: String {
+        "{\"pid\":\(getpid()),\"messages\":\(scheduler.messageCount),\"recipients\":\(scheduler.recipientCount),"
+            + "\"threads\":\(scheduler.threadCount),\"agents\":\(scheduler.agentCount),\"active\":\(scheduler.activeJobs),"
+            + "\"loading\":\(isLoading()),\"uptime\":\(max(0, scheduler.now - started))}\n"
+    }
+}
+
+/// Values of the queue as lines of JSON (RFC 8259).
+enum QueueJSON {
+    static func line(_ message: MessageDescription) -> String {
+        var text = "{\"id\":\"\(message.id)\",\"zmailer_id\":\"\(zmailerID(message.id))\",\"size\":\(message.size),"
+        text += "\"arrived\":\(message.arrived),\"sender\":\(string(message.sender)),\"recipients\":["
+        for (index, recipient) in message.recipients.enumerated() {
+            if index > 0 { text += "," }
+            text += "{\"address\":\(string(recipient.address)),\"original\":\(string(recipient.original)),"
+            text += "\"channel\":\(string(recipient.channel)),\"host\":\(string(recipient.host)),"
+            text += "\"state\":\"\(recipient.state.rawValue)\",\"attempts\":\(recipient.attempts),"
+            text += "\"next_attempt\":\(number(recipient.nextAttempt)),\"expires\":\(number(recipient.expires)),"
+            text += "\"status\":\(string(recipient.status)),\"last\":\(string(recipient.last))}"
+        }
+        return text + "]}\n"
+    }
+
+    static func line(_ thread: ThreadDescription) -> String {
+        "{\"channel\":\(string(thread.channel)),\"host\":\(string(thread.host)),\"recipients\":\(thread.recipients),"
+            + "\"messages\":\(thread.messages),\"active\":\(thread.active),\"next_attempt\":\(number(thread.nextAttempt)),"
+            + "\"attempts\":\(thread.attempts),\"status\":\(string(thread.status)),\"last\":\(string(thread.last))}\n"
+    }
+
+    private static func number(_ value: Int64?) -> String { value.map(String.init) ?? "null" }
+
+    static func string(_ text: String) -> String {
+        var out: [UInt8] = [0x22]
+        for octet in text.utf8 {
+            switch octet {
+            case 0x22, 0x5c: out += [0x5c, octet]
+            case 0..<0x20, 0x7f:
+                let digits = Array("0123456789abcdef".utf8)
+                out += [0x5c, 0x75, 0x30, 0x30, digits[Int(octet >> 4)], digits[Int(octet & 15)]]
+            default: out.append(octet)
+            }
+        }
+        out.append(0x22)
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// ZMailer's spool id (spool.md §3), with our name in the place of the inode.
+    static func zmailerID(_ id: SpoolID) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123abcdefghijklmnopqrstuvwxyz4567890-".utf8)
+        var seconds = time_t(id.unixTime)
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        let year = Int(parts.tm_year) + 1900
+        let fields = [
+            year >> 12 & 63, year >> 6 & 63, year & 63, Int(parts.tm_mon), Int(parts.tm_mday) - 1, Int(parts.tm_hour),
+            Int(parts.tm_min), Int(parts.tm_sec),
+        ]
+        return "S\(id)" + String(decoding: fields.map { alphabet[$0] }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,379 @@
+import AgentProtocol
+import ChildProcesses
+import Configuration
+import DequeModule
+import Glibc
+import Postoffice
+import Scheduling
+import SpoolFormat
+import Telemetry
+
+/// The scheduler's one loop: pipes of agents, notices, the queue socket, signals, results of file work. It never touches a spool file.
+final class SchedulerLoop {
+    let environment: ZEnvironment
+    let options: SchedulerOptions
+    let log: EventLog
+    let poller = Poller()
+    let core: DeliveryScheduler
+    let files: FileWorkers
+    let postoffice: Postoffice
+    let started: UnixTime
+    var active: ActiveConfiguration
+    let configurationPath: String
+    private let signals: SignalSource?
+    private let notices: NoticeReceiver
+    private var queueSocket: QueueSocket?
+    var agents: [Int: AgentProcess] = [:]
+    private var pendingAgents: [AgentProcess] = []
+    /// Handed to the workers at the end of the turn.
+    private var jobs: [FileJob] = []
+    /// Messages with records that are not synced.
+    private var unsynced: Set<SpoolID> = []
+    private var nextSync: Int64 = .max
+    /// Jobs that wait for another try, and those that came behind them, in order.
+    private var stuck: [SpoolID: [FileJob]] = [:]
+    private var nextRetry: Int64 = .max
+    var loading = Intake()
+    private var nextScan: Int64 = 0
+    private var shutdownDeadline: Int64 = .max
+    var stops: Bool { shutdownDeadline != .max }
+    private let buffer = UnsafeMutableRawPointer.allocate(byteCount: bufferSize, alignment: 16)
+
+    static let bufferSize = 65536
+    /// Milliseconds: between the sync of one result and the next; until what has failed is tried again; between two looks
+    /// through the directory; until agents that do not end are ended.
+    private static let syncInterval: Int64 = 1000
+    private static let retryInterval: Int64 = 5000
+    private static let scanInterval: Int64 = 15000
+    private static let shutdownTime: Int64 = 20000
+
+    init(
+        environment: ZEnvironment, options: SchedulerOptions, active: ActiveConfiguration, configurationPath: String,
+        log: EventLog, signals: SignalSource?, notices: NoticeReceiver, postoffice: Postoffice, files: FileWorkers
+    ) {
+        self.environment = environment
+        self.options = options
+        self.active = active
+        self.configurationPath = configurationPath
+        self.log = log
+        self.signals = signals
+        self.notices = notices
+        self.postoffice = postoffice
+        self.files = files
+        started = Self.milliseconds() / 1000
+        core = DeliveryScheduler(
+            now: started, seed: UInt64.random(in: .min ... .max), reportInterval: active.reportInterval,
+            rules: active.rules)
+        core.isFrozen = options.isFrozen || options.isSynchronous
+    }
+
+    deinit { buffer.deallocate() }
+
+    static func milliseconds() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
+    }
+
+    private static func monotonicMilliseconds() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
+    }
+
+    // MARK: The loop
+
+    /// Returns after SIGTERM, when the agents have ended.
+    func run() throws(QueueSocket.Failure) {
+        let answers = QueueAnswers(scheduler: core, started: started) { [unowned self] in loading.isBusy }
+        queueSocket = try QueueSocket(
+            path: "\(postoffice.root)/.scheduler.mailq", poller: poller, answer: answers.answer)
+        if let signals { poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals(signals) } }
+        poller.add(notices.descriptor, .read) { [unowned self] _ in takeNotices() }
+        poller.add(files.descriptor, .read) { [unowned self] _ in files.takeResults().forEach(take) }
+        while !isDone {
+            turn()
+            poller.wait(milliseconds: timeout())
+        }
+        submitJobs()
+        queueSocket?.shutDown()
+        unlink("\(postoffice.root)/.scheduler.mailq")
+    }
+
+    private var isDone: Bool { stops && agents.isEmpty && jobs.isEmpty && filesInFlight == 0 }
+    /// Jobs with the workers whose results have not come.
+    private var filesInFlight = 0
+
+    private func timeout() -> Int32 {
+        let now = Self.monotonicMilliseconds()
+        var next = min(nextSync, nextRetry, nextScan, shutdownDeadline) - now
+        if let event = core.nextEvent { next = min(next, event * 1000 - Self.milliseconds()) }
+        return Int32(clamping: max(0, next))
+    }
+
+    private func turn() {
+        let now = Self.monotonicMilliseconds()
+        core.advance(to: Self.milliseconds() / 1000)
+        if now >= nextSync { syncAll() }
+        if now >= nextRetry { retryStuck() }
+        if now >= nextScan { scan() }
+        if now >= shutdownDeadline { endAgents() }
+        loadMore()
+        while true {
+            let actions = core.takeActions()
+            if actions.isEmpty { break }
+            for action in actions { perform(action) }
+        }
+        for agent in pendingAgents {
+            agent.isPending = false
+            agent.flush()
+        }
+        pendingAgents.removeAll(keepingCapacity: true)
+        submitJobs()
+    }
+
+    private func submitJobs() {
+        guard !jobs.isEmpty else { return }
+        filesInFlight += jobs.count
+        files.submit(jobs)
+        jobs.removeAll(keepingCapacity: true)
+    }
+
+    private func perform(_ action: SchedulerAction) {
+        switch action {
+        case .startAgent(let number, let channel, let host): startAgent(number, channel: channel, host: host)
+        case .feed(let number, let id, let host):
+            agents[number].map { agent in
+                agent.send(.deliver(file: id, host: host))
+                touch(agent)
+            }
+        case .closeAgent(let number):
+            agents[number].map { agent in
+                agent.closeInput()
+                touch(agent)
+            }
+        case .append(let id, let vertex, let record, let tag):
+            if tag != nil {
+                unsynced.insert(id)
+                if nextSync == .max { nextSync = Self.monotonicMilliseconds() + Self.syncInterval }
+            }
+            submit(.append(id, vertex: vertex, record, tag))
+        case .report(let id):
+            unsynced.remove(id)
+            submit(.report(id))
+        case .finish(let id, let ending):
+            submit(.finish(id, ending, isUnsynced: unsynced.remove(id) != nil))
+        case .reread(let id): submit(.load(id))
+        case .log(let event): write(event)
+        }
+    }
+
+    private func touch(_ agent: AgentProcess) {
+        guard !agent.isPending else { return }
+        agent.isPending = true
+        pendingAgents.append(agent)
+    }
+
+    func submit(_ job: FileJob) {
+        if stuck[job.id] != nil {
+            stuck[job.id]?.append(job)
+        } else {
+            jobs.append(job)
+        }
+    }
+
+    private func syncAll() {
+        for id in unsynced { submit(.sync(id)) }
+        unsynced.removeAll(keepingCapacity: true)
+        nextSync = .max
+    }
+
+    // MARK: Results of file work
+
+    private func take(_ result: FileResult) {
+        filesInFlight -= 1
+        switch result {
+        case .loaded(let message):
+            if loading.ended(message.id) { core.load(message) } else { core.reload(message) }
+        case .absent(let id):
+            if !loading.ended(id) { core.forget(id) }
+        case .rerouted(let id, let reason):
+            forget(id)
+            log.warning("routed-again", ["queue-id": "\(id)", "reason": reason])
+        case .setAside(let id, let reason):
+            forget(id)
+            log.error("set-aside", ["queue-id": "\(id)", "reason": reason])
+        case .cleared(let id):
+            forget(id)
+            log.notice("cleared", ["queue-id": "\(id)", "reason": "its removal had begun before the restart"])
+        case .recorded(let id, let vertex): core.recorded(id, vertex: vertex)
+        case .synced: break
+        case .reported(let id, let reports):
+            note(reports, of: id)
+            core.reported(id, count: reports.reduce(0) { $0 + $1.recipients })
+        case .finished(let id, let reports):
+            note(reports, of: id)
+            core.finished(id)
+        case .failed(let job, let reason): halt(job, reason)
+        case .listing(let ids):
+            filesInFlight += 1
+            loading.listed(ids)
+            scheduleScan()
+        case .listingFailed(let reason):
+            filesInFlight += 1
+            log.error("scan-failed", ["reason": reason])
+            scheduleScan()
+        }
+        if core.isFrozen, !options.isFrozen, !loading.isBusy, loading.hasListed { core.isFrozen = false }
+    }
+
+    private func forget(_ id: SpoolID) {
+        if !loading.ended(id) { core.forget(id) }
+    }
+
+    private func note(_ reports: [SentReport], of id: SpoolID) {
+        for report in reports {
+            log.info(
+                "report",
+                [
+                    "queue-id": "\(id)", "report-id": "\(report.id)", "to": report.to,
+                    "recipients": "\(report.recipients)",
+                ])
+        }
+    }
+
+    private func halt(_ job: FileJob, _ reason: String) {
+        if stuck[job.id] == nil {
+            log.error("spool-trouble", ["queue-id": "\(job.id)", "reason": reason, "next-try": "in 5 s"])
+        }
+        stuck[job.id, default: []].append(job)
+        if nextRetry == .max { nextRetry = Self.monotonicMilliseconds() + Self.retryInterval }
+    }
+
+    private func retryStuck() {
+        for (id, waiting) in stuck {
+            // A resume has no result.
+            filesInFlight -= 1
+            jobs.append(.resume(id))
+            jobs += waiting
+        }
+        stuck.removeAll()
+        nextRetry = .max
+    }
+
+    // MARK: New messages
+
+    private func takeNotices() {
+        for notice in notices.receive() {
+            switch notice {
+            case .scan: nextScan = 0
+            case .new(_, let ids): loading.announced(ids)
+            }
+        }
+    }
+
+    private func scan() {
+        nextScan = .max
+        let postoffice = postoffice
+        let isFirst = !loading.hasListed
+        files.runAside { SpoolScan.run(postoffice, includingOrphans: isFirst) }
+    }
+
+    private func scheduleScan() { nextScan = Self.monotonicMilliseconds() + Self.scanInterval }
+
+    private func loadMore() {
+        guard !stops else { return }
+        while let id = loading.next(isKnown: core.knows) { submit(.load(id)) }
+    }
+
+    // MARK: Signals
+
+    private func takeSignals(_ signals: SignalSource) {
+        while let signal = signals.next() {
+            switch signal {
+            case SIGTERM, SIGINT, SIGQUIT: shutDown(reason: "signal \(signal)")
+            case SIGHUP:
+                log.reopen()
+                reload()
+            case SIGUSR1: reload()
+            case SIGUSR2: writeState()
+            case SIGALRM: nextScan = 0
+            default: log.debug("signal", ["number": "\(signal)"])
+            }
+        }
+    }
+
+    private func writeState() {
+        log.notice(
+            "state",
+            [
+                "messages": "\(core.messageCount)", "recipients": "\(core.recipientCount)",
+                "threads": "\(core.threadCount)", "agents": "\(core.agentCount)", "active": "\(core.activeJobs)",
+            ])
+    }
+
+    func reload() {
+        do throws(ConfigurationErrors) {
+            active = try ActiveConfiguration.read(
+                configurationPath, environment: environment, onlyThread: options.onlyThread)
+            StoreErrorOnError.shared.set(active.configuration.parameters.storesErrorOnError)
+            core.configure(reportInterval: active.reportInterval, rules: active.rules)
+            log.notice("reloaded", ["file": configurationPath])
+        } catch {
+            for mistake in error.errors { log.error("reload-refused", ["reason": mistake.description]) }
+        }
+    }
+
+    /// Feeds nothing more and ends when the agents have reported.
+    func shutDown(reason: String) {
+        guard !stops else { return }
+        log.notice("stopping", ["reason": reason, "agents": "\(agents.count)"])
+        core.stop()
+        shutdownDeadline = Self.monotonicMilliseconds() + Self.shutdownTime
+        nextScan = .max
+    }
+
+    /// What they had in hand is tried again after the next start.
+    private func endAgents() {
+        log.warning("agents-killed", ["agents": "\(agents.count)", "reason": "still at work after 20 s"])
+        for agent in agents.values { agent.child.signal(SIGKILL) }
+        // If even that does not end them, or files cannot be written, waiting longer helps nobody.
+        shutdownDeadline = Self.monotonicMilliseconds() + 5000
+        if isLastWarning {
+            agents = [:]
+            jobs = []
+            filesInFlight = 0
+        }
+        isLastWarning = true
+    }
+    private var isLastWarning = false
+}
+
+extension SchedulerLoop: AgentHost {
+    func fillBuffer(from descriptor: Int32) -> Int { read(descriptor, buffer, Self.bufferSize) }
+
+    func filled(_ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: buffer, count: count) }
+
+    func agent(_ number: Int, wrote message: AgentMessage) {
+        if case .remark(let text) = message {
+            log.info("agent-remark", ["agent": name(number), "text": text])
+        }
+        core.received(message, from: number)
+    }
+
+    func agent(_ number: Int, complained text: String) {
+        log.warning("agent-output", ["agent": name(number), "text": text])
+    }
+
+    func agentEnded(_ number: Int, _ exit: ChildProcess.Exit) {
+        if exit == .code(0) {
+            log.debug("agent-ended", ["agent": name(number)])
+        } else {
+            log.warning("agent-died", ["agent": name(number), "reason": exit.description])
+        }
+        agents[number] = nil
+        core.agentEnded(number)
+    }
+
+    private func name(_ number: Int) -> String { agents[number]?.name ?? "#\(number)" }
+}
