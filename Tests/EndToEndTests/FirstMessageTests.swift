@@ -45,4 +45,16 @@ struct FirstMessageTests {
             try await instance.waitForMail(of: "bob", count: 1)
         }
     }
+
+    @Test("an instance may lie in a folder whose path is longer than a socket address, and have blanks in it")
+    func longPath() async throws {
+        let long = (0..<8).map { "a folder with a long name \($0)" }.joined(separator: "/")
+        try await Instance.run({ $0.nesting = long }) { instance in
+            let sent = try await instance.swaks(to: "alice@example.test")
+            #expect(sent.status == .exited(0), "\(sent.output)")
+            try await instance.waitForMail(of: "alice", count: 1)
+            let queue = try await instance.zmailer("queue")
+            #expect(queue.status == .exited(0), "\(queue.output)")
+        }
+    }
 }

@@ -26,11 +26,15 @@ final class Instance {
         var localNames: [String] = []
         /// Lines of the RESOLVERZONES file. Without any, every name outside is refused, so that no test asks the network.
         var zones: [String] = ["zone . static"]
+        /// Folders between the temporary folder and the instance, for example `a/b`.
+        var nesting = ""
         /// Seconds between attempts at a delivery.
         var retryInterval = "1s"
     }
 
     let directory: String
+    /// What is removed at the end.
+    private let temporary: String
     let port: UInt16
     let settings: Settings
     private(set) var supervisor: TestProcess?
@@ -60,15 +64,19 @@ final class Instance {
     }
 
     init(_ settings: Settings) async throws {
-        // Short: the path of a Unix socket has at most 107 octets.
         var template = Array("/tmp/zm-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw HarnessError("mkdtemp: \(String(cString: strerror(errno)))") }
-        directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        temporary = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        directory = settings.nesting.isEmpty ? temporary : "\(temporary)/\(settings.nesting)"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         port = try FreePorts.take()
         self.settings = settings
         let initialise = try spawn(
             Programs.zmailer,
-            ["init", "--port", String(port), "--domain", settings.domain, "--libexec", Programs.libexec, directory])
+            [
+                "init", "--port", String(port), "--domain", settings.domain, "--libexec", Programs.libexec, "--samples",
+                "\(Programs.layout)/share/zmailer", directory,
+            ])
         let status = try await initialise.waitForExit()
         guard status == .exited(0) else { throw HarnessError("zmailer init: \(status): \(initialise.output)") }
         try configure()
@@ -88,7 +96,7 @@ final class Instance {
             usleep(2000)
         }
         if ProcessInfo.processInfo.environment["ZMAILER_TEST_KEEP"] == nil {
-            try? FileManager.default.removeItem(atPath: directory)
+            try? FileManager.default.removeItem(atPath: temporary)
         }
     }
 

@@ -1,3 +1,4 @@
+import ChildProcesses
 import DequeModule
 import Glibc
 import MailModel
@@ -142,7 +143,7 @@ final class PolicyClient {
                     try channel.pipeline.syncOperations.addHandler(PolicyAnswerHandler(bound.value))
                 }
             }
-            .connect(unixDomainSocketPath: path)
+            .connect(unixDomainSocketPath: SocketPath.reachable(path))
             .whenComplete { result in
                 switch result {
                 case .success(let channel): bound.value.opened(channel)

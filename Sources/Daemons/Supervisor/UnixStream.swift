@@ -1,3 +1,4 @@
+import ChildProcesses
 import Glibc
 
 /// A client's connection to a Unix stream socket.
@@ -26,7 +27,7 @@ final class UnixStream {
         }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
-        let octets = Array(path.utf8)
+        let octets = Array(SocketPath.reachable(path).utf8)
         let capacity = MemoryLayout.size(ofValue: address.sun_path)
         guard octets.count < capacity else {
             close(descriptor)

@@ -67,15 +67,37 @@ static int set_flag(int fd, int get, int set, int flag, int on) {
 int cposix_set_nonblocking(int fd, int on) { return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on); }
 int cposix_set_cloexec(int fd, int on) { return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on); }
 
-static int unix_address(const char *path, struct sockaddr_un *address) {
-    if (strlen(path) >= sizeof address->sun_path) {
+/* A path that does not fit into sun_path is reached through its open directory: *directory is that descriptor, to be closed
+   after bind or connect, or -1. */
+static int unix_address(const char *path, struct sockaddr_un *address, int *directory) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    *directory = -1;
+    if (strlen(path) < sizeof address->sun_path) {
+        strcpy(address->sun_path, path);
+        return 0;
+    }
+    const char *base = strrchr(path, '/');
+    if (!base || base == path || (size_t)(base - path) >= PATH_MAX) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    memset(address, 0, sizeof *address);
-    address->sun_family = AF_UNIX;
-    strcpy(address->sun_path, path);
-    return 0;
+    char folder[PATH_MAX];
+    memcpy(folder, path, (size_t)(base - path));
+    folder[base - path] = 0;
+    *directory = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (*directory < 0) return -1;
+    int length = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d%s", *directory, base);
+    if (length < (int)sizeof address->sun_path) return 0;
+    close(*directory);
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
+static void close_directory(int directory) {
+    int saved = errno;
+    if (directory >= 0) close(directory);
+    errno = saved;
 }
 
 static int close_with_errno(int fd) {
@@ -87,23 +109,28 @@ static int close_with_errno(int fd) {
 
 int cposix_unix_listen(const char *path, int kind, mode_t mode, int backlog) {
     struct sockaddr_un address;
-    if (unix_address(path, &address) != 0) return -1;
+    int directory;
     int fd = socket(AF_UNIX, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -1;
+    if (unix_address(path, &address, &directory) != 0) return close_with_errno(fd);
     unlink(path);
     /* fchmod before bind sets the mode of the name that bind makes, so there is no moment with a wider one. */
-    if (fchmod(fd, mode) != 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || chmod(path, mode) != 0)
-        return close_with_errno(fd);
+    int bound = fchmod(fd, mode) == 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    close_directory(directory);
+    if (!bound || chmod(path, mode) != 0) return close_with_errno(fd);
     if (kind == SOCK_STREAM && listen(fd, backlog) != 0) return close_with_errno(fd);
     return fd;
 }
 
 int cposix_unix_connect(const char *path, int kind, int nonblocking) {
     struct sockaddr_un address;
-    if (unix_address(path, &address) != 0) return -1;
+    int directory;
     int fd = socket(AF_UNIX, kind | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
     if (fd < 0) return -1;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) return close_with_errno(fd);
+    if (unix_address(path, &address, &directory) != 0) return close_with_errno(fd);
+    int result = connect(fd, (struct sockaddr *)&address, sizeof address);
+    close_directory(directory);
+    if (result != 0) return close_with_errno(fd);
     return fd;
 }
 

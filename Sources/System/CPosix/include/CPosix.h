@@ -44,7 +44,8 @@ int cposix_set_nonblocking(int fd, int on);
 int cposix_set_cloexec(int fd, int on);
 
 /* ---- sockets ---- */
-/* kind: SOCK_STREAM or SOCK_DGRAM. Nonblocking and close-on-exec. -1 with errno (ENAMETOOLONG over 107 bytes). */
+/* kind: SOCK_STREAM or SOCK_DGRAM. Nonblocking and close-on-exec. -1 with errno. The path may be longer
+   than the 107 bytes of an address; only its last component may not. */
 int cposix_unix_listen(const char *path, int kind, mode_t mode, int backlog);
 int cposix_unix_connect(const char *path, int kind, int nonblocking);
 /* uid and pid of the peer of a Unix stream socket. */
