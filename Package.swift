@@ -158,7 +158,8 @@ let package = Package(
             "AgentTests",
             [
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel",
-                "SMTPProtocol", "Resolver", "ProgramKit",
+                "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
+                "ChildProcesses",
             ]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
         tests("EndToEndTests", ["CPosix"]),
