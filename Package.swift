@@ -68,7 +68,7 @@ let package = Package(
         library("Services", "ChildProcesses", ["CPosix"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
-        library("Services", "Tables", ["MailModel"]),
+        library("Services", "Tables", ["CPosix", "MailModel"]),
         library("Services", "Resolver", ["CUnbound", "MailModel"]),
 
         // Daemons

@@ -1,0 +1,47 @@
+import MailModel
+
+/// A question cannot be answered now: 451 4.3.0, never an accept.
+public struct PolicyTrouble: Error, Hashable, Sendable, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}
+
+/// A network of `smtp-policy.relay`.
+public struct RelayClient: Hashable, Sendable {
+    /// The client's mail is a submission.
+    public let submits: Bool
+    /// `file:line`.
+    public let origin: String
+
+    public init(submits: Bool, origin: String) {
+        self.submits = submits
+        self.origin = origin
+    }
+}
+
+/// Where an address leads: for VRFY and EXPN.
+public struct Destination: Hashable, Sendable {
+    public let channel: String
+    public let host: String
+    public let user: String
+
+    public init(channel: String, host: String, user: String) {
+        self.channel = channel
+        self.host = host
+        self.user = user
+    }
+}
+
+/// What decisions ask of the tables. `origin`s are `file:line`, for the log.
+public protocol PolicyTables {
+    /// The `origin` if mail for the domain is delivered here.
+    func localDomain(_ domain: MailDomain) throws(PolicyTrouble) -> String?
+    /// The `origin` if we take mail for the domain and pass it on: `smtp-policy.mx`.
+    func relayTarget(_ domain: MailDomain) throws(PolicyTrouble) -> String?
+    /// The network of `smtp-policy.relay` that the client is in.
+    func relayClient(_ address: IPAddress) throws(PolicyTrouble) -> RelayClient?
+    /// The `origin` of the alias or account that the local part leads to, details (`user+detail`) included; `nil`: nobody.
+    func localRecipient(_ localPart: String) throws(PolicyTrouble) -> String?
+    /// Where an address (`local@domain` or a local part of ours) leads; with `expanding`, through aliases to their ends.
+    func destinations(_ address: String, expanding: Bool) throws(PolicyTrouble) -> [Destination]
+}
