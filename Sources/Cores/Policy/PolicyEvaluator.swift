@@ -153,7 +153,8 @@ public struct PolicyEvaluator {
             if let bang = text.utf8.firstIndex(of: UInt8(ascii: "!")) {
                 domain = text[..<bang]
                 text = text[text.index(after: bang)...]
-            } else if let separator = text.utf8.lastIndex(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "@") }) {
+            } else if let separator = text.utf8.lastIndex(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "@") })
+            {
                 domain = text[text.index(after: separator)...]
                 text = text[..<separator]
             } else {
@@ -205,7 +206,9 @@ public struct PolicyEvaluator {
     }
 
     private static func withoutBrackets(_ text: String) -> String {
-        guard let open = text.firstIndex(of: "<"), let close = text.lastIndex(of: ">"), open < close else { return text }
+        guard let open = text.firstIndex(of: "<"), let close = text.lastIndex(of: ">"), open < close else {
+            return text
+        }
         return String(text[text.index(after: open)..<close])
     }
 }

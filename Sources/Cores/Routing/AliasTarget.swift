@@ -14,7 +14,8 @@ public enum AliasTarget: Hashable, Sendable {
     /// `:include:` without the prefix; absolute.
     case include(String)
 
-    public static let validForms = "valid are user, user@domain, \\user, |\"program arguments\", /file and :include:/file"
+    public static let validForms =
+        "valid are user, user@domain, \\user, |\"program arguments\", /file and :include:/file"
 
     /// Why `text` is no target, `nil` if it is one.
     public static func problem(_ text: String) -> String? {

@@ -45,7 +45,8 @@ public struct RouteSpec: Hashable, Sendable {
     public var isLocal: Bool { channel == "local" }
 
     private static func isWordByte(_ byte: UInt8) -> Bool {
-        (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 0x2d || byte == 0x5f
+        (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 0x2d
+            || byte == 0x5f
     }
 
     private static func isChannel(_ text: Substring) -> Bool {
@@ -56,7 +57,9 @@ public struct RouteSpec: Hashable, Sendable {
         if MailDomain(text) != nil { return true }
         guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) else { return false }
         let port = text[text.utf8.index(after: colon)...]
-        guard (1...5).contains(port.utf8.count), let number = Int(port), (1...65535).contains(number) else { return false }
+        guard (1...5).contains(port.utf8.count), let number = Int(port), (1...65535).contains(number) else {
+            return false
+        }
         return MailDomain(text[..<colon]) != nil
     }
 }

@@ -1,1 +1,5 @@
-@main enum Main { static func main() {} }
+import Router
+
+@main enum Main {
+    static func main() { RouterProgram.run(CommandLine.arguments) }
+}

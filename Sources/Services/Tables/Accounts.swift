@@ -50,7 +50,8 @@ public final class Accounts {
         switch source {
         case .passwd: file = nil
         case .file(let path):
-            file = TableFile(path: path, empty: NameTable(), parse: NameTable.parse, report: report)
+            // Without the file nobody would have a mailbox: that is trouble, not an answer.
+            file = TableFile(path: path, empty: nil, parse: NameTable.parse, report: report)
         }
     }
 

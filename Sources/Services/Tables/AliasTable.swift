@@ -174,7 +174,8 @@ enum TargetList {
         let bytes = Array(target.utf8)
         guard bytes.count > 2, bytes.last == UInt8(ascii: "\"") else { return target }
         let isPiped = bytes[0] == UInt8(ascii: "|") && bytes[1] == UInt8(ascii: "\"")
-        let isWhole = bytes[0] == UInt8(ascii: "\"")
+        let isWhole =
+            bytes[0] == UInt8(ascii: "\"")
             && [UInt8(ascii: "|"), UInt8(ascii: "/"), UInt8(ascii: ":")].contains(bytes[1])
         guard isPiped || isWhole else { return target }
         var inner: [UInt8] = isPiped ? [UInt8(ascii: "|")] : []

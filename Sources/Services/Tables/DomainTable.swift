@@ -19,7 +19,8 @@ public struct DomainTable: Hashable, Sendable {
         /// Why a value is wrong and what would be valid, `nil` if it is right.
         let check: @Sendable (String) -> String?
 
-        public init(_ value: Value, allowsDefault: Bool, check: @escaping @Sendable (String) -> String? = { _ in nil }) {
+        public init(_ value: Value, allowsDefault: Bool, check: @escaping @Sendable (String) -> String? = { _ in nil })
+        {
             self.value = value
             self.allowsDefault = allowsDefault
             self.check = check

@@ -66,7 +66,8 @@ public final class TableFile<Table> {
     public static var graceMilliseconds: Int64 { 3000 }
 
     public let path: String
-    private let empty: Table
+    /// What a missing file stands for; `nil`: it must be there.
+    private let empty: Table?
     private let parse: ([UInt8], String) throws(TableErrors) -> Table
     private let report: (TableEvent) -> Void
     private var version: Version?
@@ -77,7 +78,7 @@ public final class TableFile<Table> {
     private var trouble: TableTrouble?
 
     public init(
-        path: String, empty: Table, parse: @escaping ([UInt8], String) throws(TableErrors) -> Table,
+        path: String, empty: Table?, parse: @escaping ([UInt8], String) throws(TableErrors) -> Table,
         report: @escaping (TableEvent) -> Void
     ) {
         self.path = path
@@ -119,6 +120,7 @@ public final class TableFile<Table> {
     }
 
     private func missing(_ now: Int64) {
+        guard let empty else { return unreadable(ENOENT) }
         if version != nil, !isKnownMissing {
             let since = vanishedAt ?? now
             vanishedAt = since

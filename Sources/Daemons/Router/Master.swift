@@ -1,0 +1,250 @@
+import AgentProtocol
+import ChildProcesses
+import Glibc
+import Postoffice
+import ProgramKit
+import SpoolFormat
+import Telemetry
+
+/// The router's master: finds what is to be routed, gives it to workers, keeps the children alive. One thread.
+final class Master {
+    /// Milliseconds between two looks at `router/`.
+    static let scanInterval: Int64 = 15_000
+    /// With more than that waiting, nothing is gained by a look.
+    static let scanLimit = 50_000
+    /// Milliseconds for the children to finish.
+    static let stopTime: Int64 = 10_000
+    /// Seconds after which a leftover of `public/` is removed.
+    static let publicLifetime: Int64 = 2 * 86_400
+
+    private let postoffice: Postoffice
+    private let configuration: RouterConfiguration
+    private let tables: RouterTables
+    private let signals: SignalSource
+    private let log: EventLog
+    private let poller = Poller()
+    private let receiver: NoticeReceiver
+    private let policy: ManagedChild
+    private var workers: [ManagedChild] = []
+    private var splitters: [LineSplitter] = []
+    private var queue = WorkQueue()
+    private var deferred = DeferredSchedule()
+    private var nextScan: Int64 = 0
+    private var nextDeferred: Int64 = 0
+    private var isStopping = false
+    private var buffer = [UInt8](repeating: 0, count: 65536)
+
+    init(
+        postoffice: Postoffice, configuration: RouterConfiguration, options: RouterOptions, zconfig: String,
+        tables: RouterTables, signals: SignalSource, log: EventLog
+    ) throws(PostofficeError) {
+        self.postoffice = postoffice
+        self.configuration = configuration
+        self.tables = tables
+        self.signals = signals
+        self.log = log
+        receiver = try NoticeReceiver(socketPath: "\(postoffice.root)/.router.notify")
+        policy = ManagedChild(
+            "policy", ManagedChild.request("policy", options, zconfig: zconfig), poller: poller, log: log)
+        let count =
+            options.workers ?? max(1, min(RouterOptions.maximumWorkers, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+        for index in 0..<count {
+            let worker = ManagedChild(
+                "worker \(index + 1)", ManagedChild.request("worker", options, zconfig: zconfig), poller: poller,
+                log: log)
+            worker.onData = { [unowned self] in receive(index) }
+            worker.onStart = { [unowned self] in
+                splitters[index] = LineSplitter(maximumLineLength: 1024)
+                queue.added(index)
+            }
+            worker.onEnd = { [unowned self] exit in ended(index, exit) }
+            workers.append(worker)
+            splitters.append(LineSplitter(maximumLineLength: 1024))
+        }
+        policy.onData = { [unowned self] in discard(policy.socket) }
+    }
+
+    private var children: [ManagedChild] { [policy] + workers }
+
+    /// Returns when all is stopped.
+    func run() {
+        poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals() }
+        poller.add(receiver.descriptor, .read) { [unowned self] _ in takeNotices() }
+        recover()
+        var stopBy: Int64?
+        while true {
+            let now = SteadyClock.milliseconds
+            tables.now = now
+            if isStopping {
+                let limit = stopBy ?? now + Self.stopTime
+                if stopBy == nil { for child in children { child.stop() } }
+                stopBy = limit
+                guard children.contains(where: \.isRunning), now < limit else { break }
+                poller.wait(milliseconds: Int32(clamping: limit - now))
+                continue
+            }
+            for child in children { if let due = child.startDue, due <= now { child.start(now) } }
+            if now >= nextScan { scan(now) }
+            if now >= nextDeferred { retryDeferred(now) }
+            feed()
+            let events = [nextScan, nextDeferred] + children.compactMap(\.startDue)
+            let wake = events.min() ?? now
+            poller.wait(milliseconds: Int32(clamping: max(0, wake - SteadyClock.milliseconds)))
+        }
+        for child in children where child.isRunning {
+            log.warning("killed", ["child": child.name])
+            child.signal(SIGKILL)
+        }
+    }
+
+    // MARK: finding work
+
+    private func takeSignals() {
+        while let signal = signals.next() {
+            if signal == SIGHUP {
+                log.notice("reload")
+                log.reopen()
+                tables.lookAgain()
+                for child in children { child.signal(SIGHUP) }
+                nextScan = 0
+                nextDeferred = 0
+            } else {
+                isStopping = true
+            }
+        }
+    }
+
+    private func takeNotices() {
+        for notice in receiver.receive() {
+            switch notice {
+            case .scan: nextScan = 0
+            case .new(_, let ids): for id in ids { queue.offer(id) }
+            }
+        }
+    }
+
+    private func scan(_ now: Int64) {
+        nextScan = now + Self.scanInterval
+        guard queue.waiting < Self.scanLimit else { return }
+        queue.age()
+        do throws(PostofficeError) {
+            for id in try postoffice.entries(.router) { queue.offer(id) }
+        } catch {
+            log.error("scan", ["reason": error.description])
+        }
+    }
+
+    private func retryDeferred(_ now: Int64) {
+        nextDeferred = now + DeferredSchedule.interval * 1000
+        do throws(PostofficeError) {
+            let present = try postoffice.entries(.deferred)
+            for id in deferred.take(present, now: Int64(time(nil))) {
+                try postoffice.move(id, from: .deferred, to: .router)
+                queue.offer(id)
+            }
+        } catch {
+            log.error("deferred", ["reason": error.description])
+        }
+    }
+
+    /// What a crash has left: a queued message without a control file, and drafts that nobody finishes.
+    private func recover() {
+        do throws(PostofficeError) {
+            let orphans = try Recovery.orphans(postoffice)
+            for id in orphans {
+                try postoffice.requeue(id)
+                queue.offer(id)
+            }
+            if !orphans.isEmpty {
+                log.warning("requeued", ["messages": "\(orphans.count)", "reason": "no control file"])
+            }
+            for name in try Recovery.removeLeftovers(postoffice, olderThan: Int64(time(nil)) - Self.publicLifetime) {
+                log.notice("removed", ["file": "public/\(name)", "reason": "older than 2 days"])
+            }
+        } catch {
+            log.error("recovery", ["reason": error.description])
+        }
+    }
+
+    // MARK: workers
+
+    private func feed() {
+        var lines: [Int: String] = [:]
+        while let (worker, id) = queue.next() { lines[worker, default: ""] += "\(id)\n" }
+        for (worker, text) in lines {
+            let octets = Array(text.utf8)
+            // A worker has at most a window of short lines, far less than its socket holds.
+            guard send(workers[worker].socket, octets, octets.count, Int32(MSG_NOSIGNAL)) == octets.count else {
+                log.error("worker-stuck", ["child": workers[worker].name, "reason": String(cString: strerror(errno))])
+                workers[worker].signal(SIGKILL)
+                continue
+            }
+        }
+    }
+
+    private func receive(_ index: Int) {
+        while true {
+            let socket = workers[index].socket
+            guard socket >= 0 else { return }
+            let count = read(socket, &buffer, buffer.count)
+            if count == 0 {
+                // It will be reaped in a moment; until then there is nothing to read.
+                poller.remove(socket)
+                return
+            }
+            guard count > 0 else {
+                if errno == EINTR { continue }
+                return
+            }
+            buffer.withUnsafeBytes { raw in
+                splitters[index].append(UnsafeRawBufferPointer(rebasing: raw[0..<count])) { answered($0, index) }
+            }
+            if count < buffer.count { return }
+        }
+    }
+
+    private func discard(_ socket: Int32) {
+        guard socket >= 0, read(socket, &buffer, buffer.count) == 0 else { return }
+        poller.remove(socket)
+    }
+
+    private func answered(_ line: String, _ index: Int) {
+        let words = line.split(separator: " ", maxSplits: 2)
+        guard words.count >= 2, let id = SpoolID(words[1]) else { return }
+        workers[index].prospered()
+        switch words[0] {
+        case "done": queue.finished(id, worker: index, .settled)
+        case "gone": queue.finished(id, worker: index, .settled)
+        case "deferred", "failed": queue.finished(id, worker: index, .forgotten)
+        default: log.warning("worker-said", ["line": line])
+        }
+    }
+
+    private func ended(_ index: Int, _ exit: ChildProcess.Exit) {
+        for id in queue.died(index, peacefully: exit == .code(0)) { quarantine(id) }
+    }
+
+    /// Two workers died of it.
+    private func quarantine(_ id: SpoolID) {
+        do throws(PostofficeError) {
+            if try Recovery.hasControl(postoffice, id) {
+                // It was routed; what killed the workers came behind.
+                try postoffice.settle([id])
+                log.error("poison", ["id": "\(id)", "reason": "workers died after it was routed"])
+                return
+            }
+            try postoffice.move(id, from: .router, to: .postman, suffix: ":poison")
+            unlink(postoffice.path(.queue, id))
+            unlink(postoffice.path(.transport, id))
+            log.error(
+                "poison", ["id": "\(id)", "moved-to": "postman/\(id):poison", "reason": "two workers died of it"])
+            let own = postoffice.newID()
+            let message = PoisonReport.message(
+                about: id, as: own, hostName: configuration.hostName, time: Int64(time(nil)))
+            try postoffice.submit(own, [message])
+            queue.offer(own)
+        } catch {
+            log.error("poison", ["id": "\(id)", "reason": error.description])
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import Configuration
+import Glibc
+import MailModel
+import Tables
+
+/// What the router reads from zmailer.conf.
+struct RouterConfiguration {
+    let postoffice: String
+    /// `$MAILVAR/db`.
+    let tables: String
+    let accounts: Accounts.Source
+    /// The name by which this host is known: HOSTNAME, else the system's.
+    let hostName: String
+    /// Addresses of this host's interfaces and of SELFADDRESSES: their literals are ours.
+    let ownAddresses: Set<IPAddress>
+
+    init(_ environment: ZEnvironment, postoffice: String?) throws(ConfigurationErrors) {
+        let file = environment["ZCONFIG"] ?? ""
+        var errors: [ConfigurationError] = []
+        self.postoffice = postoffice ?? environment.postoffice
+        tables = "\(environment.mailvar)/db"
+        if let source = Accounts.Source(environment["ACCOUNTS"]) {
+            accounts = source
+        } else {
+            accounts = .passwd
+            errors.append(
+                ConfigurationError(
+                    file: file, line: 0, key: "ACCOUNTS",
+                    reason: "'\(environment["ACCOUNTS"] ?? "")': \(Accounts.Source.validSettings)"))
+        }
+        var own = Self.interfaceAddresses()
+        for word in (environment["SELFADDRESSES"] ?? "").split(whereSeparator: { $0 == "," || $0 == " " }) {
+            if let address = AddressLiteral.address(in: word) ?? IPAddress(word) {
+                own.insert(address.unmapped)
+            } else {
+                errors.append(
+                    ConfigurationError(
+                        file: file, line: 0, key: "SELFADDRESSES",
+                        reason: "'\(word)' is no address; valid are [192.0.2.1] and [IPv6:2001:db8::1], with commas"))
+            }
+        }
+        ownAddresses = own
+        let name = environment["HOSTNAME"] ?? Self.systemName()
+        hostName = name
+        if DomainName(name) == nil {
+            errors.append(
+                ConfigurationError(
+                    file: file, line: 0, key: "HOSTNAME", reason: "'\(name)' is no domain; valid is mail.example.org"))
+        }
+        guard errors.isEmpty else { throw ConfigurationErrors(errors) }
+    }
+
+    private static func systemName() -> String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return buffer.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "localhost" }
+    }
+
+    private static func interfaceAddresses() -> Set<IPAddress> {
+        var result: Set<IPAddress> = []
+        var list: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&list) == 0 else { return result }
+        defer { freeifaddrs(list) }
+        var entry = list
+        while let current = entry {
+            entry = current.pointee.ifa_next
+            guard let address = current.pointee.ifa_addr else { continue }
+            let octets: [UInt8]
+            switch Int32(address.pointee.sa_family) {
+            case AF_INET:
+                octets = address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { pointer in
+                    withUnsafeBytes(of: pointer.pointee.sin_addr) { Array($0) }
+                }
+            case AF_INET6:
+                octets = address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { pointer in
+                    withUnsafeBytes(of: pointer.pointee.sin6_addr) { Array($0) }
+                }
+            default: continue
+            }
+            if let parsed = IPAddress(octets: octets) { result.insert(parsed.unmapped) }
+        }
+        return result
+    }
+}

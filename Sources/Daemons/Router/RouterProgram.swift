@@ -1,0 +1,149 @@
+import ChildProcesses
+import Configuration
+import Glibc
+import Postoffice
+import ProgramKit
+import Tables
+import Telemetry
+
+/// `router`: one program that is master, policy service and routing worker (docs/architecture.md).
+public enum RouterProgram {
+    /// - Parameter arguments: the program's name first.
+    public static func run(_ arguments: [String]) -> Never {
+        let options: RouterOptions
+        do throws(UsageError) {
+            options = try RouterOptions.parse(arguments)
+        } catch {
+            Program.fail("router: \(error)\n\(RouterOptions.usage)", .usage)
+        }
+        if options.printsHelp {
+            Program.print(RouterOptions.usage)
+            exit(0)
+        }
+        if options.printsVersion {
+            Program.print("ZMailer router \(Program.version)")
+            exit(0)
+        }
+        let environment = Program.environment(options.environmentFile)
+        let configuration: RouterConfiguration
+        do throws(ConfigurationErrors) {
+            configuration = try RouterConfiguration(environment, postoffice: options.postoffice)
+        } catch {
+            Program.fail(error.description, .configuration)
+        }
+        if options.onlyChecks {
+            check(configuration)
+            exit(0)
+        }
+        switch options.role {
+        case .master: master(options, environment, configuration)
+        case .policy: policy(options, environment, configuration)
+        case .worker: worker(options, environment, configuration)
+        }
+    }
+
+    /// All mistakes of all tables at once; ends with 78 if there are any.
+    private static func check(_ configuration: RouterConfiguration) {
+        var problems: [String] = []
+        let tables = RouterTables(configuration) { (event: TableEvent) in
+            switch event {
+            case .missing, .loaded: return
+            case .broken(let errors, _): problems.append(errors.description)
+            case .unreadable(let path, let code, _): problems.append("\(path): \(String(cString: strerror(code)))")
+            }
+        }
+        _ = tables.load()
+        if !problems.isEmpty { Program.fail(problems.joined(separator: "\n"), .configuration) }
+    }
+
+    private static func openSpool(_ configuration: RouterConfiguration) -> Postoffice {
+        do {
+            try ProcessIdentity.becomeOwner(of: configuration.postoffice)
+            return try Postoffice(configuration.postoffice)
+        } catch {
+            Program.fail("router: POSTOFFICE \(error)", .osFile)
+        }
+    }
+
+    private static func openLog(_ options: RouterOptions, _ environment: ZEnvironment) -> EventLog {
+        guard let path = options.log, !options.staysInForeground else {
+            return Program.log("router", environment, toStandardError: options.staysInForeground)
+        }
+        do throws(EventLogError) {
+            return try EventLog(program: "router", destination: .file(path))
+        } catch {
+            Program.fail("router: \(error)", .cannotCreate)
+        }
+    }
+
+    private static func master(
+        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: RouterConfiguration
+    ) -> Never {
+        let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
+        check(configuration)
+        if !options.staysInForeground, !options.isDetached {
+            do throws(SpawnError) { exit(try Detachment.start()) } catch { Program.fail("router: \(error)", .osError) }
+        }
+        let postoffice = openSpool(configuration)
+        let log = openLog(options, environment)
+        let pidFile = takePidFile("\(postoffice.root)/.pid.router", options)
+        let tables = RouterTables(configuration, report: TableReports(log: log, namesMissing: true).write)
+        tables.now = SteadyClock.milliseconds
+        _ = tables.load()
+        do throws(PostofficeError) {
+            let master = try Master(
+                postoffice: postoffice, configuration: configuration, options: options,
+                zconfig: environment["ZCONFIG"] ?? "", tables: tables, signals: signals, log: log)
+            log.notice("started", ["pid": "\(getpid())", "postoffice": postoffice.root])
+            if options.isDetached { Detachment.report() }
+            master.run()
+        } catch {
+            log.error("not-started", ["reason": error.description])
+            Program.fail("router: \(error)", .osFile)
+        }
+        log.notice("stopped", ["pid": "\(getpid())"])
+        pidFile.remove()
+        exit(0)
+    }
+
+    private static func takePidFile(_ path: String, _ options: RouterOptions) -> PidFile {
+        do throws(PidFile.Failure) {
+            guard options.replacesOther else { return try PidFile(path: path) }
+            return try PidFile.takeOver(path: path, milliseconds: Master.stopTime + 5000).file
+        } catch {
+            let advice = if case .held = error { " (another router runs; -k takes its place)" } else { "" }
+            Program.fail("router: \(error)\(advice)", .cannotCreate)
+        }
+    }
+
+    private static func policy(
+        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: RouterConfiguration
+    ) -> Never {
+        let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
+        let postoffice = openSpool(configuration)
+        let log = openLog(options, environment)
+        let tables = RouterTables(configuration, report: TableReports(log: log, namesMissing: false).write)
+        tables.now = SteadyClock.milliseconds
+        _ = tables.load()
+        do throws(UnixSocket.Failure) {
+            try PolicyService(path: "\(postoffice.root)/.policy", tables: tables, signals: signals, log: log).run()
+        } catch {
+            log.error("policy-not-started", ["reason": error.description])
+            exit(ExitCode.osFile.rawValue)
+        }
+        exit(0)
+    }
+
+    private static func worker(
+        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: RouterConfiguration
+    ) -> Never {
+        let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
+        let postoffice = openSpool(configuration)
+        let log = openLog(options, environment)
+        let tables = RouterTables(configuration, report: TableReports(log: log, namesMissing: false).write)
+        tables.now = SteadyClock.milliseconds
+        _ = tables.load()
+        WorkerLoop(postoffice: postoffice, configuration: configuration, tables: tables, signals: signals, log: log)
+            .run()
+    }
+}

@@ -1,0 +1,213 @@
+import MailModel
+import Policy
+import Routing
+import SpoolFormat
+import Tables
+import Telemetry
+
+/// All tables of one router process, in memory, read again when they change. Confined to one thread.
+final class RouterTables {
+    /// Milliseconds of the steady clock: set by the process at each turn of its loop.
+    var now: Int64 = 0
+
+    private let localnames: TableFile<DomainTable>
+    private let routes: TableFile<DomainTable>
+    private let relayTargets: TableFile<DomainTable>
+    private let relayClients: TableFile<NetworkTable>
+    private let aliases: TableFile<AliasTable>
+    private let accounts: Accounts
+    private var lists: [String: TableFile<AddressListTable?>] = [:]
+    private let ownAddresses: Set<IPAddress>
+    private let hostName: String
+    private let report: (TableEvent) -> Void
+
+    /// `:include:` files kept in memory.
+    static let listLimit = 1000
+
+    init(_ configuration: RouterConfiguration, report: @escaping (TableEvent) -> Void) {
+        let folder = configuration.tables
+        self.report = report
+        ownAddresses = configuration.ownAddresses
+        hostName = configuration.hostName
+        localnames = TableFile(
+            path: "\(folder)/localnames", empty: DomainTable(),
+            parse: { (octets, file) throws(TableErrors) in
+                try DomainTable.parse(octets, file: file, form: .init(.optional, allowsDefault: false))
+            }, report: report)
+        routes = TableFile(
+            path: "\(folder)/routes", empty: DomainTable(),
+            parse: { (octets, file) throws(TableErrors) in
+                try DomainTable.parse(
+                    octets, file: file, form: .init(.required, allowsDefault: true, check: RouteSpec.problem))
+            }, report: report)
+        relayTargets = TableFile(
+            path: "\(folder)/smtp-policy.mx", empty: DomainTable(),
+            parse: { (octets, file) throws(TableErrors) in
+                try DomainTable.parse(octets, file: file, form: .init(.none, allowsDefault: false))
+            }, report: report)
+        relayClients = TableFile(
+            path: "\(folder)/smtp-policy.relay", empty: NetworkTable(), parse: NetworkTable.parse, report: report)
+        aliases = TableFile(
+            path: "\(folder)/aliases", empty: AliasTable(),
+            parse: { (octets, file) throws(TableErrors) in
+                try AliasTable.parse(octets, file: file, check: AliasTarget.problem)
+            }, report: report)
+        accounts = Accounts(configuration.accounts, report: report)
+    }
+
+    /// Reads all tables. The trouble of each that cannot be used; mistakes were reported before.
+    func load() -> [TableTrouble] {
+        var troubles: [TableTrouble] = []
+        func attempt(_ body: () throws(TableTrouble) -> Void) {
+            do throws(TableTrouble) { try body() } catch { troubles.append(error) }
+        }
+        attempt { () throws(TableTrouble) in _ = try localnames.current(now: now) }
+        attempt { () throws(TableTrouble) in _ = try routes.current(now: now) }
+        attempt { () throws(TableTrouble) in _ = try relayTargets.current(now: now) }
+        attempt { () throws(TableTrouble) in _ = try relayClients.current(now: now) }
+        attempt { () throws(TableTrouble) in _ = try aliases.current(now: now) }
+        attempt { () throws(TableTrouble) in _ = try accounts.account("postmaster", now: now) }
+        return troubles
+    }
+
+    /// SIGHUP: the next use of each table looks at its file.
+    func lookAgain() {
+        localnames.lookAgain()
+        routes.lookAgain()
+        relayTargets.lookAgain()
+        relayClients.lookAgain()
+        aliases.lookAgain()
+        accounts.lookAgain()
+        lists.removeAll()
+    }
+
+    private static func name(_ path: String) -> Substring { path.split(separator: "/").last ?? path[...] }
+
+    private func aliasEntry(_ name: String) throws(TableTrouble) -> (entry: AliasTable.Entry, owner: TableOwner?)? {
+        let version = try aliases.current(now: now)
+        return version.table.lookup(name).map { ($0, version.owner) }
+    }
+}
+
+extension RouterTables: RoutingTables {
+    func isLocal(_ domain: MailDomain) throws(RoutingTrouble) -> Bool {
+        do throws(TableTrouble) { return try localOrigin(domain) != nil } catch { throw RoutingTrouble("\(error)") }
+    }
+
+    private func localOrigin(_ domain: MailDomain) throws(TableTrouble) -> String? {
+        if case .literal(.ip(let address)) = domain, ownAddresses.contains(address.unmapped) { return "own address" }
+        return try localnames.current(now: now).table.lookup(domain.key).map { "localnames:\($0.line)" }
+    }
+
+    func route(_ domain: MailDomain) throws(RoutingTrouble) -> RouteSpec? {
+        do throws(TableTrouble) {
+            return try routes.current(now: now).table.lookup(domain.key).flatMap { RouteSpec($0.value) }
+        } catch { throw RoutingTrouble("\(error)") }
+    }
+
+    func alias(_ name: String) throws(RoutingTrouble) -> AliasEntry? {
+        do throws(TableTrouble) {
+            guard let (entry, owner) = try aliasEntry(name) else { return nil }
+            return AliasEntry(
+                targets: entry.targets, privilege: owner?.privilege ?? TableOwner.nobody,
+                isSecure: owner?.isSecure ?? false, origin: "aliases:\(entry.line)")
+        } catch { throw RoutingTrouble("\(error)") }
+    }
+
+    func list(_ path: String) throws(RoutingTrouble) -> AliasEntry? {
+        let file: TableFile<AddressListTable?>
+        if let known = lists[path] {
+            file = known
+        } else {
+            if lists.count >= Self.listLimit { lists.removeAll() }
+            file = TableFile(
+                path: path, empty: .some(nil),
+                parse: { (octets, file) throws(TableErrors) in
+                    try AddressListTable.parse(octets, file: file, check: AliasTarget.problem)
+                }, report: report)
+            lists[path] = file
+        }
+        do throws(TableTrouble) {
+            let version = try file.current(now: now)
+            return version.table.map {
+                AliasEntry(
+                    targets: $0.targets, privilege: version.owner?.privilege ?? TableOwner.nobody,
+                    isSecure: version.owner?.isSecure ?? false, origin: path)
+            }
+        } catch { throw RoutingTrouble("\(error)") }
+    }
+
+    func account(_ name: String) throws(RoutingTrouble) -> String? {
+        do throws(TableTrouble) { return try accounts.account(name, now: now)?.name } catch {
+            throw RoutingTrouble("\(error)")
+        }
+    }
+
+    func postmasterOfLastResort() throws(RoutingTrouble) -> String? {
+        do throws(TableTrouble) { return try accounts.postmasterOfLastResort(now: now)?.name } catch {
+            throw RoutingTrouble("\(error)")
+        }
+    }
+}
+
+extension RouterTables: PolicyTables {
+    func localDomain(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
+        do throws(TableTrouble) { return try localOrigin(domain) } catch { throw PolicyTrouble("\(error)") }
+    }
+
+    func relayTarget(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
+        do throws(TableTrouble) {
+            return try relayTargets.current(now: now).table.lookup(domain.key).map { "smtp-policy.mx:\($0.line)" }
+        } catch { throw PolicyTrouble("\(error)") }
+    }
+
+    func relayClient(_ address: IPAddress) throws(PolicyTrouble) -> RelayClient? {
+        do throws(TableTrouble) {
+            return try relayClients.current(now: now).table.lookup(address).map {
+                RelayClient(submits: $0.submits, origin: "smtp-policy.relay:\($0.line)")
+            }
+        } catch { throw PolicyTrouble("\(error)") }
+    }
+
+    func localRecipient(_ localPart: String) throws(PolicyTrouble) -> String? {
+        do throws(TableTrouble) {
+            if let origin = try recipientOrigin(localPart) { return origin }
+            guard let plus = localPart.utf8.firstIndex(of: UInt8(ascii: "+")), plus > localPart.startIndex else {
+                return nil
+            }
+            return try recipientOrigin(String(localPart[..<plus]))
+        } catch { throw PolicyTrouble("\(error)") }
+    }
+
+    private func recipientOrigin(_ name: String) throws(TableTrouble) -> String? {
+        if let (entry, _) = try aliasEntry(name) { return "aliases:\(entry.line)" }
+        return try accounts.account(name, now: now).map { "\(Self.name($0.origin))" }
+    }
+
+    func destinations(_ address: String, expanding: Bool) throws(PolicyTrouble) -> [Destination] {
+        do throws(RoutingTrouble) {
+            if !expanding, let name = try localName(address) {
+                let isKnown = try localRecipient(throwing: name) != nil
+                return [
+                    Destination(channel: isKnown ? "local" : "error", host: isKnown ? "-" : "nosuchuser", user: address)
+                ]
+            }
+            var expansion = MessageExpansion(tables: self, hostName: hostName)
+            try expansion.add(.init(address: address))
+            return expansion.routed.map {
+                Destination(
+                    channel: $0.recipient.quad.channel, host: $0.recipient.quad.host, user: $0.recipient.quad.user)
+            }
+        } catch { throw PolicyTrouble("\(error)") }
+    }
+
+    /// The decoded local part if the address is one of ours or has no domain.
+    private func localName(_ address: String) throws(RoutingTrouble) -> String? {
+        guard let mailbox = Mailbox(address) else { return Mailbox("\(address)@localhost")?.localPart.text }
+        return try isLocal(mailbox.domain) ? mailbox.localPart.text : nil
+    }
+
+    private func localRecipient(throwing name: String) throws(RoutingTrouble) -> String? {
+        do throws(PolicyTrouble) { return try localRecipient(name) } catch { throw RoutingTrouble("\(error)") }
+    }
+}
