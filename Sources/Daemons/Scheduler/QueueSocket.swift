@@ -38,7 +38,7 @@ final class QueueSocket {
         self.answer = answer
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
-        let octets = Array(path.utf8)
+        let octets = Array(SocketPath.reachable(path).utf8)
         guard octets.count < MemoryLayout.size(ofValue: address.sun_path) else {
             throw .system(path: path, code: ENAMETOOLONG)
         }

@@ -9,7 +9,7 @@ public enum ConfigurationCheck {
 
     /// One line a mistake; empty: everything can be started.
     public static func mistakes(_ environment: ZEnvironment) -> [String] {
-        var lines = missingPrograms(environment)
+        var lines = missingPrograms(environment) + unknownTableType(environment)
         // Each daemon reads its own files: nobody else knows what is valid in them.
         for program in ManagedProgram.allCases where access(program.path(environment), X_OK) == 0 {
             lines += ownCheck(program, environment)
@@ -25,6 +25,12 @@ public enum ConfigurationCheck {
             guard access(path, X_OK) != 0 else { return nil }
             return "\(file): MAILBIN: \(path): \(String(cString: strerror(errno)))"
         }
+    }
+
+    /// Every program reads the tables as text; a value that it would not act upon is a mistake and not a wish.
+    private static func unknownTableType(_ environment: ZEnvironment) -> [String] {
+        guard let type = environment["DBTYPE"], type != "text" else { return [] }
+        return ["\(environment["ZCONFIG"] ?? ""): DBTYPE: '\(type)' is not supported; valid is text"]
     }
 
     /// What `PROGRAM --check` says, if it does not end with 0.
