@@ -18,7 +18,7 @@ public enum Control {
         // Before any thread, and before the pid file tells others that we can be signalled.
         let signals = SignalSource(Supervisor.signals)
         if let code = refuse(environment) { return code }
-        if let problem = prepareFolders(environment) {
+        if let problem = InstanceFolders.prepare(environment) {
             Program.print("zmailer: \(problem)", to: 2)
             return .cannotCreate
         }
@@ -39,7 +39,7 @@ public enum Control {
     /// Starts the instance detached and returns when it is ready, or says what failed.
     public static func startDetached(_ environment: ZEnvironment) -> ExitCode {
         if let code = refuse(environment) { return code }
-        if let problem = prepareFolders(environment) {
+        if let problem = InstanceFolders.prepare(environment) {
             Program.print("zmailer: \(problem)", to: 2)
             return .cannotCreate
         }
@@ -92,14 +92,6 @@ public enum Control {
         guard !mistakes.isEmpty else { return nil }
         Program.print(mistakes.joined(separator: "\n"), to: 2)
         return .configuration
-    }
-
-    /// POSTOFFICE and LOGDIR must be there before the first pid file and log line.
-    private static func prepareFolders(_ environment: ZEnvironment) -> String? {
-        for (path, mode) in [(environment.postoffice, mode_t(0o750)), (environment.logdir, 0o750)] {
-            if mkdir(path, mode) != 0, errno != EEXIST { return "\(path): \(String(cString: strerror(errno)))" }
-        }
-        return nil
     }
 
     /// Thousands of sessions need as many descriptors as we are allowed; the daemons inherit the limit.
