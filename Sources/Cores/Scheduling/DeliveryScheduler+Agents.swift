@@ -24,8 +24,12 @@ extension DeliveryScheduler {
             agent.isStarting = false
             agent.pool.starting -= 1
         }
-        // A credit that was used ahead now stands for a job being worked on.
-        if agent.credits <= 0, let next = agent.jobs.first(where: { !$0.isCounted }) { count(next) }
+        // A credit that was used ahead now stands for a job being worked on: only as many jobs as are owed credits are still ahead.
+        if agent.credits <= 0, agent.jobs.count(where: { !$0.isCounted }) > -agent.credits,
+            let next = agent.jobs.first(where: { !$0.isCounted })
+        {
+            count(next)
+        }
         if agent.jobs.isEmpty { timers.arm(.agent(agent), at: now + agent.pool.rules.idleLimit) }
         markDirty(agent.pool)
     }

@@ -18,10 +18,10 @@ extension DeliveryScheduler {
         if thread.isQueued { markDirty(pool) }
     }
 
-    /// Somewhere a job has ended: what waits for a limit may go on.
+    /// Somewhere a job has ended: what waits for a limit may go on, the pool that got something least recently first.
     func unblockPools() {
         guard !blockedPools.isEmpty else { return }
-        let pools = blockedPools
+        let pools = blockedPools.sorted { $0.servedAt < $1.servedAt }
         blockedPools.removeAll(keepingCapacity: true)
         for pool in pools {
             pool.isBlocked = false
@@ -172,6 +172,8 @@ extension DeliveryScheduler {
         thread.lastAgent = agent.number
         agent.credits -= 1
         agent.jobs.append(vertex)
+        jobsHandedOut += 1
+        agent.pool.servedAt = jobsHandedOut
         if counted { count(vertex) }
         actions.append(.feed(agent: agent.number, id: vertex.message.id, host: thread.key.host))
         if thread.ready.isEmpty { thread.isReleased = false }

@@ -25,10 +25,11 @@ public final class DeliveryScheduler {
     let total = JobCount()
     var timers = TimerQueue()
     var actions: [SchedulerAction] = []
-    /// Pools in which something may be handed out, and those that wait for a limit, the longest waiting first.
+    /// Pools in which something may be handed out, and those that wait for a limit.
     var dirtyPools: [AgentPool] = []
     var blockedPools: [AgentPool] = []
     var lastAgent = 0
+    var jobsHandedOut: UInt64 = 0
     var openRecipients = 0
     var isStopped = false
     /// Nothing is handed out and no process is started.

@@ -211,6 +211,8 @@ final class AgentPool: Timed {
     var notBefore: UnixTime = 0
     var isDirty = false
     var isBlocked = false
+    /// When it last got something, counted in jobs of all pools.
+    var servedAt: UInt64 = 0
 
     init(key: Key, rules: ThreadRules, ring: JobCount, channel: JobCount) {
         self.key = key
