@@ -142,6 +142,15 @@ struct MailboxMaildirTests {
         #expect(text.hasSuffix(")\nSubject: new\n\nbody\n"))
     }
 
+    @Test("a Maildir that was made only in part is completed", arguments: ["new", "tmp"])
+    func incomplete(missing: String) throws {
+        try fixture.deliver([MailboxFixture.user("alice")])
+        removeTree("\(fixture.root)/mail/alice/\(missing)")
+        let report = try fixture.deliver([MailboxFixture.user("alice")])[0]
+        #expect(report.result == .ok)
+        #expect(fixture.names("mail/alice/new").count == (missing == "new" ? 1 : 2))
+    }
+
     @Test("the empty return path is written as such")
     func bounce() throws {
         try fixture.deliver([MailboxFixture.user("alice")], sender: "")

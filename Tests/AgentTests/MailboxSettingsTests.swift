@@ -80,7 +80,8 @@ struct MailboxSettingsTests {
         "targets of recipients",
         arguments: [
             ("-", "alice", LocalTarget.user("alice", detail: nil, domain: "")),
-            ("-", "alice+a+b@x", .user("alice", detail: "a+b", domain: "x")),
+            ("-", "alice+a+b@X.test", .user("alice", detail: "a+b", domain: "x.test")),
+            ("-", "alice@../../x", .user("alice", detail: nil, domain: "")),
             ("-", "\"a\\\"b c\"@x", .user("a\"b c", detail: nil, domain: "x")),
             ("-", "+x", .user("+x", detail: nil, domain: "")),
             ("-", "|x", .user("|x", detail: nil, domain: "")), ("-", "/x", .user("/x", detail: nil, domain: "")),

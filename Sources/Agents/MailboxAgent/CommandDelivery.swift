@@ -36,10 +36,9 @@ struct CommandDelivery {
         request.directory = directory
         request.startsSession = true
         request.memoryLimit = limits.memory
-        let child: ChildProcess
-        do throws(SpawnError) { child = try ChildProcess.spawn(request) } catch {
-            throw .temporary("4.3.0", error.description)
-        }
+        // What it has read of a message when we are killed must not look like the whole.
+        request.parentDeathSignal = SIGKILL
+        let child = try Self.start(request)
         input.closeReader()
         output.closeWriter()
         _ = fcntl(input.writer, F_SETFL, O_NONBLOCK)
@@ -47,6 +46,19 @@ struct CommandDelivery {
         var conversation = Conversation(child: child, input: input, output: output, limit: Self.maximumOutput)
         let exit = try conversation.finish(copy, limits)
         return Self.result(exit, output: conversation.firstLine)
+    }
+
+    private static func start(_ request: ChildRequest) throws(DeliveryProblem) -> ChildProcess {
+        var request = request
+        while true {
+            do throws(SpawnError) { return try ChildProcess.spawn(request) } catch {
+                // The owner may not enter the home directory that the account has.
+                guard error.code == EACCES || error.code == ENOENT, request.directory != "/" else {
+                    throw .temporary("4.3.0", error.description)
+                }
+                request.directory = "/"
+            }
+        }
     }
 
     private static func result(_ exit: ChildProcess.Exit?, output: String) -> RecipientResult {

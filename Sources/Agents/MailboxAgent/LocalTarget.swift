@@ -1,3 +1,4 @@
+import MailModel
 import SpoolFormat
 
 /// What a recipient of channel `local` names. The router alone makes files and programs, from tables whose owner it has checked,
@@ -38,7 +39,8 @@ enum LocalTarget: Hashable {
             local = String(rest[..<end])
             rest = rest[end...]
         }
-        let domain = rest.first == "@" ? String(rest.dropFirst()) : ""
+        // It may become part of a path: a name or nothing.
+        let domain = rest.first == "@" ? DomainName(rest.dropFirst())?.key ?? "" : ""
         guard let plus = local.firstIndex(of: "+"), plus != local.startIndex else {
             return .user(local, detail: nil, domain: domain)
         }

@@ -68,15 +68,23 @@ struct MailboxFile {
     private func create(_ flags: Int32) throws(DeliveryProblem) -> OpenFile {
         do throws(Errno) {
             let file = try OpenFile(path, flags | O_CREAT | O_EXCL)
-            if let slash = path.lastIndex(of: "/") {
-                try? OpenFile.synchronize(directory: slash == path.startIndex ? "/" : String(path[..<slash]))
-            }
+            synchronizeDirectory()
             return file
         } catch {
             // Somebody else has made it meanwhile; it is looked at like any other.
             if error.code == EEXIST { return try openMailbox() }
             throw .system("create", path, error.code)
         }
+    }
+
+    /// A directory that may be written but not read (mode 1733) cannot be synchronized; the mail is delivered all the same.
+    private func synchronizeDirectory() {
+        guard let slash = path.lastIndex(of: "/") else { return }
+        let directory = open(
+            slash == path.startIndex ? "/" : String(path[..<slash]), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { return }
+        fsync(directory)
+        close(directory)
     }
 
     private func write(

@@ -36,7 +36,7 @@ struct Maildir {
             temporary.remove()
             throw error
         }
-        let outcome = try temporary.link(to: "\(path)/new/\(name)")
+        let outcome = try link(temporary, to: "\(path)/new/\(name)")
         temporary.remove()
         try OpenFile.synchronize(directory: "\(path)/new")
         return outcome
@@ -47,18 +47,29 @@ struct Maildir {
         let file: OpenFile
         let isNamed: Bool
 
-        func link(to target: String) throws(DeliveryProblem) -> Outcome {
+        /// 0 or `errno`.
+        func link(to target: String) -> Int32 {
             let source = isNamed ? file.path : "/proc/self/fd/\(file.descriptor)"
-            if linkat(AT_FDCWD, source, AT_FDCWD, target, AT_SYMLINK_FOLLOW) == 0 { return .delivered }
-            let code = errno
-            guard code == EEXIST else {
-                remove()
-                throw .system("link", target, code)
-            }
-            return .wasThere
+            return linkat(AT_FDCWD, source, AT_FDCWD, target, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno
         }
 
         func remove() { if isNamed { unlink(file.path) } }
+    }
+
+    private func link(_ temporary: Temporary, to target: String) throws(DeliveryProblem) -> Outcome {
+        var code = temporary.link(to: target)
+        if code == ENOENT {
+            // Whoever made this Maildir did not come to the end of it.
+            try make()
+            code = temporary.link(to: target)
+        }
+        switch code {
+        case 0: return .delivered
+        case EEXIST: return .wasThere
+        default:
+            temporary.remove()
+            throw .system("link", target, code)
+        }
     }
 
     /// `__O_TMPFILE | O_DIRECTORY`, which the importer does not take over.
@@ -100,7 +111,8 @@ struct Maildir {
     private func make() throws(DeliveryProblem) {
         if let base, access(base, F_OK) != 0 { throw .system("home directory", base, errno) }
         try Self.makeDirectory(path)
-        for name in ["tmp", "new", "cur"] { try Self.makeDirectory("\(path)/\(name)") }
+        // tmp last: where it is, the others are.
+        for name in ["cur", "new", "tmp"] { try Self.makeDirectory("\(path)/\(name)") }
     }
 
     private static func makeDirectory(_ path: String) throws(DeliveryProblem) {
