@@ -17,7 +17,7 @@ final class Instance {
         var zenv: [String: String] = [:]
         /// The whole of scheduler.conf; nil: the sample, with retries that suit a test.
         var schedulerConf: String?
-        /// Lines added to the top of smtpserver.conf's PARAMs.
+        /// PARAMs behind those of the sample, so that they hold.
         var smtpserverParameters: [String] = []
         var routes: [String] = []
         var aliases: [String] = []
@@ -58,6 +58,8 @@ final class Instance {
             instance.destroy()
             throw HarnessError("\(error)\n\(report)")
         }
+        // The peers are ours to end; what is left then is the system's.
+        for process in instance.processes { process.killGroup() }
         let left = ProcessTable.processes(naming: instance.directory)
         instance.destroy()
         #expect(left.isEmpty, "left running after zmailer stop: \(left)")
@@ -126,7 +128,7 @@ final class Instance {
             try write(zones.joined(separator: "\n") + "\n", to: "var/db/zones")
             zenv["RESOLVERZONES"] = zenv["RESOLVERZONES"] ?? "\(directory)/var/db/zones"
         }
-        try append(zenv.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }, to: "zmailer.conf")
+        try append(zenv.sorted { $0.key < $1.key }.map { "\($0.key)='\($0.value)'" }, to: "zmailer.conf")
         try append(settings.users.filter { !["alice", "bob", "postmaster"].contains($0) }, to: "var/db/users")
         try append(settings.routes, to: "var/db/routes")
         try append(settings.aliases, to: "var/db/aliases")
@@ -135,10 +137,7 @@ final class Instance {
         try append(settings.localNames, to: "var/db/localnames")
         let scheduler = settings.schedulerConf ?? quickened(read("share/scheduler.conf"))
         try write(scheduler, to: "share/scheduler.conf")
-        if !settings.smtpserverParameters.isEmpty {
-            let parameters = settings.smtpserverParameters.map { "PARAM \($0)\n" }.joined()
-            try write(parameters + read("share/smtpserver.conf"), to: "share/smtpserver.conf")
-        }
+        try append(settings.smtpserverParameters.map { "PARAM \($0)" }, to: "share/smtpserver.conf")
     }
 
     /// The sample with every `interval=` replaced: what retries after a minute there, does here after a second.

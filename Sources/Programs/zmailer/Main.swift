@@ -114,9 +114,7 @@ struct Init: ParsableCommand {
     }
 
     func run() throws {
-        // Programs and samples are beside us in an installation: bin/, libexec/zmailer/, share/zmailer/.
-        let own = Program.executablePath().split(separator: "/", omittingEmptySubsequences: false)
-        let prefix = own.dropLast(2).joined(separator: "/")
+        let prefix = self.prefix
         let maker = InstanceMaker(
             directory: absolute(directory), port: port, domain: domain,
             programs: absolute(libexec ?? "\(prefix)/libexec/zmailer"),
@@ -128,6 +126,14 @@ struct Init: ParsableCommand {
             try finish(error.code)
         }
         Program.print("\(maker.directory)/zmailer.conf")
+    }
+
+    /// Programs and samples are beside us in an installation: bin/, libexec/zmailer/, share/zmailer/. A link to us counts
+    /// as we do, if the samples are beside it.
+    private var prefix: String {
+        let paths = [absolute(CommandLine.arguments[0]), Program.executablePath()]
+        let prefixes = paths.map { $0.split(separator: "/").dropLast(2).map { "/\($0)" }.joined() }
+        return prefixes.first { access("\($0)/share/zmailer/proto", F_OK) == 0 } ?? prefixes[1]
     }
 
     private func absolute(_ path: String) -> String {
