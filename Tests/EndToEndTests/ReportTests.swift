@@ -85,7 +85,7 @@ struct ReportTests {
             }
             try await instance.waitForEmptySpool()
             let texts = instance.maildir("alice").texts.joined()
-            #expect(texts.contains("Original-Recipient: rfc822;first@old.test"))
+            #expect(texts.contains("Original-Recipient: rfc822; first@old.test"))
             #expect(!texts.contains("gone@remote.test"))
         }
     }
