@@ -29,10 +29,11 @@ public struct HeaderGlance: Hashable, Sendable {
             var lineEnd = index
             while lineEnd < octets.count, octets[lineEnd] != 0x0a { lineEnd += 1 }
             let first = octets[index]
-            if lineEnd == index || (first == 0x0d && lineEnd == index + 1 && lineEnd < octets.count) {
+            if lineEnd == index || (first == 0x0d && lineEnd == index + 1) {
                 end = index
                 bodyStart = min(lineEnd + 1, octets.count)
-                isComplete = true
+                // A CR at the very end may be the first half of a line end.
+                isComplete = lineEnd < octets.count
                 break
             }
             if first == 0x20 || first == 0x09, hasField {

@@ -199,7 +199,10 @@ public struct MessageExpansion {
 
     /// A file or program of a table that only its owner can have written.
     private mutating func use(_ kind: String, _ target: String, _ work: inout Work, _ context: Context) {
-        guard context.isSecure else { return fail(.unresolvable, target, &work, context) }
+        // The sender hears of the alias, not of what is behind it.
+        guard context.isSecure else {
+            return fail(.unresolvable, "\(context.alias)@\(work.domain)", &work, context)
+        }
         add(
             Quad(channel: "local", host: "\(kind).\(context.alias)", user: target, privilege: context.privilege),
             &work, context)
@@ -217,7 +220,9 @@ public struct MessageExpansion {
             work.isTooLarge = true
             return
         }
-        guard let list = try tables.list(path) else { return fail(.unresolvable, ":include:\(path)", &work, context) }
+        guard let list = try tables.list(path) else {
+            return fail(.unresolvable, "\(context.alias)@\(work.domain)", &work, context)
+        }
         var inner = context
         inner.path.append(key)
         inner.privilege = list.privilege
