@@ -61,11 +61,13 @@ struct RelayTests {
         let sink = try Sink()
         defer { sink.stop() }
         var message = Array(Self.header.utf8)
-        var generator = SystemRandomNumberGenerator()
+        // Lines of every length up to 250, every octet above the controls, and lines of dots.
+        let octets = (0..<1000).map { UInt8(32 + $0 * 7 % 224) }
+        var length = 0
         while message.count < 10 << 20 {
-            let length = Int.random(in: 0...200, using: &generator)
-            message += (0..<length).map { _ in UInt8.random(in: 32...255, using: &generator) } + [13, 10]
-            if message.count % 7 == 0 { message += Array(".\r\n".utf8) }
+            length = (length + 37) % 251
+            message += octets[length..<(2 * length)] + [13, 10]
+            if length % 5 == 0 { message += Array(".\r\n..\r\n".utf8) }
         }
         try await Instance.run(Self.settings(sink)) { instance in
             let client = try Connection.greeted(port: instance.port)
