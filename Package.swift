@@ -136,7 +136,12 @@ let package = Package(
         tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
         tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
         tests("PolicyTests", ["Policy", "MailModel"]),
-        tests("RoutingTests", ["Routing", "Router", "Tables", "MailModel", "SpoolFormat", "Postoffice"]),
+        tests(
+            "RoutingTests",
+            [
+                "Routing", "Router", "Tables", "MailModel", "SpoolFormat", "Postoffice", "Policy", "Configuration",
+                "Telemetry", "ChildProcesses", "ProgramKit", "AgentProtocol",
+            ]),
         tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"]),
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),
         tests("ConfigurationTests", ["Configuration"]),

@@ -6,8 +6,8 @@ import Telemetry
 /// One child of the master: started again when it ends, at once the first time, then ever later while it dies young.
 /// Confined to the master's thread.
 final class ManagedChild {
-    /// Milliseconds a child must live for its end to count as the first.
-    static let goodLife: Int64 = 10_000
+    /// Milliseconds a child must live for its end to count as the first: one that cannot start dies sooner.
+    static let goodLife: Int64 = 1000
     static let longestWait: Int64 = 30_000
 
     let name: String

@@ -19,7 +19,6 @@ final class Master {
 
     private let postoffice: Postoffice
     private let configuration: RouterConfiguration
-    private let tables: RouterTables
     private let signals: SignalSource
     private let log: EventLog
     private let poller = Poller()
@@ -34,24 +33,19 @@ final class Master {
     private var isStopping = false
     private var buffer = [UInt8](repeating: 0, count: 65536)
 
+    /// `request`: how a role of this program is started.
     init(
-        postoffice: Postoffice, configuration: RouterConfiguration, options: RouterOptions, zconfig: String,
-        tables: RouterTables, signals: SignalSource, log: EventLog
+        postoffice: Postoffice, configuration: RouterConfiguration, workers count: Int, signals: SignalSource,
+        log: EventLog, request: (String) -> ChildRequest
     ) throws(PostofficeError) {
         self.postoffice = postoffice
         self.configuration = configuration
-        self.tables = tables
         self.signals = signals
         self.log = log
         receiver = try NoticeReceiver(socketPath: "\(postoffice.root)/.router.notify")
-        policy = ManagedChild(
-            "policy", ManagedChild.request("policy", options, zconfig: zconfig), poller: poller, log: log)
-        let count =
-            options.workers ?? max(1, min(RouterOptions.maximumWorkers, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+        policy = ManagedChild("policy", request("policy"), poller: poller, log: log)
         for index in 0..<count {
-            let worker = ManagedChild(
-                "worker \(index + 1)", ManagedChild.request("worker", options, zconfig: zconfig), poller: poller,
-                log: log)
+            let worker = ManagedChild("worker \(index + 1)", request("worker"), poller: poller, log: log)
             worker.onData = { [unowned self] in receive(index) }
             worker.onStart = { [unowned self] in
                 splitters[index] = LineSplitter(maximumLineLength: 1024)
@@ -74,7 +68,6 @@ final class Master {
         var stopBy: Int64?
         while true {
             let now = SteadyClock.milliseconds
-            tables.now = now
             if isStopping {
                 let limit = stopBy ?? now + Self.stopTime
                 if stopBy == nil { for child in children { child.stop() } }
@@ -104,7 +97,6 @@ final class Master {
             if signal == SIGHUP {
                 log.notice("reload")
                 log.reopen()
-                tables.lookAgain()
                 for child in children { child.signal(SIGHUP) }
                 nextScan = 0
                 nextDeferred = 0
@@ -175,8 +167,13 @@ final class Master {
             let octets = Array(text.utf8)
             // A worker has at most a window of short lines, far less than its socket holds.
             guard send(workers[worker].socket, octets, octets.count, Int32(MSG_NOSIGNAL)) == octets.count else {
-                log.error("worker-stuck", ["child": workers[worker].name, "reason": String(cString: strerror(errno))])
+                // It is dead but not yet reaped: these jobs never reached it, so none of them is to blame.
+                if errno != EPIPE {
+                    log.error(
+                        "worker-stuck", ["child": workers[worker].name, "reason": String(cString: strerror(errno))])
+                }
                 workers[worker].signal(SIGKILL)
+                _ = queue.died(worker, peacefully: true)
                 continue
             }
         }

@@ -91,9 +91,12 @@ public enum RouterProgram {
         tables.now = SteadyClock.milliseconds
         _ = tables.load()
         do throws(PostofficeError) {
+            let processors = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
             let master = try Master(
-                postoffice: postoffice, configuration: configuration, options: options,
-                zconfig: environment["ZCONFIG"] ?? "", tables: tables, signals: signals, log: log)
+                postoffice: postoffice, configuration: configuration,
+                workers: options.workers ?? max(1, min(RouterOptions.maximumWorkers, processors)), signals: signals,
+                log: log
+            ) { role in ManagedChild.request(role, options, zconfig: environment["ZCONFIG"] ?? "") }
             log.notice("started", ["pid": "\(getpid())", "postoffice": postoffice.root])
             if options.isDetached { Detachment.report() }
             master.run()
