@@ -144,14 +144,19 @@ let package = Package(
             ]),
         tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"]),
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),
-        tests("ConfigurationTests", ["Configuration"]),
+        tests("ConfigurationTests", ["Configuration", "MailModel"]),
         tests(
             "ServicesTests",
             [
                 "Postoffice", "Telemetry", "ChildProcesses", "ProgramKit", "Resolver", "Tables", "SpoolFormat",
                 "MailModel", "CPosix",
             ]),
-        tests("SMTPServerTests", ["SMTPServer", "SMTPProtocol", "Policy", "MailModel"] + nio),
+        tests(
+            "SMTPServerTests",
+            [
+                "SMTPServer", "SMTPProtocol", "Policy", "MailModel", "SpoolFormat", "Configuration", "Postoffice",
+                "ProgramKit", "Telemetry",
+            ] + nio),
         tests(
             "SchedulerTests",
             [

@@ -40,6 +40,12 @@ final class Intake: Sendable {
 
     // MARK: may it come in?
 
+    /// Whether the file system has filled up since MAIL was accepted.
+    var isSpaceLow: Bool {
+        let free = conditions.freeKilobytesNow
+        return free >= 0 && free < settings.configuration.minimumFreeKilobytes
+    }
+
     /// Why a message of `size` octets (0: unknown) cannot be taken now; `nil` if it can.
     func obstacle(size: Int) -> (reply: Reply, reason: String)? {
         let free = conditions.freeKilobytesNow

@@ -19,6 +19,8 @@ struct Timeouts: Sendable {
     var minimumDataRate = 256
     /// For a client to close after our last reply.
     var linger = 5
+    /// For an answer of the policy service (docs/protocols.md §2).
+    var policy = 10
 }
 
 /// Sessions of a process; written by all event loops.
@@ -63,7 +65,7 @@ final class LoopContext {
         policy = PolicyClient(
             loop: loop, path: "\(settings.postoffice)/.policy",
             limits: .init(sameSource: configuration.maximumSameSource, parallel: configuration.maximumParallel),
-            log: log)
+            answerDeadline: timeouts.policy, log: log)
     }
 
     /// Call once on the loop.

@@ -39,6 +39,8 @@ final class Master {
     private var current: Child?
     /// Workers of an older configuration that finish their sessions, and one that is to replace the current.
     private var others: [Child] = []
+    /// What holds again if the worker of a new configuration does not come to serve.
+    private var beforeReload: (settings: Settings, sockets: [(address: ListenAddress, socket: ListeningSocket)])?
     private var failures = 0
     private var restartAt: Int?
     private var isStopping = false
@@ -134,7 +136,9 @@ final class Master {
             arguments: Array(CommandLine.arguments.dropFirst()).filter { $0 != "--detached" }
                 + ["--worker", String(sockets.count)],
             environment: WorkerEnvironment.variables(settings))
-        request.descriptors = [null, ends.write, 2] + sockets.map { $0.socket.descriptor }
+        // Detached: nothing of the terminal is kept open.
+        request.descriptors =
+            [null, ends.write, settings.options.isDetached ? null : 2] + sockets.map { $0.socket.descriptor }
         request.identity = TrustedUser.identity(settings.environment)
         request.parentDeathSignal = SIGTERM
         let process: ChildProcess
@@ -169,6 +173,7 @@ final class Master {
                 others.append(old)
             }
             current = child
+            beforeReload = nil
             log.notice("reloaded", ["worker": "\(child.process.pid)"])
         }
         if !hasReported {
@@ -191,6 +196,8 @@ final class Master {
             }
         } else if !child.isDraining, !isStopping {
             log.error("reload-failed", ["pid": "\(child.process.pid)", "reason": exit.description])
+            if let before = beforeReload { (settings, sockets) = before }
+            beforeReload = nil
         }
     }
 
@@ -214,10 +221,9 @@ final class Master {
             for mistake in error.errors { log.error("configuration-refused", ["reason": mistake.description]) }
             return
         }
-        let old = settings
-        let oldSockets = sockets
+        let before = (settings: settings, sockets: sockets)
         do throws(ListenError) {
-            sockets = try Self.bind(fresh, keeping: oldSockets)
+            sockets = try Self.bind(fresh, keeping: before.sockets)
         } catch {
             log.error("configuration-refused", ["reason": error.description])
             return
@@ -225,12 +231,16 @@ final class Master {
         settings = fresh
         do throws(StartError) {
             let child = try spawn()
-            if current == nil { current = child } else { others.append(child) }
+            if current == nil {
+                current = child
+            } else {
+                others.append(child)
+                beforeReload = before
+            }
             restartAt = nil
         } catch {
             log.error("worker-not-started", ["reason": error.description])
-            settings = old
-            sockets = oldSockets
+            (settings, sockets) = before
         }
     }
 

@@ -22,8 +22,8 @@ final class PolicyClient {
         var parallel: Int
     }
 
-    /// Seconds.
-    static let answerDeadline = 10
+    /// Seconds that questions wait for a service that is being restarted; then they fail at once.
+    static let restartGrace = 3
     /// Octets of one answer line.
     static let maximumLineLength = 65536
 
@@ -44,6 +44,8 @@ final class PolicyClient {
     private let path: String
     private let log: EventLog
     let limits: Limits
+    /// Seconds.
+    private let answerDeadline: Int
     private var state = State.disconnected
     private var pending: [UInt64: Pending] = [:]
     /// Numbers in the order of their deadlines; answered ones are skipped.
@@ -59,7 +61,8 @@ final class PolicyClient {
     /// Called behind a reconnection: sessions that the new connection must count.
     var reconnected: () -> Void = {}
 
-    init(loop: any EventLoop, path: String, limits: Limits, log: EventLog) {
+    init(loop: any EventLoop, path: String, limits: Limits, answerDeadline: Int, log: EventLog) {
+        self.answerDeadline = answerDeadline
         self.loop = loop
         self.path = path
         self.limits = limits
@@ -75,7 +78,7 @@ final class PolicyClient {
         var question = question
         lastNumber += 1
         question.number = lastNumber
-        if let lostAt, now - lostAt > Self.answerDeadline {
+        if let lostAt, now - lostAt > Self.restartGrace {
             // It has been away for long: whoever waits would wait in vain.
             let number = lastNumber
             let bound = NIOLoopBound(asker, eventLoop: loop)
@@ -83,7 +86,7 @@ final class PolicyClient {
             return number
         }
         let line = question.line
-        pending[lastNumber] = Pending(asker: asker, line: line, deadline: now + Self.answerDeadline)
+        pending[lastNumber] = Pending(asker: asker, line: line, deadline: now + answerDeadline)
         order.append(lastNumber)
         send(line)
         return lastNumber

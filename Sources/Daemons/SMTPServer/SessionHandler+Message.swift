@@ -84,6 +84,13 @@ extension SessionHandler {
             return
         }
         size.octets = ReceiveSize.commands
+        if loop.intake.isSpaceLow {
+            self.message = nil
+            pendingReason = "min-availspace"
+            let text = "Requested action not taken: insufficient storage"
+            session.messageFailed(Reply(452, EnhancedStatusCode(4, 3, 1), text), into: &replies)
+            return
+        }
         isCommitting = true
         let (octets, traits) = message.finish(summary)
         let record = message.record(session: sessionID, client: client.literal)

@@ -72,7 +72,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         self.size = size
         self.client = client
         sessionNumber = loop.intake.postoffice.newID().rawValue
-        let isLocal = client.address?.isLoopback ?? true
+        let isLocal = client.address?.isLoopback ?? false
         session = ServerSession(
             configuration: isLocal ? loop.settings.localSession : loop.settings.session,
             peer: ServerSession.Peer(literal: client.literal))
@@ -142,6 +142,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         ended("closed")
         context.fireChannelInactive()
     }
+
+    func handlerRemoved(context: ChannelHandlerContext) { ended("closed") }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A reset is how many clients leave.

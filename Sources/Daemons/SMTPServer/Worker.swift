@@ -163,7 +163,9 @@ enum WorkerProgram {
                 close(channels)
                 channels = []
                 deadline = monotonicSeconds() + drainDeadline
-            case SIGTERM?, SIGINT?:
+            case SIGINT?:
+                break  // From a terminal it reaches the master too, which tells us.
+            case SIGTERM?:
                 close(channels)
                 end(worker, log)
             default:

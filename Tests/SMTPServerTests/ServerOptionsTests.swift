@@ -1,0 +1,69 @@
+import ProgramKit
+import SMTPProtocol
+import Testing
+
+@testable import SMTPServer
+
+@Suite(.serialized) struct ServerOptionsTests {
+    func parse(_ arguments: String...) throws(UsageError) -> ServerOptions {
+        try ServerOptions.parse(["smtpserver"] + arguments)
+    }
+
+    @Test("ZMailer's letters are read as getopt does")
+    func letters() throws {
+        let options = try parse(
+            "-4ghi", "-v", "-p2525", "-M", "1000", "-s", "veR", "-P", "/po", "-C", "cfg", "-Z", "zenv", "-I", "pid",
+            "-d", "1", "-l", "SYSLOG", "-l", "file", "-L", "0")
+        #expect(options.family == .ipv4)
+        #expect(options.isGullible && options.checksHelloSyntax && options.isInteractive && options.echoesCommands)
+        #expect(options.port == 2525)
+        #expect(options.maximumMessageSize == 1000)
+        #expect(options.style == [.verifies, .expands, .requiresDomain])
+        #expect(options.postoffice == "/po")
+        #expect(options.configurationFile == "cfg")
+        #expect(options.environmentFile == "zenv")
+        #expect(options.pidFile == "pid")
+        #expect(options.debugLevel == 1)
+        #expect(options.logsToSyslog && options.logFile == "file")
+        #expect(options.maximumLoad == 10, "below 1 means 10")
+    }
+
+    @Test(
+        "what is wrong or does nothing yet is said, never passed over",
+        arguments: [
+            (["-a"], "-a (ident queries) is not available in this version"),
+            (["-B"], "-B (BSMTP channel) is not available in this version"),
+            (["-n"], "-n (inetd) is not available in this version"),
+            (["-R", "x"], "-R (the policy service verifies addresses) is not available in this version"),
+            (["-S", "local"], "-S is not available in this version"),
+            (["-t"], "-t (TLS) is not available in this version"),
+            (["-T", "[1.2.3.4]"], "-T (policy test) is not available in this version"),
+            (["-w"], "-w (whoson) is not available in this version"),
+            (["-X"], "-X (character-set translation) is not available in this version"),
+            (["-8"], "-8 (character-set translation) is not available in this version"),
+            (["-p", "0"], "-p 0: valid is 1 to 65535"),
+            (["-p", "smtp"], "-p smtp: a number is needed"),
+            (["-p"], "option '-p' needs a value"),
+            (["-q"], "unknown option '-q'"),
+            (["-s", "x"], "-s x: 'x' is no style; valid are letters of ftveRSFh, or strict, sloppy, -"),
+            (["-4", "-6"], "-4 and -6 exclude each other"),
+            (["-v"], "-v is for -i sessions only"),
+            (["-I", "sub-router"], "-I sub-router: there are no sub-daemons to start by hand"),
+            (["extra"], "'extra' is not expected; all arguments are options"),
+        ])
+    func refused(arguments: [String], expected: String) {
+        do throws(UsageError) {
+            _ = try ServerOptions.parse(["smtpserver"] + arguments)
+            Issue.record("accepted")
+        } catch {
+            #expect(error.description == expected)
+        }
+    }
+
+    @Test("--help tells of every letter of the man page")
+    func usage() {
+        for letter in "46aBhigntVvwplsILMPRCZTd" {
+            #expect(ServerOptions.usage.contains("\n  -\(letter)"), "-\(letter)")
+        }
+    }
+}
