@@ -3,29 +3,18 @@ import Glibc
 import SpoolFormat
 import Telemetry
 
-/// One log line for each result, with the keys that readers of mail logs know.
+/// One line for each result as the agent saw it, at level debug: the scheduler logs every result it records.
 public enum DeliveryLog {
     /// `delay` is the age of the message; `relay` the next hop.
     public static func observer(_ log: EventLog) -> ResultObserver {
         { control, recipient, result, relay in
-            let delay = Delay(since: control.id.milliseconds).text
-            switch result.result {
-            case .ok:
-                log.info(
-                    "delivery",
-                    [
-                        "queue-id": "\(control.id)", "to": recipient.address, "relay": relay, "delay": delay,
-                        "dsn": result.status, "stat": result.logWord, "text": result.text,
-                    ])
-            case .failed, .deferred, .deferredAll, .deferredBack, .retry:
-                log.info(
-                    "delivery",
-                    [
-                        "queue-id": "\(control.id)", "to": recipient.address, "from": from(control, recipient),
-                        "relay": relay,
-                        "delay": delay, "dsn": result.status, "stat": result.logWord, "text": result.text,
-                    ])
-            }
+            log.debug(
+                "delivery",
+                [
+                    "queue-id": "\(control.id)", "to": recipient.address, "from": from(control, recipient),
+                    "relay": relay, "delay": Delay(since: control.id.milliseconds).text, "dsn": result.status,
+                    "stat": result.logWord, "text": result.text,
+                ])
         }
     }
 

@@ -227,21 +227,21 @@ final class Master {
             if try Recovery.hasControl(postoffice, id) {
                 // It was routed; what killed the workers came behind.
                 try postoffice.settle([id])
-                log.error("poison", ["id": "\(id)", "reason": "workers died after it was routed"])
+                log.error("poison", ["queue-id": "\(id)", "reason": "workers died after it was routed"])
                 return
             }
             try postoffice.move(id, from: .router, to: .postman, suffix: ":poison")
             unlink(postoffice.path(.queue, id))
             unlink(postoffice.path(.transport, id))
             log.error(
-                "poison", ["id": "\(id)", "moved-to": "postman/\(id):poison", "reason": "two workers died of it"])
+                "poison", ["queue-id": "\(id)", "moved-to": "postman/\(id):poison", "reason": "two workers died of it"])
             let own = postoffice.newID()
             let message = PoisonReport.message(
                 about: id, as: own, hostName: configuration.hostName, time: Int64(time(nil)))
             try postoffice.submit(own, [message])
             queue.offer(own)
         } catch {
-            log.error("poison", ["id": "\(id)", "reason": error.description])
+            log.error("poison", ["queue-id": "\(id)", "reason": error.description])
         }
     }
 }

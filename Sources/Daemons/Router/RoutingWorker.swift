@@ -47,7 +47,7 @@ public final class RoutingWorker {
             return try route(id)
         } catch {
             if error.kind == .notFound { return .gone }
-            log.error("spool", ["id": "\(id)", "reason": error.description])
+            log.error("spool", ["queue-id": "\(id)", "reason": error.description])
             return .failed(error.description)
         }
     }
@@ -94,7 +94,7 @@ public final class RoutingWorker {
         if try Recovery.hasControl(postoffice, id) { return .done }
         try postoffice.move(id, from: .router, to: .deferred)
         dropClaim(id)
-        log.warning("deferred", ["id": "\(id)", "reason": reason])
+        log.warning("deferred", ["queue-id": "\(id)", "reason": reason])
         return .deferred(reason)
     }
 
@@ -103,7 +103,7 @@ public final class RoutingWorker {
         if try Recovery.hasControl(postoffice, id) { return .done }
         try postoffice.move(id, from: .router, to: .postman, suffix: ":badenvelope")
         dropClaim(id)
-        log.error("badenvelope", ["id": "\(id)", "moved-to": "postman/\(id):badenvelope", "reason": reason])
+        log.error("badenvelope", ["queue-id": "\(id)", "moved-to": "postman/\(id):badenvelope", "reason": reason])
         return .failed(reason)
     }
 
@@ -118,7 +118,7 @@ public final class RoutingWorker {
         log.info(
             "routed",
             [
-                "id": "\(control.id)", "from": control.groups.first.map { $0.errorsTo ?? "<>" } ?? "<>",
+                "queue-id": "\(control.id)", "from": control.groups.first.map { $0.errorsTo ?? "<>" } ?? "<>",
                 "size": "\(control.messageSize)", "nrcpts": "\(count)", "msgid": control.logID,
                 "delay": "\(max(0, now - control.id.unixTime))",
             ])

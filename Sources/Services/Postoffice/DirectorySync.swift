@@ -2,13 +2,15 @@ import CPosix
 import Glibc
 
 /// fsync of one directory, shared by all threads that wait for it: whoever comes while one runs is covered by the next.
+/// Those who wait for the running one and those who wait for the next have a condition each, so that nobody is woken in vain.
 ///
 /// Sound as `@unchecked Sendable`: all mutable state is read and written under `mutex`; the descriptor never changes.
 final class DirectorySync: @unchecked Sendable {
     let path: String
     let descriptor: Int32
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let ended = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    /// By the parity of the sync that is waited for.
+    private let ended = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 2)
     private var started: UInt64 = 0
     private var finished: UInt64 = 0
     /// The last sync that failed, and how: everyone whom it was to cover must hear of it.
@@ -21,12 +23,14 @@ final class DirectorySync: @unchecked Sendable {
         guard descriptor >= 0 else { throw PostofficeError(path, code: errno, missing: .missing) }
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(ended, nil)
+        pthread_cond_init(ended + 1, nil)
     }
 
     deinit {
         close(descriptor)
         pthread_mutex_destroy(mutex)
         pthread_cond_destroy(ended)
+        pthread_cond_destroy(ended + 1)
         mutex.deallocate()
         ended.deallocate()
     }
@@ -37,7 +41,7 @@ final class DirectorySync: @unchecked Sendable {
         let mine = started + 1
         while finished < mine {
             if isRunning {
-                pthread_cond_wait(ended, mutex)
+                pthread_cond_wait(ended + Int(mine & 1), mutex)
                 continue
             }
             isRunning = true
@@ -49,7 +53,9 @@ final class DirectorySync: @unchecked Sendable {
             if code != 0 { failed = (sync, code) }
             finished = sync
             isRunning = false
-            pthread_cond_broadcast(ended)
+            // All that this one covered; and one of those who came meanwhile, to run the next for all of them.
+            pthread_cond_broadcast(ended + Int(sync & 1))
+            pthread_cond_signal(ended + Int((sync + 1) & 1))
         }
         let code = failed.sync >= mine ? failed.code : 0
         pthread_mutex_unlock(mutex)
