@@ -33,9 +33,9 @@ struct MailboxProcessTests {
         }
     }
 
-    @Test("it delivers, reports, logs a line and ends with its input")
+    @Test("it delivers, reports, logs a line when asked for a log, and ends with its input")
     func delivery() throws {
-        let agent = try AgentProcess(fixture, ["-j", "2"])
+        let agent = try AgentProcess(fixture, ["-j", "2", "-l", "\(fixture.root)/log/mailbox"])
         let ids = try message(3)
         agent.send(ids.map { "\($0)\t-\n" }.joined())
         let lines = agent.finish()
@@ -47,7 +47,7 @@ struct MailboxProcessTests {
         #expect(log.count == 3)
         #expect(
             log.allSatisfy {
-                $0.contains(" info delivery queue-id=") && $0.contains(" to=alice ") && $0.contains("stat=delivered")
+                $0.contains(" debug delivery queue-id=") && $0.contains(" to=alice ") && $0.contains("stat=delivered")
             })
     }
 

@@ -12,12 +12,13 @@ public enum AgentProgram {
         return access(ZEnvironment.defaultPath, F_OK) == 0 ? Program.environment(nil) : ZEnvironment()
     }
 
-    /// The log: `file` (`-l`), else `$LOGDIR/<name>`; standard error when a person runs the agent at a terminal.
+    /// The log: `file` (`-l`), else `$LOGDIR/<name>`; standard error when a person runs the agent at a terminal. Whoever asks
+    /// for a log, by `-l` or by running it by hand, gets a line for each result too.
     public static func log(
         _ name: String, _ environment: ZEnvironment, file: String?, isVerbose: Bool
     ) -> EventLog {
-        let level: EventLog.Level = isVerbose ? .debug : .info
         let byHand = isatty(STDIN_FILENO) == 1
+        let level: EventLog.Level = isVerbose || byHand || file != nil ? .debug : .info
         do throws(EventLogError) {
             let path = file ?? (byHand ? nil : "\(environment.logdir)/\(name)")
             return try EventLog(
