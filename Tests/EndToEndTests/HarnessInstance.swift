@@ -157,9 +157,11 @@ final class Instance {
             Programs.zmailer, ["start", "--foreground", "-Z", configuration],
             environment: ["ZMAILER_TEST_INSTANCE": directory], outputPath: "\(directory)/zmailer.out")
         supervisor = process
+        // What this start says of itself: the port may still be that of a former one.
+        let ready = "zmailer[\(process.pid)]: notice ready program=smtpserver"
         try await waitUntil("smtpserver listens on \(port)", details: { self.report }) {
             if let status = process.poll() { throw HarnessError("zmailer start ended: \(status)\n\(process.output)") }
-            return isListening(self.port)
+            return process.output.contains(ready)
         }
     }
 

@@ -9,6 +9,12 @@ public enum ManagedProgram: String, CaseIterable, Sendable {
 
     public func path(_ environment: ZEnvironment) -> String { "\(environment.mailbin)/\(rawValue)" }
 
+    /// Stay in the foreground, and take over from one that an earlier supervisor has left: smtpserver and scheduler do so
+    /// by themselves, router when it is told (router(8), -k).
+    func arguments(_ environment: ZEnvironment) -> [String] {
+        (self == .router ? ["-k"] : []) + ["--foreground", "-Z", environment["ZCONFIG"] ?? ""]
+    }
+
     /// Locked by the running program (docs/spool.md).
     public func pidFile(_ environment: ZEnvironment) -> String { "\(environment.postoffice)/.pid.\(rawValue)" }
 

@@ -119,7 +119,7 @@ public final class Supervisor {
             let output = try standardError(of: program)
             defer { if output > 2 { close(output) } }
             var request = ChildRequest(
-                path: program.path(environment), arguments: ["--foreground", "-Z", environment["ZCONFIG"] ?? ""],
+                path: program.path(environment), arguments: program.arguments(environment),
                 environment: DaemonEnvironment.values(environment),
                 descriptors: [try nullDevice(), output, output])
             defer { close(request.descriptors[0]) }
