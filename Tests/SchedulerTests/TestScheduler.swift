@@ -51,7 +51,9 @@ final class TestScheduler: @unchecked Sendable {
             host=""
             tab=$(printf '\\t')
             soh=$(printf '\\001')
-            offsets() { grep -abo '^r  ' "$1" | cut -d: -f1; }
+            channel=${0##*/}
+            [ "$1" = -c ] && channel=$2
+            offsets() { grep -abo "^r.\\{11\\}$channel " "$1" | cut -d: -f1; }
             report() { printf '%s/%s\\t%s\\t%s %s\\n' "$id" "$1" "rcpt@x$soh$3$soh$4$soh$soh$soh" "$2" "$5"; }
             echo '#hungry'
             while IFS= read -r line; do
@@ -105,15 +107,48 @@ final class TestScheduler: @unchecked Sendable {
                     })
             ])
         file.isErrorMessage = sender == nil
-        if directories.contains(.queue) { try write(content, to: "po/queue/\(id)") }
+        // Complete when it gets its name, as the router's files are.
+        func place(_ text: String, _ directory: SpoolDirectory) throws {
+            try write(text, to: "po/public/\(id)")
+            guard rename("\(root)/po/public/\(id)", postoffice.path(directory, id)) == 0 else {
+                throw TestFailure("rename")
+            }
+        }
+        if directories.contains(.router) { try place(content, .router) }
+        if directories.contains(.queue) { try place(content, .queue) }
         if directories.contains(.transport) {
-            try write(String(decoding: file.encodeHead(), as: UTF8.self), to: "po/transport/\(id)")
+            try place(String(decoding: file.encodeHead(), as: UTF8.self), .transport)
         }
         return id
     }
 
     func notify(_ ids: [SpoolID]) {
         NoticeSender(socketPath: "\(root)/po/.scheduler.notify", directory: "transport").send(ids)
+    }
+
+    func sendDatagram(_ text: String) throws {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        defer { close(descriptor) }
+        let octets = Array(text.utf8)
+        guard connected(descriptor, ".scheduler.notify"), send(descriptor, octets, octets.count, 0) == octets.count
+        else {
+            throw TestFailure("datagram: \(errno)")
+        }
+    }
+
+    private func connected(_ descriptor: Int32, _ name: String) -> Bool {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: "\(root)/po/\(name)".utf8) }
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            }
+        }
+    }
+
+    func control(_ id: SpoolID) throws -> ControlFile {
+        try ControlFile.parse(try postoffice.read(.transport, id, limit: 1 << 20))
     }
 
     // MARK: Running
@@ -160,6 +195,14 @@ final class TestScheduler: @unchecked Sendable {
         guard code == 0 else { throw TestFailure("pthread_create") }
     }
 
+    /// Returns when it answers.
+    func startAndWait(
+        _ configuration: String = Scripts.configuration, options: SchedulerOptions = SchedulerOptions()
+    ) throws {
+        try start(configuration, options: options)
+        try wait("the queue socket") { (try? ask("status"))?.count == 1 }
+    }
+
     private func command(_ letter: Character) {
         var octet = letter.asciiValue ?? 0
         _ = Glibc.write(commands.write, &octet, 1)
@@ -169,6 +212,8 @@ final class TestScheduler: @unchecked Sendable {
         try write(configuration, to: "share/scheduler.conf")
         command("r")
     }
+
+    func requestStop() { command("q") }
 
     func stop() {
         guard isRunning.load(ordering: .acquiring) else { return }
@@ -182,15 +227,7 @@ final class TestScheduler: @unchecked Sendable {
     func ask(_ question: String) throws -> [String] {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: "\(root)/po/.scheduler.mailq".utf8) }
-        let code = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard code == 0 else { throw TestFailure("connect: \(errno)") }
+        guard connected(descriptor, ".scheduler.mailq") else { throw TestFailure("connect: \(errno)") }
         let octets = Array("\(question)\n".utf8)
         _ = Glibc.write(descriptor, octets, octets.count)
         var answer: [UInt8] = []

@@ -115,6 +115,41 @@ struct AgentDeathTests {
         #expect(bench.finishes.count == 1)
     }
 
+    @Test("a control file with other recipients takes the place of what was known, and nothing of it is lost")
+    func replaced() {
+        let bench = Bench()
+        let id = bench.load("a")
+        bench.run()
+        bench.hungry(1)
+        bench.core.received(.resync(id), from: 1)
+        bench.run()
+        bench.core.reload(
+            LoadedMessage(
+                id: id, arrived: bench.core.now, size: 0, sender: "", isErrorMessage: false,
+                recipients: [Bench.recipient("b", 150)]))
+        bench.hungry(1)
+        #expect(bench.finishes.isEmpty)
+        #expect(bench.fed.last?.host == "b")
+        #expect(bench.core.threadCount == 1)
+        bench.report(1, id, .ok, offset: 150)
+        #expect(bench.finishes.count == 1)
+    }
+
+    @Test("an agent that never reports on a job is ended, and the job goes to another")
+    func hung() {
+        let bench = Bench()
+        let id = bench.load("a")
+        bench.run()
+        bench.hungry(1)
+        bench.pass(3 * 3600 - 1)
+        #expect(bench.killed.isEmpty)
+        bench.pass(1)
+        #expect(bench.killed == [1])
+        bench.die(1)
+        bench.hungry(2)
+        #expect(bench.fed.map(\.id) == [id, id])
+    }
+
     @Test("new rules: agents finish what they have, the rest goes to new ones, limits hold over both")
     func configure() {
         let bench = Bench(ThreadRules(maximumThreadJobs: 3))

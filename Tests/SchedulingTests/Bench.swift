@@ -11,6 +11,7 @@ final class Bench {
     var started: [(agent: Int, channel: String, host: String)] = []
     var fed: [(agent: Int, id: SpoolID, host: String)] = []
     var closed: [Int] = []
+    var killed: [Int] = []
     var records: [(id: SpoolID, vertex: Int, record: ResultRecord, tag: ControlRecipient.Tag?)] = []
     var finishes: [(id: SpoolID, ending: SchedulerAction.Ending)] = []
     var reports: [SpoolID] = []
@@ -70,6 +71,7 @@ final class Bench {
         case .startAgent(let agent, let channel, let host): started.append((agent, channel, host))
         case .feed(let agent, let id, let host): fed.append((agent, id, host))
         case .closeAgent(let agent): closed.append(agent)
+        case .killAgent(let agent): killed.append(agent)
         case .append(let id, let vertex, let record, let tag):
             records.append((id, vertex, record, tag))
             if hasFastDisk { core.recorded(id, vertex: vertex) }

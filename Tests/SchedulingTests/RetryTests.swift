@@ -112,6 +112,30 @@ struct RetryTests {
         #expect(bench.core.activeJobs == 6, "b, and five of a again")
     }
 
+    @Test("a host that refuses one job and answers others gets fewer at a time, then more again")
+    func busyHost() {
+        let bench = Bench(ThreadRules(maximumThreadJobs: 10))
+        for _ in 0..<500 { bench.load("a") }
+        bench.run()
+        bench.hungry(1, 20)
+        bench.report(1, bench.fed[0].id, .ok)
+        #expect(bench.core.activeJobs == 10)
+        for job in bench.fed[1...3] { bench.report(1, job.id, .deferredAll, text: "421 too many connections") }
+        #expect(bench.core.activeJobs == 7)
+        #expect(bench.core.threadDescriptions.first?.nextAttempt == bench.core.now)
+        var widest = 0
+        for index in 4..<100 {
+            bench.report(1, bench.fed[index].id, .ok)
+            widest = max(widest, bench.core.activeJobs)
+        }
+        #expect(widest == 10)
+        // Now it is really gone: the last failure of those under way holds the thread.
+        let active = bench.core.agents[1]?.jobs.map(\.message.id) ?? []
+        for id in active { bench.report(1, id, .deferredAll) }
+        #expect(bench.core.activeJobs == 0)
+        #expect((bench.core.threadDescriptions.first?.nextAttempt ?? 0) > bench.core.now)
+    }
+
     @Test("jobs that fail together are one failure")
     func together() {
         let bench = Bench(ThreadRules(interval: 60, retries: [1, 100], skew: 1000, maximumThreadJobs: 5))

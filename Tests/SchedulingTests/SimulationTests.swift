@@ -174,6 +174,7 @@ private final class World {
             if agent.isClosing { problems.append("fed an agent that is closed") }
             agent.jobs.append((id, host))
             at(below(10) == 0 ? below(100) : below(3), .done(agent: number, id, host: host))
+        case .killAgent: problems.append("nobody hangs here")
         case .closeAgent(let number):
             agents[number]?.isClosing = true
             if let agent = agents[number] { end(number, agent) }

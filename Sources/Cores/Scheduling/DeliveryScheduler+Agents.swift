@@ -6,6 +6,8 @@ extension DeliveryScheduler {
     /// Deaths of agents with the same job in hand: at the second it is tried alone, at the third it waits.
     static let deathsUntilAlone = 2
     static let deathsUntilDeferred = 3
+    /// Seconds after which a job counts as lost: beyond what SMTP's timeouts allow (RFC 5321 §4.5.3.2) for a large message on a slow line.
+    static let longestJob: Int64 = 3 * 3600
 
     /// A line of an agent's standard output.
     public func received(_ message: AgentMessage, from number: Int) {
@@ -34,10 +36,19 @@ extension DeliveryScheduler {
         markDirty(agent.pool)
     }
 
+    /// Its idle time is over, or its oldest job should have been.
+    func fire(_ agent: Agent) {
+        guard let oldest = agent.jobs.first else { return retire(agent) }
+        let end = oldest.lastAttempt + Self.longestJob
+        if end > now { return timers.arm(.agent(agent), at: end) }
+        actions.append(.log(.hungAgent(agent: agent.number, id: oldest.message.id, seconds: now - oldest.lastAttempt)))
+        actions.append(.killAgent(agent.number))
+    }
+
     func retire(_ agent: Agent) {
         guard !agent.isRetiring else { return }
         agent.isRetiring = true
-        timers.cancel(agent)
+        if agent.jobs.isEmpty { timers.cancel(agent) }
         actions.append(.closeAgent(agent.number))
     }
 

@@ -157,11 +157,12 @@ extension DeliveryScheduler {
     private func feed(_ vertex: Vertex, to agent: Agent, counted: Bool) {
         let thread = vertex.thread
         timers.cancel(vertex)
-        timers.cancel(agent)
+        if agent.jobs.isEmpty { timers.arm(.agent(agent), at: now + Self.longestJob) }
         vertex.state = .active
         vertex.agent = agent
         vertex.attempts += 1
         vertex.hasAttemptHere = true
+        vertex.lastAttempt = now
         vertex.isHeldByThread = false
         for index in vertex.recipients.indices where vertex.recipients[index].state == .open {
             vertex.recipients[index].state = .awaiting

@@ -81,23 +81,39 @@ extension DeliveryScheduler {
         placeReady(vertex)
     }
 
-    /// The control file has been read again after a ``SchedulerAction/reread(_:)``: what is done there is done, and recipients that it does not
-    /// hold are nobody's.
+    /// The control file has been read again after a ``SchedulerAction/reread(_:)``: what is done there is done. One that names other
+    /// recipients takes the place of what was known; while an agent is at work on the message it changes nothing.
     public func reload(_ loaded: LoadedMessage) {
         guard let message = messages[loaded.id] else {
             load(loaded)
             return
         }
+        guard !message.isFinishing else { return }
         let byOffset = Dictionary(loaded.recipients.map { ($0.offset, $0) }, uniquingKeysWith: { first, _ in first })
+        let isSame =
+            loaded.recipients.count == message.recipientCount
+            && message.vertices.allSatisfy { vertex in
+                vertex.recipients.allSatisfy { recipient in
+                    guard let other = byOffset[Int(recipient.offset)] else { return false }
+                    return other.channel == vertex.thread.key.channel && other.host == vertex.thread.key.host
+                        && other.address == recipient.address
+                }
+            }
+        guard isSame else {
+            guard message.vertices.allSatisfy({ $0.state != .active && $0.writes == 0 }) else { return }
+            drop(message)
+            load(loaded)
+            return
+        }
         for vertex in message.vertices where vertex.state != .active && vertex.writes == 0 {
             for index in vertex.recipients.indices where !vertex.recipients[index].isDone {
-                let found = byOffset[Int(vertex.recipients[index].offset)]
-                switch found?.outcome {
+                guard let found = byOffset[Int(vertex.recipients[index].offset)] else { continue }
+                switch found.outcome {
                 case .pending: continue
-                case .delivered, nil: close(vertex, index, as: .delivered)
+                case .delivered: close(vertex, index, as: .delivered)
                 case .failed: close(vertex, index, as: .failed)
                 }
-                if found?.isUnreported ?? false { message.unreported += 1 }
+                if found.isUnreported { message.unreported += 1 }
             }
             leaveIfDone(vertex)
         }
@@ -109,6 +125,10 @@ extension DeliveryScheduler {
         guard let message = messages[id], !message.isFinishing,
             message.vertices.allSatisfy({ $0.state != .active && $0.writes == 0 })
         else { return }
+        drop(message)
+    }
+
+    private func drop(_ message: QueuedMessage) {
         for vertex in message.vertices {
             for index in vertex.recipients.indices where !vertex.recipients[index].isDone {
                 close(vertex, index, as: .delivered)
@@ -116,7 +136,7 @@ extension DeliveryScheduler {
             leaveIfDone(vertex)
         }
         timers.cancel(message)
-        messages[id] = nil
+        messages[message.id] = nil
     }
 
     // MARK: Records, reports, the end

@@ -5,6 +5,8 @@ import SpoolFormat
 extension DeliveryScheduler {
     /// A shorter `retryat` means the normal schedule (scheduler.md §2.1).
     static let shortestRetry = 63
+    /// Seconds after an answer in which a host counts as up.
+    static let recentAnswer: Int64 = 60
 
     func take(_ report: AgentReport, from agent: Agent) {
         guard let found = messages[report.file]?.locate(report.offset), found.vertex.agent === agent,
@@ -19,6 +21,7 @@ extension DeliveryScheduler {
         switch report.result {
         case .ok:
             answered(vertex.thread)
+            widen(vertex.thread)
             settle(vertex, index, report, as: .delivered)
         case .failed:
             answered(vertex.thread)
@@ -27,9 +30,13 @@ extension DeliveryScheduler {
             answered(vertex.thread)
             postpone(vertex, index, report)
         case .deferredAll:
-            vertex.isHeldByThread = true
-            postpone(vertex, index, report)
-            backOff(vertex, index, seconds: 0)
+            if narrows(vertex.thread) {
+                postpone(vertex, index, report)
+            } else {
+                vertex.isHeldByThread = true
+                postpone(vertex, index, report)
+                backOff(vertex, index, seconds: 0)
+            }
         case .retry(let seconds):
             let isOwn = seconds >= Self.shortestRetry
             if isOwn { vertex.isHeldByThread = true }
@@ -43,8 +50,29 @@ extension DeliveryScheduler {
     /// The host says something about a recipient: it is not down.
     private func answered(_ thread: DeliveryThread) {
         thread.retryIndex = 0
+        thread.lastAnswer = now
         guard thread.isProbing else { return }
         thread.isProbing = false
+        makeRunnable(thread)
+    }
+
+    /// A host that refuses one job while others are under way and answered is busy, not down: it gets no more than those.
+    private func narrows(_ thread: DeliveryThread) -> Bool {
+        let others = thread.active - 1
+        guard others > 0, !thread.isProbing, thread.lastAnswer >= now - Self.recentAnswer else { return false }
+        thread.window = others
+        thread.successesInWindow = 0
+        return true
+    }
+
+    /// As many successes as jobs at a time: one more at a time.
+    private func widen(_ thread: DeliveryThread) {
+        guard thread.window != .max else { return }
+        thread.successesInWindow += 1
+        guard thread.successesInWindow >= thread.window else { return }
+        thread.successesInWindow = 0
+        thread.window += 1
+        if thread.window >= thread.rules?.maximumThreadJobs ?? 0 { thread.window = .max }
         makeRunnable(thread)
     }
 

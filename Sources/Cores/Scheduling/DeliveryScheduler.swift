@@ -63,7 +63,7 @@ public final class DeliveryScheduler {
             case .vertex(let vertex): fire(vertex)
             case .thread(let thread): makeRunnable(thread)
             case .message(let message): report(message)
-            case .agent(let agent): if agent.jobs.isEmpty { retire(agent) }
+            case .agent(let agent): fire(agent)
             case .pool(let pool): markDirty(pool)
             }
         }

@@ -100,6 +100,8 @@ final class Vertex: Timed {
     var hasAttemptHere = false
     var retryIndex = 0
     var nextAttempt: UnixTime = 0
+    /// When it was last handed out.
+    var lastAttempt: UnixTime = 0
     /// Agents that have died with it in hand.
     var deaths = 0
     /// Records on their way to the file: until they are there no agent may read it.
@@ -157,6 +159,11 @@ final class DeliveryThread: Timed {
     var retryIndex = 0
     /// The host has failed as a whole: one job at a time until it answers.
     var isProbing = false
+    /// Jobs that the host takes at a time, learned when it refuses one while it answers others; grows with its successes.
+    var window = Int.max
+    var successesInWindow = 0
+    /// When the host last said something about a recipient.
+    var lastAnswer: UnixTime = .min
     /// How often all of it was deferred.
     var deferrals: UInt32 = 0
     /// Vertices with ``Vertex/isOverdue``.
@@ -175,7 +182,7 @@ final class DeliveryThread: Timed {
     init(key: ThreadKey) { self.key = key }
 
     /// Jobs at a time just now.
-    var limit: Int { isProbing ? 1 : rules?.maximumThreadJobs ?? 0 }
+    var limit: Int { isProbing ? 1 : min(window, rules?.maximumThreadJobs ?? 0) }
 
     func canRun(at now: UnixTime) -> Bool {
         guard let rules, !ready.isEmpty, wakeup <= now, active < limit else { return false }

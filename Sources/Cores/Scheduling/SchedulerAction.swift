@@ -8,6 +8,8 @@ public enum SchedulerAction: Sendable {
     case feed(agent: Int, id: SpoolID, host: String)
     /// Close its input: it finishes what it has and ends.
     case closeAgent(Int)
+    /// It has had a job for far too long; its jobs go to others when it has ended.
+    case killAgent(Int)
     /// Append a record and set the tag, then call ``DeliveryScheduler/recorded(_:vertex:)``.
     case append(id: SpoolID, vertex: Int, record: ResultRecord, tag: ControlRecipient.Tag?)
     /// Tell the sender of what is recorded and not yet reported, then call ``DeliveryScheduler/reported(_:)``.
@@ -38,6 +40,8 @@ public enum SchedulerEvent: Sendable {
     case poison(id: SpoolID, channel: String, host: String, next: UnixTime)
     /// All of a destination waits.
     case backOff(channel: String, host: String, until: UnixTime, problem: String)
+    /// A job has taken too long: its agent is ended.
+    case hungAgent(agent: Int, id: SpoolID, seconds: Int64)
     /// The agent found nothing to deliver for a job.
     case resync(agent: Int, id: SpoolID)
 }

@@ -84,10 +84,13 @@ final class ReportWriter {
     private func send(
         _ results: [Result], of file: ControlFile, to address: String
     ) throws(PostofficeError) -> SentReport {
-        let hasFailure = results.contains { $0.record.notary.action == .failed }
+        let failures = results.filter { $0.record.notary.action == .failed }
+        let hasFailure = !failures.isEmpty
+        let isExpiry = hasFailure && failures.allSatisfy { $0.record.notary.status == "5.4.7" }
         let reportID = postoffice.newID()
         let report = DeliveryReport(
-            id: reportID, reportingMTA: hostName, to: [address], form: form(hasFailure: hasFailure),
+            id: reportID, reportingMTA: hostName, to: [address],
+            form: form(!hasFailure ? .success : isExpiry ? .expired : .delivery),
             recipients: results.map { result in
                 let notary = result.record.notary
                 return DeliveryReport.Recipient(
@@ -125,14 +128,21 @@ final class ReportWriter {
             isInternationalized: file.isInternationalized)
     }
 
-    /// `forms/delivery` for failures, `forms/success` else; built-in texts where there is no such file.
-    private func form(hasFailure: Bool) -> ReportForm {
-        let name = hasFailure ? "delivery" : "success"
+    /// The files of `forms/`: for failures, for those whose time has run out, for successes that the sender has asked for.
+    private enum FormName: String {
+        case delivery, expired, success
+    }
+
+    /// A built-in text where there is no such file.
+    private func form(_ name: FormName) -> ReportForm {
         do throws(FileOctets.Failure) {
-            let octets = try FileOctets.read("\(formDirectory)/\(name)", limit: 1 << 20)
+            let octets = try FileOctets.read("\(formDirectory)/\(name.rawValue)", limit: 1 << 20)
             return ReportForm(parsing: String(decoding: octets, as: UTF8.self))
         } catch {
-            return hasFailure ? .general : Self.success
+            switch name {
+            case .delivery, .expired: return .general
+            case .success: return Self.success
+            }
         }
     }
 

@@ -68,6 +68,13 @@ extension SchedulerLoop {
                 ])
         case .backOff(let channel, let host, let until, let problem):
             log.info("back-off", ["channel": channel, "host": host, "until": "\(until)", "text": problem])
+        case .hungAgent(let agent, let id, let seconds):
+            log.error(
+                "agent-hung",
+                [
+                    "queue-id": "\(id)", "agent": agents[agent]?.name ?? "#\(agent)",
+                    "reason": "it has had the job for \(seconds) s and is ended",
+                ])
         case .resync(let agent, let id):
             log.warning(
                 "resync",

@@ -35,6 +35,7 @@ final class SchedulerLoop {
     private var nextRetry: Int64 = .max
     var loading = Intake()
     private var nextScan: Int64 = 0
+    private var scanStarted: Int64 = 0
     private var shutdownDeadline: Int64 = .max
     var stops: Bool { shutdownDeadline != .max }
     private let buffer = UnsafeMutableRawPointer.allocate(byteCount: bufferSize, alignment: 16)
@@ -91,11 +92,12 @@ final class SchedulerLoop {
         if let signals { poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals(signals) } }
         poller.add(notices.descriptor, .read) { [unowned self] _ in takeNotices() }
         poller.add(files.descriptor, .read) { [unowned self] _ in files.takeResults().forEach(take) }
-        while !isDone {
+        while true {
+            // What the last wait has brought must be acted upon before the end.
             turn()
+            if isDone { break }
             poller.wait(milliseconds: timeout())
         }
-        submitJobs()
         queueSocket?.shutDown()
         unlink("\(postoffice.root)/.scheduler.mailq")
     }
@@ -152,6 +154,7 @@ final class SchedulerLoop {
                 agent.closeInput()
                 touch(agent)
             }
+        case .killAgent(let number): agents[number]?.child.signal(SIGKILL)
         case .append(let id, let vertex, let record, let tag):
             if tag != nil {
                 unsynced.insert(id)
@@ -243,7 +246,8 @@ final class SchedulerLoop {
     }
 
     private func halt(_ job: FileJob, _ reason: String) {
-        if stuck[job.id] == nil {
+        // One line for all that fail together.
+        if stuck.isEmpty {
             log.error("spool-trouble", ["queue-id": "\(job.id)", "reason": reason, "next-try": "in 5 s"])
         }
         stuck[job.id, default: []].append(job)
@@ -274,12 +278,17 @@ final class SchedulerLoop {
 
     private func scan() {
         nextScan = .max
+        scanStarted = Self.monotonicMilliseconds()
         let postoffice = postoffice
         let isFirst = !loading.hasListed
         files.runAside { SpoolScan.run(postoffice, includingOrphans: isFirst) }
     }
 
-    private func scheduleScan() { nextScan = Self.monotonicMilliseconds() + Self.scanInterval }
+    /// A look at a large directory takes its time: it is not taken more than a twentieth of all time.
+    private func scheduleScan() {
+        let now = Self.monotonicMilliseconds()
+        nextScan = now + max(Self.scanInterval, 20 * (now - scanStarted))
+    }
 
     private func loadMore() {
         guard !stops else { return }
