@@ -1,3 +1,4 @@
+import MailModel
 import SpoolFormat
 
 /// Scheduler to agent: one line `file[\thost]` (scheduler.md §3).
@@ -11,19 +12,22 @@ public enum AgentJob: Hashable, Sendable {
     public var line: String {
         switch self {
         case .deliver(let file, nil): "\(file)"
-        case .deliver(let file, let host?): "\(file)\t\(host)"
+        case .deliver(let file, let host?): "\(file)\t\(Octets.cleaned(host))"
         case .idle: "#idle"
         }
     }
 
-    public init?(line: some StringProtocol) {
-        if line == "#idle" {
+    public init?(line: some StringProtocol) { self.init(octets: Array(line.utf8)[...]) }
+
+    /// The same from octets.
+    public init?(octets: ArraySlice<UInt8>) {
+        if Octets.equal(octets, "#idle") {
             self = .idle
             return
         }
-        let parts = line.split(separator: "\t", maxSplits: 1)
-        guard let name = parts.first, let id = SpoolID(name) else { return nil }
-        self = .deliver(file: id, host: parts.count == 2 ? String(parts[1]) : nil)
+        let parts = Octets.split(octets, at: 0x09, limit: 2)
+        guard let id = SpoolID(octets: parts[0]) else { return nil }
+        self = .deliver(file: id, host: parts.count == 2 && !parts[1].isEmpty ? Octets.text(parts[1]) : nil)
     }
 }
 
@@ -81,38 +85,53 @@ public struct AgentReport: Hashable, Sendable {
 
     /// Without the newline; newlines in the message become CR.
     public var line: String {
-        let text = String(decoding: message.utf8.map { $0 == 0x0a ? 0x0d : $0 == 0x09 ? 0x20 : $0 }, as: UTF8.self)
-        return "\(file)/\(offset)\t\(notary?.encoded ?? "")\t\(result.word) \(text)"
+        var text = "\(file)/\(offset)\t"
+        if let notary { text += notary.encoded }
+        text += "\t"
+        text += result.word
+        text += " "
+        if message.utf8.contains(where: { $0 == 0x0a || $0 == 0x09 }) {
+            text += String(
+                decoding: message.utf8.map { $0 == 0x0a ? 0x0d : $0 == 0x09 ? 0x20 : $0 }, as: UTF8.self)
+        } else {
+            text += message
+        }
+        return text
     }
 
-    public init?(line: some StringProtocol) {
-        let parts = line.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false)
+    public init?(line: some StringProtocol) { self.init(octets: Array(line.utf8)[...]) }
+
+    /// The same from octets.
+    public init?(octets: ArraySlice<UInt8>) {
+        let parts = Octets.split(octets, at: 0x09, limit: 3)
         guard parts.count == 3 else { return nil }
-        let names = parts[0].split(separator: "/")
-        guard names.count == 2, let file = SpoolID(names[0]), let offset = Int(names[1]), offset >= 0 else {
-            return nil
-        }
-        var words = parts[2].split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
-        guard !words.isEmpty else { return nil }
-        let result: DeliveryResult
-        switch words.removeFirst() {
-        case "ok", "ok2", "ok3": result = .ok
-        case "error", "error2": result = .failed
-        case "deferred": result = .deferred
-        case "deferall": result = .deferredAll
-        case "deferback": result = .deferredBack
+        let names = Octets.split(parts[0], at: UInt8(ascii: "/"), limit: 3)
+        guard names.count == 2, let file = SpoolID(octets: names[0]), let offset = Octets.decimal(names[1]), offset >= 0
+        else { return nil }
+        guard let (result, message) = Self.result(parts[2]) else { return nil }
+        self.init(
+            file: file, offset: offset, notary: parts[1].isEmpty ? nil : Notary(octets: parts[1]), result: result,
+            message: Octets.text(message))
+    }
+
+    /// `<status>[ <message>]`, `retryat +<seconds>[ <message>]`.
+    private static func result(_ text: ArraySlice<UInt8>) -> (DeliveryResult, message: ArraySlice<UInt8>)? {
+        let parts = Octets.split(text, at: 0x20, limit: 2)
+        let message = parts.count == 2 ? parts[1] : []
+        switch Octets.text(parts[0]) {
+        case "ok", "ok2", "ok3": return (.ok, message)
+        case "error", "error2": return (.failed, message)
+        case "deferred": return (.deferred, message)
+        case "deferall": return (.deferredAll, message)
+        case "deferback": return (.deferredBack, message)
         case "retryat":
-            let rest = (words.first ?? "").split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let first = rest.first, first.hasPrefix("+"), let seconds = Int(first.dropFirst()),
+            let rest = Octets.split(message, at: 0x20, limit: 2)
+            guard rest[0].first == UInt8(ascii: "+"), let seconds = Octets.decimal(rest[0].dropFirst()),
                 (0...31_536_000).contains(seconds)
             else { return nil }
-            result = .retry(afterSeconds: seconds)
-            words = rest.count > 1 ? [rest[1]] : []
+            return (.retry(afterSeconds: seconds), rest.count == 2 ? rest[1] : [])
         default: return nil
         }
-        self.init(
-            file: file, offset: offset, notary: parts[1].isEmpty ? nil : Notary(parts[1]), result: result,
-            message: String(words.first ?? ""))
     }
 }
 
@@ -126,15 +145,18 @@ public enum AgentMessage: Hashable, Sendable {
     /// `#…` and whatever cannot be read: goes to the log.
     case remark(String)
 
-    public init(line: some StringProtocol) {
-        if line == "#hungry" {
+    public init(line: some StringProtocol) { self.init(octets: Array(line.utf8)[...]) }
+
+    /// The same from octets.
+    public init(octets: ArraySlice<UInt8>) {
+        if Octets.equal(octets, "#hungry") {
             self = .hungry
-        } else if line.hasPrefix("#resync "), let id = SpoolID(line.dropFirst(8)) {
+        } else if Octets.hasPrefix(octets, "#resync "), let id = SpoolID(octets: octets.dropFirst(8)) {
             self = .resync(id)
-        } else if let report = AgentReport(line: line) {
+        } else if octets.first != UInt8(ascii: "#"), let report = AgentReport(octets: octets) {
             self = .report(report)
         } else {
-            self = .remark(String(line))
+            self = .remark(Octets.text(octets))
         }
     }
 
@@ -143,7 +165,7 @@ public enum AgentMessage: Hashable, Sendable {
         case .hungry: "#hungry"
         case .resync(let id): "#resync \(id)"
         case .report(let report): report.line
-        case .remark(let text): text.hasPrefix("#") ? text : "#\(text)"
+        case .remark(let text): text.utf8.first == 0x23 ? Octets.cleaned(text) : "#\(Octets.cleaned(text))"
         }
     }
 }

@@ -9,26 +9,27 @@ public struct LineSplitter: Sendable {
 
     /// Calls `body` with each complete line, without its LF.
     public mutating func append(_ octets: UnsafeRawBufferPointer, _ body: (String) -> Void) {
-        var rest = octets[...]
-        while let newline = rest.firstIndex(of: 0x0a) {
-            finish(rest[rest.startIndex..<newline], body)
-            rest = rest[(newline + 1)...]
+        var start = 0
+        for index in 0..<octets.count where octets[index] == 0x0a {
+            finish(UnsafeRawBufferPointer(rebasing: octets[start..<index]), body)
+            start = index + 1
         }
-        keep(rest)
+        keep(UnsafeRawBufferPointer(rebasing: octets[start...]))
     }
 
-    private mutating func finish(_ octets: Slice<UnsafeRawBufferPointer>, _ body: (String) -> Void) {
-        if isDiscarding {
-            isDiscarding = false
-        } else {
-            keep(octets)
-            isDiscarding = false
+    private mutating func finish(_ octets: UnsafeRawBufferPointer, _ body: (String) -> Void) {
+        if partial.isEmpty, !isDiscarding {
+            body(String(decoding: octets.prefix(maximumLineLength), as: UTF8.self))
+            return
         }
-        body(String(decoding: partial, as: UTF8.self))
-        partial.removeAll(keepingCapacity: true)
+        keep(octets)
+        isDiscarding = false
+        let line = String(decoding: partial, as: UTF8.self)
+        partial.removeAll(keepingCapacity: partial.capacity <= 65536)
+        body(line)
     }
 
-    private mutating func keep(_ octets: Slice<UnsafeRawBufferPointer>) {
+    private mutating func keep(_ octets: UnsafeRawBufferPointer) {
         guard !isDiscarding else { return }
         let room = maximumLineLength - partial.count
         partial.append(contentsOf: octets.prefix(room))

@@ -1,3 +1,5 @@
+import MailModel
+
 /// A mistake in a configuration file.
 public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvertible {
     public let file: String
@@ -37,10 +39,13 @@ public struct ZEnvironment: Hashable, Sendable {
     public static func parse(_ text: String, file: String) throws(ConfigurationErrors) -> ZEnvironment {
         var environment = ZEnvironment()
         var errors: [ConfigurationError] = []
-        for (index, rawLine) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            var line = trimmed(rawLine)
+        // By octets: as Characters, CRLF is one and no newline.
+        let octets = Array(text.utf8)
+        let lines = Octets.split(octets.starts(with: [0xef, 0xbb, 0xbf]) ? octets[3...] : octets[...], at: 0x0a)
+        for (index, rawLine) in lines.enumerated() {
+            var line = trimmed(Octets.text(rawLine))
             if line.isEmpty || line.hasPrefix("#") { continue }
-            if line.hasPrefix("export ") { line = trimmed(line.dropFirst(7)) }
+            if line.hasPrefix("export ") || line.hasPrefix("export\t") { line = trimmed(line.dropFirst(7)) }
             func fail(_ key: String, _ reason: String) {
                 errors.append(ConfigurationError(file: file, line: index + 1, key: key, reason: reason))
             }

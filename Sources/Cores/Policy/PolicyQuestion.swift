@@ -46,7 +46,7 @@ public struct PolicyQuestion: Hashable, Sendable {
     public var line: String {
         var text = "\(number)\t\(verb.rawValue)"
         func add(_ key: String, _ value: String) {
-            if !value.isEmpty { text += "\t\(key)=\(PolicyText.clean(value))" }
+            if !value.isEmpty { text += "\t\(key)=\(Octets.cleaned(value))" }
         }
         add("session", session)
         add("client", client.map { "\($0)" } ?? "")
@@ -58,27 +58,41 @@ public struct PolicyQuestion: Hashable, Sendable {
     }
 
     /// `nil` if the line is no question of this protocol; unknown keys are ignored.
-    public init?(line: some StringProtocol) {
-        var fields = line.split(separator: "\t", omittingEmptySubsequences: false).makeIterator()
-        guard let number = fields.next().flatMap({ UInt64($0) }),
-            let verb = fields.next().flatMap({ Verb(rawValue: String($0)) })
-        else { return nil }
+    public init?(line: some StringProtocol) { self.init(octets: Array(line.utf8)[...]) }
+
+    /// The same from octets.
+    public init?(octets: ArraySlice<UInt8>) {
+        let fields = Octets.split(octets, at: 0x09)
+        guard fields.count >= 2, let number = Octets.unsigned(fields[0]), let verb = Verb(octets: fields[1]) else {
+            return nil
+        }
         self.init(number: number, verb: verb, session: "", client: nil)
-        while let field = fields.next() {
-            guard let equals = field.firstIndex(of: "=") else { return nil }
-            let value = String(field[field.index(after: equals)...])
-            switch field[..<equals] {
-            case "session": session = value
-            case "client":
-                guard let address = IPAddress(value) else { return nil }
+        for field in fields[2...] {
+            guard let equals = Octets.index(of: UInt8(ascii: "="), in: field) else { return nil }
+            let key = field[..<equals]
+            let value = field[(equals + 1)...]
+            if Octets.equal(key, "session") {
+                session = Octets.text(value)
+            } else if Octets.equal(key, "client") {
+                guard let address = IPAddress(Octets.text(value)) else { return nil }
                 client = address
-            case "helo": helo = value
-            case "from": sender = value
-            case "to": recipient = value
-            case "auth": authenticatedUser = value
-            default: continue
+            } else if Octets.equal(key, "helo") {
+                helo = Octets.text(value)
+            } else if Octets.equal(key, "from") {
+                sender = Octets.text(value)
+            } else if Octets.equal(key, "to") {
+                recipient = Octets.text(value)
+            } else if Octets.equal(key, "auth") {
+                authenticatedUser = Octets.text(value)
             }
         }
+    }
+}
+
+extension PolicyQuestion.Verb {
+    init?(octets: ArraySlice<UInt8>) {
+        guard octets.count <= 10 else { return nil }
+        self.init(rawValue: Octets.text(octets))
     }
 }
 
@@ -109,26 +123,22 @@ public struct PolicyAnswer: Hashable, Sendable {
 
     public var line: String {
         var text = "\(number)\t\(verdict.rawValue)\t\(reply?.code ?? 0)\t\(reply?.status?.description ?? "-")\t"
-        text += PolicyText.clean(reason)
-        for line in reply?.lines ?? [] { text += "\t" + PolicyText.clean(line) }
+        text += Octets.cleaned(reason)
+        for line in reply?.lines ?? [] { text += "\t" + Octets.cleaned(line) }
         return text
     }
 
-    public init?(line: some StringProtocol) {
-        let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
-        guard fields.count >= 5, let number = UInt64(fields[0]), let verdict = Verdict(rawValue: String(fields[1])),
-            let code = Int(fields[2]), code == 0 || (200...599).contains(code)
-        else { return nil }
-        let lines: [String] = fields[5...].map { String($0) }
-        let reply: Reply? = code == 0 ? nil : Reply(code, EnhancedStatusCode(fields[3]), lines)
-        self.init(number: number, verdict: verdict, reply: reply, reason: String(fields[4]))
-    }
-}
+    public init?(line: some StringProtocol) { self.init(octets: Array(line.utf8)[...]) }
 
-/// Values of the policy protocol cannot hold its separators.
-enum PolicyText {
-    static func clean(_ text: String) -> String {
-        if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) { return text }
-        return String(decoding: text.utf8.map { $0 < 0x20 || $0 == 0x7f ? 0x20 : $0 }, as: UTF8.self)
+    /// The same from octets.
+    public init?(octets: ArraySlice<UInt8>) {
+        let fields = Octets.split(octets, at: 0x09)
+        guard fields.count >= 5, let number = Octets.unsigned(fields[0]),
+            let verdict = Verdict(rawValue: Octets.text(fields[1])), let code = Octets.decimal(fields[2]),
+            code == 0 || (200...599).contains(code)
+        else { return nil }
+        let reply =
+            code == 0 ? nil : Reply(code, EnhancedStatusCode(octets: fields[3]), fields[5...].map(Octets.text))
+        self.init(number: number, verdict: verdict, reply: reply, reason: Octets.text(fields[4]))
     }
 }

@@ -1,3 +1,5 @@
+import MailModel
+
 /// The delivery-status data of one result (scheduler.md §3): no field holds TAB, newline or 0x01.
 public struct Notary: Hashable, Sendable {
     public enum Action: String, Hashable, Sendable {
@@ -27,17 +29,35 @@ public struct Notary: Hashable, Sendable {
     }
 
     public var encoded: String {
-        [finalRecipient, action.rawValue, status, diagnostic, remoteHost, agent].map(SpoolText.field)
-            .joined(separator: "\u{01}")
+        var octets: [UInt8] = []
+        append(to: &octets)
+        return String(decoding: octets, as: UTF8.self)
+    }
+
+    func append(to octets: inout [UInt8]) {
+        octets.append(field: finalRecipient)
+        octets.append(0x01)
+        octets.append(text: action.rawValue)
+        octets.append(0x01)
+        octets.append(field: status)
+        octets.append(0x01)
+        octets.append(field: diagnostic)
+        octets.append(0x01)
+        octets.append(field: remoteHost)
+        octets.append(0x01)
+        octets.append(field: agent)
     }
 
     /// Six fields separated by 0x01; more are ignored.
-    public init?(_ text: some StringProtocol) {
-        let fields = text.split(separator: "\u{01}", omittingEmptySubsequences: false)
-        guard fields.count >= 6, let action = Action(rawValue: String(fields[1])) else { return nil }
+    public init?(_ text: some StringProtocol) { self.init(octets: Array(text.utf8)[...]) }
+
+    /// The same from octets.
+    public init?(octets: ArraySlice<UInt8>) {
+        let fields = Octets.split(octets, at: 0x01, limit: 7)
+        guard fields.count >= 6, let action = Action(rawValue: Octets.text(fields[1])) else { return nil }
         self.init(
-            finalRecipient: String(fields[0]), action: action, status: String(fields[2]), diagnostic: String(fields[3]),
-            remoteHost: String(fields[4]), agent: String(fields[5]))
+            finalRecipient: Octets.text(fields[0]), action: action, status: Octets.text(fields[2]),
+            diagnostic: Octets.text(fields[3]), remoteHost: Octets.text(fields[4]), agent: Octets.text(fields[5]))
     }
 }
 
@@ -74,18 +94,33 @@ public struct ResultRecord: Hashable, Sendable {
     }
 
     public func encoded() -> [UInt8] {
-        let front = "\(offset):\(headerOffset):\(notaryOffset):"
-        let text = String(decoding: message.utf8.map { $0 == 0x0a ? 0x0d : $0 == 0x09 ? 0x20 : $0 }, as: UTF8.self)
-        let back = ":\(time)\t\(notary.encoded)\t\(text)"
-        let sum = Checksum((front + back).utf8).text
-        return Array("d\(isReported ? "+" : " ")\(front)\(sum)\(back)\n".utf8)
+        var out: [UInt8] = []
+        out.reserveCapacity(256)
+        out.append(0x64)
+        out.append(isReported ? 0x2b : 0x20)
+        for number in [offset, headerOffset, notaryOffset] {
+            out.append(decimal: number)
+            out.append(0x3a)
+        }
+        let sumStart = out.count
+        out.append(0x3a)
+        out.append(decimal: Int(time))
+        out.append(0x09)
+        notary.append(to: &out)
+        out.append(0x09)
+        out.append(message: message)
+        var sum = Checksum()
+        sum.update(out[2...])
+        out.insert(contentsOf: sum.digits, at: sumStart)
+        out.append(0x0a)
+        return out
     }
 
     /// All whole records with a right checksum; anything else is passed over.
     static func parseAll(_ octets: ArraySlice<UInt8>) -> [ResultRecord] {
         var records: [ResultRecord] = []
         var start = octets.startIndex
-        while let newline = octets[start...].firstIndex(of: 0x0a) {
+        while let newline = Octets.index(of: 0x0a, in: octets[start...]) {
             if var record = parse(octets[start..<newline]) {
                 record.position = start - octets.startIndex
                 records.append(record)
@@ -96,20 +131,20 @@ public struct ResultRecord: Hashable, Sendable {
     }
 
     static func parse(_ line: ArraySlice<UInt8>) -> ResultRecord? {
-        guard line.count > 2, line.first == UInt8(ascii: "d"),
-            let text = String(validating: line.dropFirst(2), as: UTF8.self)
+        guard line.count > 2, line.first == UInt8(ascii: "d") else { return nil }
+        let parts = Octets.split(line.dropFirst(2), at: 0x09, limit: 3)
+        guard parts.count == 3 else { return nil }
+        let numbers = Octets.split(parts[0], at: 0x3a)
+        guard numbers.count == 5 else { return nil }
+        var sum = Checksum()
+        sum.update(line[numbers[0].startIndex..<numbers[3].startIndex])
+        sum.update(line[numbers[3].endIndex...])
+        guard sum.matches(numbers[3]), let offset = Octets.decimal(numbers[0]),
+            let header = Octets.decimal(numbers[1]), let notaryOffset = Octets.decimal(numbers[2]),
+            let time = Octets.decimal(numbers[4]), let notary = Notary(octets: parts[1])
         else { return nil }
-        let parts = text.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, let notary = Notary(parts[1]) else { return nil }
-        let numbers = parts[0].split(separator: ":", omittingEmptySubsequences: false)
-        guard numbers.count == 5, let offset = Int(numbers[0]), let header = Int(numbers[1]), let n = Int(numbers[2]),
-            let time = Int64(numbers[4])
-        else { return nil }
-        let covered = "\(numbers[0]):\(numbers[1]):\(numbers[2])::\(numbers[4])\t\(parts[1])\t\(parts[2])"
-        guard Checksum(covered.utf8).text == numbers[3] else { return nil }
         return ResultRecord(
-            offset: offset, headerOffset: header, notaryOffset: n, time: time, notary: notary,
-            message: String(parts[2]),
-            isReported: line[line.startIndex + 1] == UInt8(ascii: "+"))
+            offset: offset, headerOffset: header, notaryOffset: notaryOffset, time: Int64(time), notary: notary,
+            message: Octets.text(parts[2]), isReported: line[line.startIndex + 1] == UInt8(ascii: "+"))
     }
 }

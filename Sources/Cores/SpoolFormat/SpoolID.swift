@@ -1,3 +1,5 @@
+import MailModel
+
 /// The name of a message in every spool directory: decimal, digit first, ordered by time, never reused (docs/spool.md §1).
 ///
 /// The upper 42 bits are milliseconds since 1970, the lower 22 bits a slot (10) and a sequence number (12).
@@ -6,11 +8,13 @@ public struct SpoolID: Hashable, Sendable, Comparable, CustomStringConvertible {
 
     public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-    /// Parses a file name of decimal digits (1...20), nothing else.
-    public init?(_ name: some StringProtocol) {
-        let utf8 = name.utf8
-        guard (1...20).contains(utf8.count), utf8.allSatisfy({ (48...57).contains($0) }), let value = UInt64(name)
-        else {
+    /// Parses a file name of decimal digits (1...20), nothing else. A name with a leading zero is no spool name: the
+    /// number behind it would lead to another file.
+    public init?(_ name: some StringProtocol) { self.init(octets: Array(name.utf8)[...]) }
+
+    /// The same from octets.
+    public init?(octets: ArraySlice<UInt8>) {
+        guard let value = Octets.unsigned(octets), octets.first != UInt8(ascii: "0") || octets.count == 1 else {
             return nil
         }
         rawValue = value
@@ -36,8 +40,10 @@ public struct SpoolIDGenerator: Sendable {
 
     /// `milliseconds` since 1970; a clock that goes back does not make names go back.
     public mutating func next(milliseconds: Int64) -> SpoolID {
+        // 42 bits reach to the year 2109; a clock beyond them, or before 1970, must not trap or wrap.
+        let time = UInt64(min(max(milliseconds, 0), (1 << 42) - 1))
         // `last` counts milliseconds and sequence together: a full sequence borrows the next millisecond.
-        last = max(UInt64(milliseconds) << 12, last + 1)
+        last = max(time << 12, last + 1)
         return SpoolID(rawValue: (last >> 12) << 22 | slot << 12 | (last & 4095))
     }
 }

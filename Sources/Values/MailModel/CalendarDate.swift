@@ -13,8 +13,9 @@ public struct CalendarDate: Hashable, Sendable {
 
     /// `seconds` since 1970-01-01T00:00:00Z (proleptic Gregorian calendar).
     public init(unixTime seconds: Int64) {
-        let days = Int((seconds >= 0 ? seconds : seconds - 86399) / 86400)
-        let rest = Int(seconds - Int64(days) * 86400)
+        let (quotient, remainder) = seconds.quotientAndRemainder(dividingBy: 86400)
+        let days = Int(remainder < 0 ? quotient - 1 : quotient)
+        let rest = Int(remainder < 0 ? remainder + 86400 : remainder)
         let shifted = days + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = shifted - era * 146_097
@@ -27,7 +28,8 @@ public struct CalendarDate: Hashable, Sendable {
         hour = rest / 3600
         minute = rest / 60 % 60
         second = rest % 60
-        weekday = ((days % 7) + 11) % 7
+        // 1970-01-01 was a Thursday (4); 11 keeps the remainder of negative days positive.
+        weekday = (days % 7 + 11) % 7
     }
 
     private static let weekdays = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
@@ -37,17 +39,21 @@ public struct CalendarDate: Hashable, Sendable {
 
     /// RFC 5322 §3.3: `Sat, 21 Nov 2026 05:10:01 +0000`.
     public var rfc5322: String {
-        "\(Self.weekdays[weekday]), \(day) \(Self.months[month - 1]) \(year) \(clock) +0000"
+        "\(Self.weekdays[weekday]), \(day) \(Self.months[month - 1]) \(fourDigitYear) \(clock) +0000"
     }
 
     /// RFC 3339: `2026-11-21T05:10:01Z`.
-    public var rfc3339: String { "\(year)-\(two(month))-\(two(day))T\(clock)Z" }
+    public var rfc3339: String { "\(fourDigitYear)-\(two(month))-\(two(day))T\(clock)Z" }
 
     /// The `From ` line of mbox: `Sat Nov 21 05:10:01 2026`.
     public var ctime: String {
         "\(Self.weekdays[weekday]) \(Self.months[month - 1]) \(day < 10 ? " " : "")\(day) \(clock) \(year)"
     }
 
+    /// Both RFCs want at least four digits.
+    private var fourDigitYear: String {
+        (0..<1000).contains(year) ? String(String(10000 + year).dropFirst()) : String(year)
+    }
     private var clock: String { "\(two(hour)):\(two(minute)):\(two(second))" }
     private func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
 }

@@ -7,12 +7,15 @@ public struct DomainName: Sendable, CustomStringConvertible {
     public let key: String
 
     /// RFC 1035 §2.3.4: labels of 1...63 octets, 255 in all; letters, digits, hyphen, and underscore, which real hosts use.
+    /// A U-label is bounded by its 63 characters (RFC 5890 §4.2: its octets may be more, the A-label's are counted when it
+    /// is looked up) and holds no C1 control, blank or other separator.
     public init?(_ text: some StringProtocol, allowingUTF8: Bool = true) {
         var bytes = Array(text.utf8)
         if bytes.last == UInt8(ascii: "."), bytes.count > 1 { bytes.removeLast() }
         guard !bytes.isEmpty, bytes.count <= Self.maximumLength else { return nil }
         var label = 0
         var previous = UInt8(ascii: ".")
+        var isASCII = true
         for byte in bytes {
             switch byte {
             case UInt8(ascii: "."):
@@ -25,7 +28,9 @@ public struct DomainName: Sendable, CustomStringConvertible {
                 label += 1
             case 0x80...:
                 if !allowingUTF8 { return nil }
-                label += 1
+                isASCII = false
+                // Octets 0x80...0xBF continue a character.
+                if byte >= 0xc0 { label += 1 }
             default:
                 return nil
             }
@@ -35,6 +40,7 @@ public struct DomainName: Sendable, CustomStringConvertible {
         guard label > 0, previous != UInt8(ascii: "-"), let valid = String(validating: bytes, as: UTF8.self) else {
             return nil
         }
+        guard isASCII || valid.unicodeScalars.allSatisfy(Self.isAllowed) else { return nil }
         self.text = valid
         self.key = asciiLowercased(valid)
     }
@@ -44,6 +50,13 @@ public struct DomainName: Sendable, CustomStringConvertible {
 
     public var isASCII: Bool { text.utf8.allSatisfy { $0 < 0x80 } }
     public var description: String { text }
+
+    private static func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .spaceSeparator, .lineSeparator, .paragraphSeparator: false
+        default: true
+        }
+    }
 
     static func isLetterOrDigit(_ byte: UInt8) -> Bool {
         switch byte {

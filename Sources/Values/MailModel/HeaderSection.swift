@@ -1,7 +1,7 @@
 /// A message's header section (RFC 5322 §2.2). Reads anything and changes nothing: fields are ranges of the original octets.
 public struct HeaderSection: Sendable {
     public struct Field: Hashable, Sendable {
-        /// As spelled, without the colon; empty for a line that is no field.
+        /// As spelled, without the colon; never empty.
         public let name: String
         /// The whole field with its folded lines and line ends.
         public let range: Range<Int>
@@ -62,6 +62,8 @@ public struct HeaderSection: Sendable {
     /// Index of the colon that ends a field name (printable ASCII but colon, then optional blanks), if the line has one.
     private static func colon(in line: ArraySlice<UInt8>) -> Int? {
         var sawBlank = false
+        // A folded line in front of the first field continues nothing.
+        if line.first == 0x20 || line.first == 0x09 { return nil }
         for index in line.indices {
             switch line[index] {
             case UInt8(ascii: ":"): return index > line.startIndex ? index : nil
@@ -75,13 +77,19 @@ public struct HeaderSection: Sendable {
 
     /// The first field of that name, without regard to case.
     public func first(_ name: String) -> Field? {
-        let key = asciiLowercased(name)
-        return fields.first { asciiLowercased($0.name) == key }
+        fields.first { Self.isSame($0.name, name) }
     }
 
     public func count(_ name: String) -> Int {
-        let key = asciiLowercased(name)
-        return fields.count { asciiLowercased($0.name) == key }
+        fields.count { Self.isSame($0.name, name) }
+    }
+
+    private static func isSame(_ left: String, _ right: String) -> Bool {
+        guard left.utf8.count == right.utf8.count else { return false }
+        for (one, other) in zip(left.utf8, right.utf8) where one != other {
+            guard one | 0x20 == other | 0x20, (0x61...0x7a).contains(one | 0x20) else { return false }
+        }
+        return true
     }
 
     /// The field's body unfolded (RFC 5322 §2.2.3) and trimmed; octets that are not UTF-8 become U+FFFD.

@@ -198,6 +198,10 @@ public struct IPNetwork: Hashable, Sendable, CustomStringConvertible {
 
     /// Whether `other` lies in this network; IPv4-mapped IPv6 addresses count as IPv4.
     public func contains(_ other: IPAddress) -> Bool {
+        // ::ffff:1.2.3.0/120 is 1.2.3.0/24.
+        if case .v6 = address, case .v4(let mine) = address.unmapped, prefixLength >= 96 {
+            return IPNetwork(.v4(mine), prefixLength: prefixLength - 96)?.contains(other) ?? false
+        }
         switch (address, other.unmapped) {
         case (.v4(let mine), .v4(let theirs)):
             return prefixLength == 0 || (mine ^ theirs) >> (32 - UInt32(prefixLength)) == 0

@@ -125,10 +125,14 @@ public struct PathParser {
         skipBlanksIfSloppy()
         let start = index
         var bracketed = false
+        var isDoubled = false
         if current == UInt8(ascii: "<") {
             bracketed = true
             index += 1
-            if options.isSloppy, current == UInt8(ascii: "<") { index += 1 }
+            if options.isSloppy, current == UInt8(ascii: "<") {
+                isDoubled = true
+                index += 1
+            }
         } else if !options.isSloppy {
             throw error(.missingOpeningBracket)
         }
@@ -136,6 +140,7 @@ public struct PathParser {
         if bracketed, current == UInt8(ascii: ">") {
             guard allowsNull else { throw error(.nullPathNotAllowed) }
             index += 1
+            if isDoubled, current == UInt8(ascii: ">") { index += 1 }
             return (nil, false, nil)
         }
         let route = try sourceRoute()
@@ -158,9 +163,10 @@ public struct PathParser {
         for (mine, theirs) in zip(word, bytes[index...]) where mine != theirs | 0x20 { return false }
         let next = index + word.count
         if bracketed {
-            guard next < bytes.endIndex, bytes[next] == UInt8(ascii: ">") else { return false }
+            let behind = options.isSloppy ? bytes[next...].first { $0 != 0x20 && $0 != 0x09 } : bytes[next...].first
+            guard behind == UInt8(ascii: ">") else { return false }
         } else {
-            guard next == bytes.endIndex || bytes[next] == 0x20 else { return false }
+            guard next == bytes.endIndex || bytes[next] == 0x20 || bytes[next] == 0x09 else { return false }
         }
         index = next
         return true
@@ -177,10 +183,13 @@ public struct PathParser {
             while let byte = current, byte != UInt8(ascii: ","), byte != UInt8(ascii: ":"), byte != UInt8(ascii: ">") {
                 index += 1
             }
-            guard
-                DomainName(String(decoding: bytes[name..<index], as: UTF8.self), allowingUTF8: options.allowsUTF8)
-                    != nil
-            else { throw error(.invalidSourceRoute, at: name) }
+            guard let text = String(validating: bytes[name..<index], as: UTF8.self) else {
+                throw error(.invalidUTF8, at: name)
+            }
+            if !options.allowsUTF8, text.utf8.contains(where: { $0 >= 0x80 }) {
+                throw error(.internationalizedNotAllowed, at: name)
+            }
+            guard DomainName(text) != nil else { throw error(.invalidSourceRoute, at: name) }
             if current == UInt8(ascii: ":") { break }
             guard current == UInt8(ascii: ",") else { throw error(.invalidSourceRoute) }
             index += 1

@@ -11,13 +11,15 @@ public struct EnhancedStatusCode: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Parses `2.1.5`: class 2, 4 or 5; subject and detail 0...999.
-    public init?(_ text: some StringProtocol) {
-        // Octet by octet: this is read out of every reply line.
+    public init?(_ text: some StringProtocol) { self.init(octets: Array(text.utf8)[...]) }
+
+    /// The same from octets: this is read out of every reply line.
+    public init?(octets: ArraySlice<UInt8>) {
         var parts = (0, 0, 0)
         var part = 0
         var digits = 0
         var value = 0
-        for octet in String(text).utf8 {
+        for octet in octets {
             switch octet {
             case 0x30...0x39 where digits < 3:
                 value = value * 10 + Int(octet - 0x30)

@@ -3,12 +3,13 @@ public enum XText {
     /// `!`...`~` but `+` and `=` stand for themselves, all else is `+` and two upper-case hexadecimal digits.
     public static func encode(_ octets: some Sequence<UInt8>) -> String {
         var text: [UInt8] = []
-        let digits = Array("0123456789ABCDEF".utf8)
         for octet in octets {
             if (0x21...0x7e).contains(octet), octet != UInt8(ascii: "+"), octet != UInt8(ascii: "=") {
                 text.append(octet)
             } else {
-                text += [UInt8(ascii: "+"), digits[Int(octet >> 4)], digits[Int(octet & 15)]]
+                text.append(UInt8(ascii: "+"))
+                text.append(hexDigit(octet >> 4))
+                text.append(hexDigit(octet & 15))
             }
         }
         return String(decoding: text, as: UTF8.self)
@@ -33,4 +34,6 @@ public enum XText {
         }
         return octets
     }
+
+    private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
 }
