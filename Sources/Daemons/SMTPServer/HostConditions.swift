@@ -8,11 +8,14 @@ import Telemetry
 final class HostConditions: Sendable {
     /// Free KiB of POSTOFFICE's file system; −1: unknown.
     private let freeKilobytes = Atomic<Int>(-1)
+    private let freeInodes = Atomic<Int>(Int.max)
     /// Files in `router/`, counted up to just above the limit.
     private let queued = Atomic<Int>(0)
     /// The load average of the last minute, in hundredths.
     private let load = Atomic<Int>(0)
     private let isLooking = Atomic<Bool>(false)
+    /// Inodes that must stay free, as `min-availspace` has to.
+    static let minimumFreeInodes = 500
     private let postoffice: Postoffice
     private let queueLimit: Int
     private let log: EventLog
@@ -24,6 +27,7 @@ final class HostConditions: Sendable {
     }
 
     var freeKilobytesNow: Int { freeKilobytes.load(ordering: .relaxed) }
+    var isShortOfInodes: Bool { freeInodes.load(ordering: .relaxed) < Self.minimumFreeInodes }
     var isQueueFull: Bool { queued.load(ordering: .relaxed) > queueLimit }
     /// Whether the load average is above `limit`.
     func isLoadAbove(_ limit: Int) -> Bool { load.load(ordering: .relaxed) > limit * 100 }
@@ -35,6 +39,7 @@ final class HostConditions: Sendable {
         do throws(PostofficeError) {
             let space = try postoffice.freeSpace()
             freeKilobytes.store(Int(clamping: space.bytes / 1024), ordering: .relaxed)
+            freeInodes.store(Int(clamping: space.inodes), ordering: .relaxed)
             if countsQueue {
                 let count = try countQueued()
                 let wasFull = isQueueFull

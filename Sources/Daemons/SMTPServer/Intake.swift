@@ -43,7 +43,7 @@ final class Intake: Sendable {
     /// Whether the file system has filled up since MAIL was accepted.
     var isSpaceLow: Bool {
         let free = conditions.freeKilobytesNow
-        return free >= 0 && free < settings.configuration.minimumFreeKilobytes
+        return free >= 0 && free < settings.configuration.minimumFreeKilobytes || conditions.isShortOfInodes
     }
 
     /// Why a message of `size` octets (0: unknown) cannot be taken now; `nil` if it can.
@@ -56,10 +56,12 @@ final class Intake: Sendable {
             )
         }
         let required = settings.configuration.minimumFreeKilobytes + size / 1024
-        if free < required {
+        if free < required || conditions.isShortOfInodes {
             return (
                 Reply(452, EnhancedStatusCode(4, 3, 1), "Requested action not taken: insufficient storage"),
-                "min-availspace: \(free) KiB free of \(required)"
+                free < required
+                    ? "min-availspace: \(free) KiB free of \(required)"
+                    : "fewer than \(HostConditions.minimumFreeInodes) inodes free"
             )
         }
         if conditions.isQueueFull {
