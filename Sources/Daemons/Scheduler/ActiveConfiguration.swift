@@ -61,6 +61,26 @@ struct ActiveConfiguration {
     }
 }
 
+/// Who owns POSTOFFICE: everything in it belongs to him, whoever we are.
+struct SpoolOwner: Sendable {
+    let uid: uid_t
+    let gid: gid_t
+
+    init(of path: String) {
+        var information = stat()
+        if stat(path, &information) == 0 {
+            (uid, gid) = (information.st_uid, information.st_gid)
+        } else {
+            (uid, gid) = (geteuid(), getegid())
+        }
+    }
+
+    /// Gives him a socket that we have made.
+    func own(_ path: String) {
+        if geteuid() == 0, uid != 0 { _ = lchown(path, uid, gid) }
+    }
+}
+
 /// Accounts by name or number.
 enum Identity {
     static func user(_ name: String) -> (uid: uid_t, gid: gid_t)? {

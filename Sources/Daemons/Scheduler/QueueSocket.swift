@@ -11,6 +11,7 @@ final class QueueSocket {
 
     private let descriptor: Int32
     private let poller: Poller
+    private let owner: uid_t
     private let answer: (String) -> Answer
     private var clients: [Int32: Client] = [:]
 
@@ -33,8 +34,10 @@ final class QueueSocket {
         }
     }
 
-    init(path: String, poller: Poller, answer: @escaping (String) -> Answer) throws(Failure) {
+    /// `owner`: the uid that may ask beside our own and root.
+    init(path: String, owner: uid_t, poller: Poller, answer: @escaping (String) -> Answer) throws(Failure) {
         self.poller = poller
+        self.owner = owner
         self.answer = answer
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -90,7 +93,7 @@ final class QueueSocket {
         var peer = (pid: pid_t(0), uid: uid_t.max, gid: gid_t(0))
         var size = socklen_t(12)
         guard getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0, size == 12 else { return false }
-        return peer.uid == 0 || peer.uid == geteuid()
+        return peer.uid == 0 || peer.uid == geteuid() || peer.uid == owner
     }
 
     private func ready(_ descriptor: Int32) {

@@ -38,10 +38,10 @@ extension SchedulerLoop {
         return values + command.environment
     }
 
-    /// Only root can choose: the clause's user, else TRUSTEDUSER. Otherwise agents run as we do.
+    /// Only root can choose: the clause's user, else the owner of the spool. Otherwise agents run as we do.
     private func identity(_ settings: SchedulerSettings) -> ChildRequest.Identity? {
         guard geteuid() == 0 else { return nil }
-        guard let name = settings.user ?? environment["TRUSTEDUSER"], let user = Identity.user(name) else { return nil }
+        let user = settings.user.flatMap(Identity.user) ?? (owner.uid, owner.gid)
         return ChildRequest.Identity(uid: user.uid, gid: settings.group.flatMap(Identity.group) ?? user.gid)
     }
 

@@ -17,6 +17,7 @@ final class SchedulerLoop {
     let core: DeliveryScheduler
     let files: FileWorkers
     let postoffice: Postoffice
+    let owner: SpoolOwner
     let started: UnixTime
     var active: ActiveConfiguration
     let configurationPath: String
@@ -50,7 +51,8 @@ final class SchedulerLoop {
 
     init(
         environment: ZEnvironment, options: SchedulerOptions, active: ActiveConfiguration, configurationPath: String,
-        log: EventLog, signals: SignalSource?, notices: NoticeReceiver, postoffice: Postoffice, files: FileWorkers
+        log: EventLog, signals: SignalSource?, notices: NoticeReceiver, postoffice: Postoffice,
+        owner: SpoolOwner, files: FileWorkers
     ) {
         self.environment = environment
         self.options = options
@@ -60,6 +62,7 @@ final class SchedulerLoop {
         self.signals = signals
         self.notices = notices
         self.postoffice = postoffice
+        self.owner = owner
         self.files = files
         started = Self.milliseconds() / 1000
         core = DeliveryScheduler(
@@ -87,8 +90,9 @@ final class SchedulerLoop {
     /// Returns after SIGTERM, when the agents have ended.
     func run() throws(QueueSocket.Failure) {
         let answers = QueueAnswers(scheduler: core, started: started) { [unowned self] in loading.isBusy }
-        queueSocket = try QueueSocket(
-            path: "\(postoffice.root)/.scheduler.mailq", poller: poller, answer: answers.answer)
+        let path = "\(postoffice.root)/.scheduler.mailq"
+        queueSocket = try QueueSocket(path: path, owner: owner.uid, poller: poller, answer: answers.answer)
+        owner.own(path)
         if let signals { poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals(signals) } }
         poller.add(notices.descriptor, .read) { [unowned self] _ in takeNotices() }
         poller.add(files.descriptor, .read) { [unowned self] _ in files.takeResults().forEach(take) }
@@ -99,7 +103,7 @@ final class SchedulerLoop {
             poller.wait(milliseconds: timeout())
         }
         queueSocket?.shutDown()
-        unlink("\(postoffice.root)/.scheduler.mailq")
+        unlink(path)
     }
 
     private var isDone: Bool { stops && agents.isEmpty && jobs.isEmpty && filesInFlight == 0 }

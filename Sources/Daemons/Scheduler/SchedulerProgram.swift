@@ -54,11 +54,21 @@ public enum SchedulerProgram {
                 path: "\(postoffice.root)/.pid.scheduler", milliseconds: takeOverTime)
             if let previous { log.notice("took-over", ["pid": "\(previous)"]) }
             let notices = try NoticeReceiver(socketPath: "\(postoffice.root)/.scheduler.notify")
+            let owner = SpoolOwner(of: postoffice.root)
+            owner.own("\(postoffice.root)/.scheduler.notify")
             let routerNotice = NoticeSender(socketPath: "\(postoffice.root)/.router.notify", directory: "router")
             let hostName = Self.hostName(environment)
             StoreErrorOnError.shared.set(active.configuration.parameters.storesErrorOnError)
+            let spoolRoot = postoffice.root
             let files = FileWorkers(threads: fileThreads) {
-                FileWorker(
+                do throws(ProcessIdentity.Failure) {
+                    try ProcessIdentity.becomeOwnerOnThisThread(of: spoolRoot)
+                } catch {
+                    // Files of the wrong owner would stop the router: better not to begin.
+                    log.error("cannot-start", ["reason": error.description])
+                    exit(ExitCode.noPermission.rawValue)
+                }
+                return FileWorker(
                     postoffice: postoffice, routerNotice: routerNotice,
                     reports: ReportWriter(
                         postoffice: postoffice, routerNotice: routerNotice, hostName: hostName,
@@ -68,7 +78,7 @@ public enum SchedulerProgram {
             }
             let loop = SchedulerLoop(
                 environment: environment, options: options, active: active, configurationPath: path, log: log,
-                signals: signals, notices: notices, postoffice: postoffice, files: files)
+                signals: signals, notices: notices, postoffice: postoffice, owner: owner, files: files)
             log.notice("started", ["version": Program.version, "postoffice": postoffice.root])
             try loop.run()
             log.notice("stopped")

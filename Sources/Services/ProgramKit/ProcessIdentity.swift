@@ -20,4 +20,15 @@ public enum ProcessIdentity {
         let code = cposix_drop_privileges(information.st_uid, information.st_gid)
         guard code == 0 else { throw Failure(what: "cannot become uid \(information.st_uid)", code: code) }
     }
+
+    /// As root: the identity of the owner of `path` for the calling thread alone (raw system calls: glibc's would change all threads).
+    /// For threads that work on the spool in a process that must stay root to start others.
+    public static func becomeOwnerOnThisThread(of path: String) throws(Failure) {
+        guard geteuid() == 0 else { return }
+        var information = stat()
+        guard stat(path, &information) == 0 else { throw Failure(what: path, code: errno) }
+        guard information.st_uid != 0 else { return }
+        let code = cposix_thread_identity(information.st_uid, information.st_gid)
+        guard code == 0 else { throw Failure(what: "cannot become uid \(information.st_uid)", code: code) }
+    }
 }
