@@ -90,7 +90,7 @@ struct MasterTests {
         wait("poison") { instance.names(.postman) == ["\(bad):poison"] }
         wait("the others") { instance.names(.router).isEmpty }
         #expect(instance.places(bad) == ["postman"])
-        #expect(instance.logText.contains("error poison id=\(bad)"))
+        #expect(instance.logText.contains("error poison queue-id=\(bad)"))
     }
 
     @Test("the report about poison is a message file to the postmaster from nobody")

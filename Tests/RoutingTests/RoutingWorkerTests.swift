@@ -150,7 +150,7 @@ struct RoutingWorkerTests {
         }
         #expect(instance.names(.postman) == ["\(id):badenvelope"])
         #expect(instance.places(id) == ["postman"])
-        #expect(instance.logText.contains("error badenvelope id=\(id)"))
+        #expect(instance.logText.contains("error badenvelope queue-id=\(id)"))
     }
 
     @Test("a header larger than the first read is read to its end")
@@ -190,7 +190,7 @@ struct RoutingWorkerTests {
         let instance = try RouterInstance()
         let id = try instance.accept(["team@example.test"])
         #expect(instance.worker(now: id.unixTime + 2).process(id) == .done)
-        #expect(instance.logText.contains("info routed id=\(id) from=s@from.test size="))
+        #expect(instance.logText.contains("info routed queue-id=\(id) from=s@from.test size="))
         #expect(instance.logText.contains("nrcpts=2 msgid=<a@b> delay=2\n"))
     }
 
