@@ -160,6 +160,13 @@ public enum MailDomain: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// ASCII letters to lower case; all other octets unchanged.
+public func asciiLowercased(_ text: String) -> String {
+    let utf8 = text.utf8
+    guard utf8.contains(where: { (65...90).contains($0) }) else { return text }
+    return String(decoding: utf8.map { (65...90).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+}
+
+/// The same of any text.
 public func asciiLowercased(_ text: some StringProtocol) -> String {
     let utf8 = text.utf8
     guard utf8.contains(where: { (65...90).contains($0) }) else { return String(text) }
