@@ -37,7 +37,7 @@ struct RouterOptions {
         OptionSpec("I", value: "name", "not available: as -i"),
         OptionSpec("f", value: "file", "not available: routing is not scripted, see routes and aliases"),
         OptionSpec("o", value: "options", "not available: as -f"),
-        OptionSpec("t", nil, "not available: use zmailer explain"),
+        OptionSpec("t", nil, "not available: the log names the table and line of each decision"),
         OptionSpec("N", nil, "not available: all log lines go to one place"),
         OptionSpec("r", value: "count", "not available: there is one directory to route"),
         OptionSpec("s", nil, "not available: messages are always taken oldest first"),
