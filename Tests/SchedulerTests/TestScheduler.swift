@@ -175,7 +175,8 @@ final class TestScheduler: @unchecked Sendable {
             }
             let loop = SchedulerLoop(
                 environment: environment, options: options, active: active, configurationPath: path, log: log,
-                signals: nil, notices: notices, postoffice: postoffice, owner: SpoolOwner(of: postoffice.root), files: files)
+                signals: nil, notices: notices, postoffice: postoffice, owner: SpoolOwner(of: postoffice.root),
+                files: files)
             loop.poller.add(commands.read, .read) { [unowned loop] _ in
                 var command: UInt8 = 0
                 _ = Glibc.read(commands.read, &command, 1)
