@@ -4,23 +4,33 @@ import SpoolFormat
 
 /// Work on spool files, which the loop never does itself. Jobs of one message are done in the order in which they were given.
 enum FileJob: Sendable {
-    /// Read `transport/X`.
-    case load(SpoolID)
+    /// Read `transport/X`. `isUrgent`: somebody waits for just this one.
+    case load(SpoolID, isUrgent: Bool)
     case append(SpoolID, vertex: Int, ResultRecord, ControlRecipient.Tag?)
     /// Make what has been appended durable.
     case sync(SpoolID)
     /// Tell the sender of what has not been reported.
     case report(SpoolID)
-    /// `isUnsynced`: records have been appended since the last sync.
-    case finish(SpoolID, SchedulerAction.Ending, isUnsynced: Bool)
+    /// `isUnsynced`: records have been appended since the last sync. `isSingle`: it has one recipient.
+    case finish(SpoolID, SchedulerAction.Ending, isUnsynced: Bool, isSingle: Bool)
     /// Try again what has failed before.
     case resume(SpoolID)
 
     var id: SpoolID {
         switch self {
-        case .load(let id), .append(let id, _, _, _), .sync(let id), .report(let id), .finish(let id, _, _),
+        case .load(let id, _), .append(let id, _, _, _), .sync(let id), .report(let id), .finish(let id, _, _, _),
             .resume(let id):
             id
+        }
+    }
+
+    /// Takes microseconds and no sync, and nothing else of its message is under way: done by one thread for all messages, so that
+    /// a turn's jobs cost one wake-up.
+    var isQuick: Bool {
+        switch self {
+        case .load(_, let isUrgent): isUrgent
+        case .finish(_, .remove, let isUnsynced, let isSingle): isSingle && !isUnsynced
+        case .finish, .append, .sync, .report, .resume: false
         }
     }
 }
@@ -44,6 +54,18 @@ enum FileResult: Sendable {
     /// The names in `transport/`, oldest first.
     case listing([SpoolID])
     case listingFailed(String)
+}
+
+extension FileResult {
+    /// Nothing waits for it: it need not wake the loop.
+    var isQuiet: Bool {
+        switch self {
+        case .finished(_, let reports): reports.isEmpty
+        case .synced: true
+        case .loaded, .absent, .rerouted, .setAside, .cleared, .recorded, .reported, .failed, .listing, .listingFailed:
+            false
+        }
+    }
 }
 
 /// A notification that has been submitted.

@@ -80,7 +80,7 @@ final class FileWorker {
 
     private func perform(_ job: FileJob) throws(PostofficeError) -> FileResult {
         switch job {
-        case .load(let id): return try load(id)
+        case .load(let id, _): return try load(id)
         case .append, .resume: return .synced
         case .sync(let id):
             do throws(PostofficeError) {
@@ -91,7 +91,7 @@ final class FileWorker {
             return .synced
         case .report(let id):
             return .reported(id, reports: try reports.send(id))
-        case .finish(let id, let ending, let isUnsynced):
+        case .finish(let id, let ending, let isUnsynced, _):
             var sent: [SentReport] = []
             switch ending {
             case .remove: if isUnsynced { try sync(id) }

@@ -12,26 +12,34 @@ final class FileWorkers: @unchecked Sendable {
     private let lanes: [Lane]
     private let resultLock = Lock()
     private var results: [FileResult] = []
+    /// An octet is on its way to the loop.
+    private var isAnnounced = false
+    /// Quiet results that are kept for the loop's next turn; more wake it.
+    private static let quietLimit = 1024
 
     /// `makeWorker` is called once for each thread, on it.
     init(threads: Int, makeWorker: @escaping @Sendable () -> FileWorker) {
         guard let ends = Descriptor.pipe() else { preconditionFailure("pipe failed: no descriptors left at start") }
         (descriptor, announcer) = ends
         Descriptor.setNonblocking(descriptor)
-        lanes = (0..<max(1, threads)).map { _ in Lane() }
+        lanes = (0..<max(2, threads)).map { _ in Lane() }
         for lane in lanes { startThread { [self] in run(lane, makeWorker()) } }
     }
 
-    /// Jobs of one message always go to the same thread.
+    /// Jobs of one message go to the same thread, but for those that are ``FileJob/isQuick``. `threads` is at least 2.
     func submit(_ jobs: [FileJob]) {
         guard !jobs.isEmpty else { return }
         var split = [[FileJob]](repeating: [], count: lanes.count)
-        for job in jobs { split[lane(of: job.id)].append(job) }
+        for job in jobs {
+            // Where it failed is where it must be resumed: that may have been either.
+            if case .resume = job { split[0].append(job) }
+            split[job.isQuick ? 0 : lane(of: job.id)].append(job)
+        }
         for (lane, jobs) in zip(lanes, split) where !jobs.isEmpty { lane.add(jobs) }
     }
 
     private func lane(of id: SpoolID) -> Int {
-        Int((id.rawValue >> 22 &+ id.rawValue & 4095) % UInt64(lanes.count))
+        1 + Int((id.rawValue >> 22 &+ id.rawValue & 4095) % UInt64(lanes.count - 1))
     }
 
     /// Runs `work` on a thread of its own; its result comes back like those of jobs.
@@ -39,10 +47,20 @@ final class FileWorkers: @unchecked Sendable {
         startThread { [self] in deliver(work()) }
     }
 
-    func takeResults() -> [FileResult] {
+    /// Call it when ``descriptor`` is readable.
+    func takeAnnounced() -> [FileResult] {
         var octets: (UInt64, UInt64) = (0, 0)
         _ = read(descriptor, &octets, 16)
         return resultLock.with {
+            isAnnounced = false
+            defer { results = [] }
+            return results
+        }
+    }
+
+    /// What is there without having been announced.
+    func takeQuiet() -> [FileResult] {
+        resultLock.with {
             defer { results = [] }
             return results
         }
@@ -50,11 +68,14 @@ final class FileWorkers: @unchecked Sendable {
 
     private func deliver(_ new: [FileResult]) {
         guard !new.isEmpty else { return }
-        let isFirst = resultLock.with {
-            defer { results += new }
-            return results.isEmpty
+        let isQuiet = new.allSatisfy(\.isQuiet)
+        let announces = resultLock.with {
+            results += new
+            guard !isAnnounced, !isQuiet || results.count > Self.quietLimit else { return false }
+            isAnnounced = true
+            return true
         }
-        guard isFirst else { return }
+        guard announces else { return }
         // At most one octet is under way, so this never waits.
         var one: UInt8 = 1
         _ = write(announcer, &one, 1)

@@ -23,10 +23,12 @@ struct Intake {
         listedIDs = ids[...]
     }
 
-    /// The next to be read; `nil`: none, or enough are being read.
-    mutating func next(isKnown: (SpoolID) -> Bool) -> SpoolID? {
-        while reading.count < Self.maximumReading, let id = announcedIDs.popFirst() ?? listedIDs.popFirst() {
-            if !isKnown(id), reading.insert(id).inserted { return id }
+    /// The next to be read, and whether it was announced; `nil`: none, or enough are being read.
+    mutating func next(isKnown: (SpoolID) -> Bool) -> (id: SpoolID, isUrgent: Bool)? {
+        while reading.count < Self.maximumReading {
+            let announced = announcedIDs.popFirst()
+            guard let id = announced ?? listedIDs.popFirst() else { return nil }
+            if !isKnown(id), reading.insert(id).inserted { return (id, announced != nil) }
         }
         return nil
     }

@@ -48,6 +48,8 @@ final class SchedulerLoop {
     private static let retryInterval: Int64 = 5000
     private static let scanInterval: Int64 = 15000
     private static let shutdownTime: Int64 = 20000
+    /// Milliseconds until results that do not wake the loop are looked at.
+    private static let quietInterval: Int64 = 50
 
     init(
         environment: ZEnvironment, options: SchedulerOptions, active: ActiveConfiguration, configurationPath: String,
@@ -95,7 +97,7 @@ final class SchedulerLoop {
         owner.own(path)
         if let signals { poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals(signals) } }
         poller.add(notices.descriptor, .read) { [unowned self] _ in takeNotices() }
-        poller.add(files.descriptor, .read) { [unowned self] _ in files.takeResults().forEach(take) }
+        poller.add(files.descriptor, .read) { [unowned self] _ in files.takeAnnounced().forEach(take) }
         while true {
             // What the last wait has brought must be acted upon before the end.
             turn()
@@ -113,12 +115,14 @@ final class SchedulerLoop {
     private func timeout() -> Int32 {
         let now = Self.monotonicMilliseconds()
         var next = min(nextSync, nextRetry, nextScan, shutdownDeadline) - now
+        if filesInFlight > 0 { next = min(next, Self.quietInterval) }
         if let event = core.nextEvent { next = min(next, event * 1000 - Self.milliseconds()) }
         return Int32(clamping: max(0, next))
     }
 
     private func turn() {
         let now = Self.monotonicMilliseconds()
+        if filesInFlight > 0 { files.takeQuiet().forEach(take) }
         core.advance(to: Self.milliseconds() / 1000)
         if now >= nextSync { syncAll() }
         if now >= nextRetry { retryStuck() }
@@ -168,9 +172,9 @@ final class SchedulerLoop {
         case .report(let id):
             unsynced.remove(id)
             submit(.report(id))
-        case .finish(let id, let ending):
-            submit(.finish(id, ending, isUnsynced: unsynced.remove(id) != nil))
-        case .reread(let id): submit(.load(id))
+        case .finish(let id, let ending, let isSingle):
+            submit(.finish(id, ending, isUnsynced: unsynced.remove(id) != nil, isSingle: isSingle))
+        case .reread(let id): submit(.load(id, isUrgent: false))
         case .log(let event): write(event)
         }
     }
@@ -296,7 +300,7 @@ final class SchedulerLoop {
 
     private func loadMore() {
         guard !stops else { return }
-        while let id = loading.next(isKnown: core.knows) { submit(.load(id)) }
+        while let (id, isUrgent) = loading.next(isKnown: core.knows) { submit(.load(id, isUrgent: isUrgent)) }
     }
 
     // MARK: Signals
