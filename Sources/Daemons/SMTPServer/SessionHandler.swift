@@ -267,7 +267,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         loop.log.info(
             "refused",
             [
-                "session": sessionID, "client": client.literal, "command": pendingCommand, "reply": last,
+                "session": sessionID, "client": client.literal,
+                "command": pendingCommand.isEmpty ? "-" : pendingCommand, "reply": last,
                 "reason": pendingReason,
             ])
         pendingCommand = ""
