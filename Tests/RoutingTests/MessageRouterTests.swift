@@ -61,6 +61,17 @@ struct MessageRouterTests {
         #expect(try ControlFile.parse(head) == file)
     }
 
+    @Test("a file that is shorter than its traits say was never acknowledged, and is not routed")
+    func incomplete() throws {
+        var envelope = Self.envelope(["alice@example.test"])
+        let size = Self.content.utf8.count
+        for (announced, isTaken) in [(size, true), (size + 1, false), (Int.max, false)] {
+            envelope.traits = MessageTraits(size: announced)
+            let result = try route(Self.file(envelope, Self.content))
+            #expect((result != .incomplete) == isTaken, "\(announced) of \(size)")
+        }
+    }
+
     @Test("a message from nobody has an error channel for sender and no address for errors")
     func nullSender() throws {
         let file = try control(Self.file(Self.envelope(sender: nil, ["list@example.test", "alice"]), Self.content))

@@ -150,7 +150,7 @@ struct RoutingWorkerTests {
         }
         #expect(instance.names(.postman) == ["\(id):badenvelope"])
         #expect(instance.places(id) == ["postman"])
-        #expect(instance.logText.contains("error badenvelope queue-id=\(id)"))
+        #expect(instance.logText.contains("error rejected queue-id=\(id)"))
     }
 
     @Test("a header larger than the first read is read to its end")

@@ -24,6 +24,8 @@ public struct MessageRouter {
         case needsMore
         /// No message file; the reason.
         case invalid(String)
+        /// A part of a message that was never acknowledged: the power failed while it was being stored.
+        case incomplete
     }
 
     /// `Received` fields from which on a message is going in circles. Deviates: RFC 5321 §6.3 says normally at least 100;
@@ -52,6 +54,7 @@ public struct MessageRouter {
         } catch {
             return octets.count < file.size ? .needsMore : .invalid(error.description)
         }
+        guard envelope.isWhole(headerStart: headerStart, fileSize: file.size) else { return .incomplete }
         guard !envelope.recipients.isEmpty else { return .invalid("envelope has no recipient") }
         let glance = HeaderGlance(octets, from: headerStart)
         guard glance.isComplete || octets.count >= file.size else { return .needsMore }

@@ -68,8 +68,11 @@ public final class RoutingWorker {
             switch result {
             case .routed(let control): return try queue(control, now)
             case .needsMore where limit < min(size, Self.largestRead): limit = min(limit * 8, Self.largestRead)
-            case .needsMore: return try reject(id, "envelope and header exceed \(Self.largestRead) octets")
-            case .invalid(let reason): return try reject(id, reason)
+            case .needsMore:
+                return try reject(id, "envelope and header exceed \(Self.largestRead) octets", as: "badenvelope")
+            case .invalid(let reason): return try reject(id, reason, as: "badenvelope")
+            case .incomplete:
+                return try reject(id, "a part of a message that was never acknowledged", as: "incomplete")
             }
         }
     }
@@ -99,11 +102,11 @@ public final class RoutingWorker {
     }
 
     /// Not a message file.
-    private func reject(_ id: SpoolID, _ reason: String) throws(PostofficeError) -> Outcome {
+    private func reject(_ id: SpoolID, _ reason: String, as kind: String) throws(PostofficeError) -> Outcome {
         if try Recovery.hasControl(postoffice, id) { return .done }
-        try postoffice.move(id, from: .router, to: .postman, suffix: ":badenvelope")
+        try postoffice.move(id, from: .router, to: .postman, suffix: ":\(kind)")
         dropClaim(id)
-        log.error("badenvelope", ["queue-id": "\(id)", "moved-to": "postman/\(id):badenvelope", "reason": reason])
+        log.error("rejected", ["queue-id": "\(id)", "moved-to": "postman/\(id):\(kind)", "reason": reason])
         return .failed(reason)
     }
 

@@ -9,6 +9,8 @@ enum MessageHead {
     ) -> MessageEnvelope {
         var envelope = MessageEnvelope()
         envelope.isExternal = true
+        // Larger than any file until the message has ended: what a power cut leaves of it is never taken for a message.
+        envelope.traits = MessageTraits(size: .max)
         envelope.receivedFrom = trace.receivedFrom
         envelope.bodyType = transaction.mail.body?.rawValue
         envelope.with = trace.protocolName

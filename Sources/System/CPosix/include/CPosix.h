@@ -34,6 +34,8 @@ int cposix_tmpfile(const char *directory, mode_t mode);
 int cposix_link_fd(int fd, const char *path);
 int cposix_open(const char *path, int flags, mode_t mode);
 int cposix_openat(int directory, const char *path, int flags, mode_t mode);
+/* Starts writing the file's pages to the disk and does not wait (sync_file_range(2)). Advice: promises nothing. */
+void cposix_start_writing(int fd);
 /* rename that fails with EEXIST if the new name exists. */
 int cposix_rename_noreplace(const char *from, const char *to);
 /* Bytes available to the caller and total, of the file system of `path`; inodes likewise. 0 or -1. */
