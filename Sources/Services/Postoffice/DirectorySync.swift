@@ -19,15 +19,16 @@ final class DirectorySync: @unchecked Sendable {
 
     init(_ path: String) throws(PostofficeError) {
         self.path = path
-        descriptor = cposix_open(path, O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0 else { throw PostofficeError(path, code: errno, missing: .missing) }
+        // Before anything can fail: `deinit` runs after a throw too.
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(ended, nil)
         pthread_cond_init(ended + 1, nil)
+        descriptor = cposix_open(path, O_RDONLY | O_DIRECTORY, 0)
+        guard descriptor >= 0 else { throw PostofficeError(path, code: errno, missing: .missing) }
     }
 
     deinit {
-        close(descriptor)
+        if descriptor >= 0 { close(descriptor) }
         pthread_mutex_destroy(mutex)
         pthread_cond_destroy(ended)
         pthread_cond_destroy(ended + 1)
