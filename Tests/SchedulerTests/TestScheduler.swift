@@ -122,6 +122,15 @@ final class TestScheduler: @unchecked Sendable {
         return id
     }
 
+    /// Puts a directory in the place of `router/X`.
+    func makeUnremovable(_ id: SpoolID) throws {
+        guard mkdir(postoffice.path(.router, id), 0o700) == 0 else { throw TestFailure("mkdir") }
+    }
+
+    func makeRemovable(_ id: SpoolID) throws {
+        guard rmdir(postoffice.path(.router, id)) == 0 else { throw TestFailure("rmdir") }
+    }
+
     func notify(_ ids: [SpoolID]) {
         NoticeSender(socketPath: "\(root)/po/.scheduler.notify", directory: "transport").send(ids)
     }

@@ -76,7 +76,7 @@ final class Bench {
             records.append((id, vertex, record, tag))
             if hasFastDisk { core.recorded(id, vertex: vertex) }
         case .report(let id): reports.append(id)
-        case .finish(let id, let ending, _):
+        case .finish(let id, let ending):
             finishes.append((id, ending))
             if hasFastDisk { core.finished(id) }
         case .reread(let id): rereads.append(id)

@@ -182,7 +182,7 @@ private final class World {
             if record.notary.action == .failed, record.time != core.now { problems.append("a record of another time") }
             at(below(3), .recorded(id, vertex))
         case .report(let id): at(below(3), .reported(id))
-        case .finish(let id, _, _): at(below(3), .finished(id))
+        case .finish(let id, _): at(below(3), .finished(id))
         case .reread: problems.append("nobody asked to read again")
         case .log(.result(let entry)): note(entry)
         case .log(.strayReport): problems.append("stray report")

@@ -30,7 +30,7 @@ extension DeliveryScheduler {
     }
 
     func dispatch() {
-        guard !isStopped, !isFrozen else { return }
+        guard !isStopped, !isFrozen, !isPaused else { return }
         while !dirtyPools.isEmpty {
             let pools = dirtyPools
             dirtyPools.removeAll(keepingCapacity: true)

@@ -171,7 +171,7 @@ extension DeliveryScheduler {
         let ending: SchedulerAction.Ending =
             message.unreported > 0
             ? .reportAndRemove : message.isErrorMessage && message.failures > 0 ? .doubleFault : .remove
-        actions.append(.finish(id: message.id, ending: ending, isSingle: message.recipientCount == 1))
+        actions.append(.finish(id: message.id, ending: ending))
     }
 
     func awaitReport(_ message: QueuedMessage) {

@@ -34,6 +34,8 @@ public final class DeliveryScheduler {
     var isStopped = false
     /// Nothing is handed out and no process is started.
     public var isFrozen = false
+    /// Likewise, for a moment: the host is behind with what it was given.
+    public var isPaused = false
 
     /// `reportInterval`: seconds that the first result of a message waits for the others before it is reported.
     public init(now: UnixTime, seed: UInt64, reportInterval: Int64 = 900, rules: @escaping RulesLookup) {

@@ -14,9 +14,9 @@ public enum SchedulerAction: Sendable {
     case append(id: SpoolID, vertex: Int, record: ResultRecord, tag: ControlRecipient.Tag?)
     /// Tell the sender of what is recorded and not yet reported, then call ``DeliveryScheduler/reported(_:)``.
     case report(SpoolID)
-    /// Every recipient (`isSingle`: there is one) is done: report what is unreported if asked, then remove the message, then call
+    /// Every recipient is done: report what is unreported if asked, then remove the message, then call
     /// ``DeliveryScheduler/finished(_:)``.
-    case finish(id: SpoolID, ending: Ending, isSingle: Bool)
+    case finish(id: SpoolID, ending: Ending)
     /// Read the control file again and give it to ``DeliveryScheduler/reload(_:)``.
     case reread(SpoolID)
     case log(SchedulerEvent)

@@ -11,26 +11,24 @@ enum FileJob: Sendable {
     case sync(SpoolID)
     /// Tell the sender of what has not been reported.
     case report(SpoolID)
-    /// `isUnsynced`: records have been appended since the last sync. `isSingle`: it has one recipient.
-    case finish(SpoolID, SchedulerAction.Ending, isUnsynced: Bool, isSingle: Bool)
+    /// `isUnsynced`: records have been appended since the last sync.
+    case finish(SpoolID, SchedulerAction.Ending, isUnsynced: Bool)
     /// Try again what has failed before.
     case resume(SpoolID)
 
     var id: SpoolID {
         switch self {
-        case .load(let id, _), .append(let id, _, _, _), .sync(let id), .report(let id), .finish(let id, _, _, _),
+        case .load(let id, _), .append(let id, _, _, _), .sync(let id), .report(let id), .finish(let id, _, _),
             .resume(let id):
             id
         }
     }
 
-    /// Takes microseconds and no sync, and nothing else of its message is under way: done by one thread for all messages, so that
-    /// a turn's jobs cost one wake-up.
+    /// Read for the first time and wanted at once: nothing else of its message is under way, so it need not wait behind other work.
     var isQuick: Bool {
         switch self {
         case .load(_, let isUrgent): isUrgent
-        case .finish(_, .remove, let isUnsynced, let isSingle): isSingle && !isUnsynced
-        case .finish, .append, .sync, .report, .resume: false
+        case .append, .sync, .report, .finish, .resume: false
         }
     }
 }

@@ -91,7 +91,7 @@ final class FileWorker {
             return .synced
         case .report(let id):
             return .reported(id, reports: try reports.send(id))
-        case .finish(let id, let ending, let isUnsynced, _):
+        case .finish(let id, let ending, let isUnsynced):
             var sent: [SentReport] = []
             switch ending {
             case .remove: if isUnsynced { try sync(id) }

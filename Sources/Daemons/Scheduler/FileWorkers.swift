@@ -15,7 +15,7 @@ final class FileWorkers: @unchecked Sendable {
     /// An octet is on its way to the loop.
     private var isAnnounced = false
     /// Quiet results that are kept for the loop's next turn; more wake it.
-    private static let quietLimit = 1024
+    private static let quietLimit = 32
 
     /// `makeWorker` is called once for each thread, on it.
     init(threads: Int, makeWorker: @escaping @Sendable () -> FileWorker) {

@@ -31,8 +31,7 @@ final class SchedulerLoop {
     /// Messages with records that are not synced.
     private var unsynced: Set<SpoolID> = []
     private var nextSync: Int64 = .max
-    /// Jobs that wait for another try, and those that came behind them, in order.
-    private var stuck: [SpoolID: [FileJob]] = [:]
+    private var stuck = StuckJobs()
     private var nextRetry: Int64 = .max
     var loading = Intake()
     private var nextScan: Int64 = 0
@@ -75,18 +74,6 @@ final class SchedulerLoop {
 
     deinit { buffer.deallocate() }
 
-    static func milliseconds() -> Int64 {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
-    }
-
-    private static func monotonicMilliseconds() -> Int64 {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
-    }
-
     // MARK: The loop
 
     /// Returns after SIGTERM, when the agents have ended.
@@ -109,6 +96,9 @@ final class SchedulerLoop {
     }
 
     private var isDone: Bool { stops && agents.isEmpty && jobs.isEmpty && filesInFlight == 0 }
+    /// Messages that are delivered and not yet removed. If we die now they are delivered again: while the disk is behind, nothing new is begun.
+    private var removals = 0
+    private static let maximumRemovals = 64
     /// Jobs with the workers whose results have not come.
     private var filesInFlight = 0
 
@@ -172,8 +162,10 @@ final class SchedulerLoop {
         case .report(let id):
             unsynced.remove(id)
             submit(.report(id))
-        case .finish(let id, let ending, let isSingle):
-            submit(.finish(id, ending, isUnsynced: unsynced.remove(id) != nil, isSingle: isSingle))
+        case .finish(let id, let ending):
+            removals += 1
+            core.isPaused = removals > Self.maximumRemovals
+            submit(.finish(id, ending, isUnsynced: unsynced.remove(id) != nil))
         case .reread(let id): submit(.load(id, isUrgent: false))
         case .log(let event): write(event)
         }
@@ -186,11 +178,7 @@ final class SchedulerLoop {
     }
 
     func submit(_ job: FileJob) {
-        if stuck[job.id] != nil {
-            stuck[job.id]?.append(job)
-        } else {
-            jobs.append(job)
-        }
+        if stuck.holds(job.id) { hold(job) } else { jobs.append(job) }
     }
 
     private func syncAll() {
@@ -225,6 +213,8 @@ final class SchedulerLoop {
         case .finished(let id, let reports):
             note(reports, of: id)
             core.finished(id)
+            removals -= 1
+            core.isPaused = removals > Self.maximumRemovals
         case .failed(let job, let reason): halt(job, reason)
         case .listing(let ids):
             filesInFlight += 1
@@ -258,18 +248,26 @@ final class SchedulerLoop {
         if stuck.isEmpty {
             log.error("spool-trouble", ["queue-id": "\(job.id)", "reason": reason, "next-try": "in 5 s"])
         }
-        stuck[job.id, default: []].append(job)
+        hold(job)
         if nextRetry == .max { nextRetry = Self.monotonicMilliseconds() + Self.retryInterval }
     }
 
+    /// What waits for its next try must not hold up everything else.
+    private func hold(_ job: FileJob) {
+        if case .finish = job { removals -= 1 }
+        stuck.add(job)
+    }
+
     private func retryStuck() {
-        for (id, waiting) in stuck {
-            // A resume has no result.
-            filesInFlight -= 1
-            jobs.append(.resume(id))
-            jobs += waiting
+        for job in stuck.takeAll() {
+            switch job {
+            case .finish: removals += 1
+            // It has no result.
+            case .resume: filesInFlight -= 1
+            case .load, .append, .sync, .report: break
+            }
+            jobs.append(job)
         }
-        stuck.removeAll()
         nextRetry = .max
     }
 
