@@ -14,7 +14,13 @@ extension Postoffice {
         defer { close(descriptor) }
         var info = stat()
         guard fstat(descriptor, &info) == 0 else { throw PostofficeError(name, code: errno) }
-        let octets = records.flatMap { $0.record.encoded() }
+        var octets = records.flatMap { $0.record.encoded() }
+        // A process that was killed in the middle of a write leaves a record without its line end: ours must not become part of it.
+        var last: UInt8 = 0x0a
+        if info.st_size > 0, pread(descriptor, &last, 1, info.st_size - 1) != 1 {
+            throw PostofficeError(name, code: errno)
+        }
+        if last != 0x0a { octets.insert(0x0a, at: 0) }
         guard pwrite(descriptor, octets, octets.count, info.st_size) == octets.count else {
             let code = errno
             ftruncate(descriptor, info.st_size)
