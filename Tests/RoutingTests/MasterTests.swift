@@ -137,7 +137,7 @@ struct MasterTests {
         try instance.postoffice.settle([id])
         let master = RunningMaster(instance, worker: "exec cat > /dev/null")
         defer { master.stop() }
-        wait("requeue") { instance.places(id) == ["router"] }
+        wait("requeue") { instance.places(id) == ["queue", "router"] }
     }
 
     @Test("a master without work ends at once")

@@ -67,6 +67,28 @@ struct RoutingWorkerTests {
         #expect(try instance.postoffice.read(.transport, id, limit: 1 << 20) == whole)
     }
 
+    @Test(
+        "a control file that outlived its message file keeps its results, and the message both its names",
+        arguments: [false, true])
+    func controlAlone(hasTrouble: Bool) throws {
+        let instance = try RouterInstance()
+        let id = try instance.accept()
+        #expect(instance.worker().process(id) == .done)
+        let recipient = try #require(try instance.control(id).groups.first?.recipients.first)
+        let record = ResultRecord(
+            offset: recipient.offset, headerOffset: -1, notaryOffset: recipient.notaryOffset, time: 1,
+            notary: Notary(finalRecipient: "alice", action: .delivered, status: "2.0.0"), message: "ok")
+        try instance.postoffice.append([(record, .delivered)], to: id, sync: true)
+        unlink(instance.postoffice.path(.queue, id))
+        if hasTrouble {
+            instance.write("broken\n", to: "aliases")
+            instance.tables.lookAgain()
+        }
+        #expect(instance.worker().process(id) == .done)
+        #expect(try instance.control(id).records.count == 1)
+        #expect(instance.places(id) == ["queue", "router", "transport"])
+    }
+
     @Test("delivered before it was settled: nothing left to do")
     func delivered() throws {
         let instance = try RouterInstance()

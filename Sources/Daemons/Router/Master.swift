@@ -144,7 +144,12 @@ final class Master {
         do throws(PostofficeError) {
             let orphans = try Recovery.orphans(postoffice)
             for id in orphans {
-                try postoffice.requeue(id)
+                do throws(PostofficeError) {
+                    try postoffice.requeue(id)
+                } catch  where error.kind == .notFound {
+                    // Delivered and removed since we looked.
+                    continue
+                }
                 queue.offer(id)
             }
             if !orphans.isEmpty {
@@ -226,13 +231,15 @@ final class Master {
         do throws(PostofficeError) {
             if try Recovery.hasControl(postoffice, id) {
                 // It was routed; what killed the workers came behind.
+                guard try postoffice.claimForQueue(id) != .gone else { return }
                 try postoffice.settle([id])
                 log.error("poison", ["queue-id": "\(id)", "reason": "workers died after it was routed"])
                 return
             }
-            try postoffice.move(id, from: .router, to: .postman, suffix: ":poison")
+            // A claim that stays would be taken for a message to be routed again.
             unlink(postoffice.path(.queue, id))
             unlink(postoffice.path(.transport, id))
+            try postoffice.move(id, from: .router, to: .postman, suffix: ":poison")
             log.error(
                 "poison", ["queue-id": "\(id)", "moved-to": "postman/\(id):poison", "reason": "two workers died of it"])
             let own = postoffice.newID()

@@ -20,14 +20,25 @@ enum Recovery {
         access(postoffice.path(directory, id), F_OK) == 0
     }
 
-    /// Whether `transport/X` has a whole head.
+    /// Whether `transport/X` has a whole head; that of a later version counts, because its results do.
     static func hasControl(_ postoffice: Postoffice, _ id: SpoolID) throws(PostofficeError) -> Bool {
         do throws(PostofficeError) {
-            let octets = try postoffice.read(.transport, id, limit: 1 << 30)
-            return (try? ControlFile.parse(octets)) != nil
+            return isWhole(try postoffice.read(.transport, id, limit: 1 << 30))
         } catch {
             guard error.kind == .notFound else { throw error }
             return false
+        }
+    }
+
+    private static func isWhole(_ octets: [UInt8]) -> Bool {
+        do throws(ControlFileError) {
+            _ = try ControlFile.parse(octets)
+            return true
+        } catch {
+            switch error {
+            case .torn, .syntax: return false
+            case .unsupported: return true
+            }
         }
     }
 

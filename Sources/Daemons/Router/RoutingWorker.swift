@@ -79,38 +79,43 @@ public final class RoutingWorker {
 
     private func queue(_ control: ControlFile, _ now: Int64) throws(PostofficeError) -> Outcome {
         var control = control
-        switch try postoffice.claimForQueue(control.id) {
-        case .claimed: break
-        case .gone: return .gone
-        case .alreadyQueued:
+        if try postoffice.claimForQueue(control.id) == .gone { return .gone }
+        let head = control.encodeHead()
+        if try !postoffice.writeControl(control.id, head) {
             // Routed before a crash: a good control file may hold results by now and must stay.
             if try Recovery.hasControl(postoffice, control.id) { return .done }
+            try postoffice.writeControl(control.id, head, replacing: true)
         }
-        let head = control.encodeHead()
-        try postoffice.writeControl(control.id, head)
         record(control, now)
         return .done
     }
 
     /// Temporary trouble: tried again later from `deferred/`.
     private func hold(_ id: SpoolID, _ reason: String) throws(PostofficeError) -> Outcome {
-        if try Recovery.hasControl(postoffice, id) { return .done }
-        try postoffice.move(id, from: .router, to: .deferred)
+        if try wasRouted(id) { return .done }
         dropClaim(id)
+        try postoffice.move(id, from: .router, to: .deferred)
         log.warning("deferred", ["queue-id": "\(id)", "reason": reason])
         return .deferred(reason)
     }
 
     /// Not a message file.
     private func reject(_ id: SpoolID, _ reason: String, as kind: String) throws(PostofficeError) -> Outcome {
-        if try Recovery.hasControl(postoffice, id) { return .done }
-        try postoffice.move(id, from: .router, to: .postman, suffix: ":\(kind)")
+        if try wasRouted(id) { return .done }
         dropClaim(id)
+        try postoffice.move(id, from: .router, to: .postman, suffix: ":\(kind)")
         log.error("rejected", ["queue-id": "\(id)", "moved-to": "postman/\(id):\(kind)", "reason": reason])
         return .failed(reason)
     }
 
-    /// What a crash between claim and control file left: the message has another durable name now.
+    /// Routed before a crash: that holds. Both files must be there before the name in `router/` may go.
+    private func wasRouted(_ id: SpoolID) throws(PostofficeError) -> Bool {
+        guard try Recovery.hasControl(postoffice, id) else { return false }
+        return try postoffice.claimForQueue(id) != .gone
+    }
+
+    /// What a crash between claim and control file left. Before the message leaves `router/`: a message file in `queue/` that
+    /// stands nowhere else would be taken for one to be routed again, and the message would have two lives.
     private func dropClaim(_ id: SpoolID) {
         unlink(postoffice.path(.queue, id))
         unlink(postoffice.path(.transport, id))

@@ -24,23 +24,30 @@ extension Postoffice {
         }
     }
 
-    /// Writes `transport/X`, replacing a torn one. Not synced: the head is derived from the message file.
-    public func writeControl(_ id: SpoolID, _ head: [UInt8]) throws(PostofficeError) {
+    /// Writes `transport/X`. Not synced: the head is derived from the message file. `false`: there is one already, and it stays
+    /// unless it is to be replaced, because a good one may hold results.
+    @discardableResult
+    public func writeControl(
+        _ id: SpoolID, _ head: [UInt8], replacing: Bool = false
+    ) throws(PostofficeError) -> Bool {
         let name = path(.transport, id)
         let descriptor = cposix_tmpfile("\(root)/transport", 0o640)
         guard descriptor >= 0 else { throw PostofficeError("\(root)/transport", code: errno, missing: .missing) }
         defer { close(descriptor) }
         guard Glibc.write(descriptor, head, head.count) == head.count else { throw PostofficeError(name, code: errno) }
-        if cposix_link_fd(descriptor, name) == 0 { return }
+        if cposix_link_fd(descriptor, name) == 0 { return true }
         guard errno == EEXIST else { throw PostofficeError(name, code: errno, missing: .missing) }
+        guard replacing else { return false }
         guard unlink(name) == 0 || errno == ENOENT, cposix_link_fd(descriptor, name) == 0 else {
             throw PostofficeError(name, code: errno)
         }
+        return true
     }
 
-    /// Makes the names in `queue/` durable, then removes those in `router/`. Costs no sync if all are gone already.
+    /// Makes the names in `queue/` durable, then removes those in `router/`. Costs no sync if all are gone already. A message
+    /// without a name in `queue/` keeps its only one, and the next scan finds it.
     public func settle(_ ids: [SpoolID]) throws(PostofficeError) {
-        let left = ids.filter { access(path(.router, $0), F_OK) == 0 }
+        let left = ids.filter { access(path(.router, $0), F_OK) == 0 && access(path(.queue, $0), F_OK) == 0 }
         guard !left.isEmpty else { return }
         try queueSync.wait()
         for id in left where unlink(path(.router, id)) != 0 && errno != ENOENT {
@@ -60,15 +67,13 @@ extension Postoffice {
         guard unlink(old) == 0 || errno == ENOENT else { throw PostofficeError(old, code: errno) }
     }
 
-    /// A routed message whose control file is torn or missing: back to `router/`, to be routed again.
+    /// A routed message whose control file is torn or missing: a name in `router/` again, durable on return. The name in `queue/`
+    /// stays: another program may be doing the same, and the message may be routed before this returns.
     public func requeue(_ id: SpoolID) throws(PostofficeError) {
         let queued = path(.queue, id)
         guard link(queued, path(.router, id)) == 0 || errno == EEXIST else {
             throw PostofficeError(queued, code: errno)
         }
         try routerSync.wait()
-        for name in [path(.transport, id), queued] where unlink(name) != 0 && errno != ENOENT {
-            throw PostofficeError(name, code: errno)
-        }
     }
 }
