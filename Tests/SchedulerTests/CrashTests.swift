@@ -70,12 +70,12 @@ struct CrashTests {
     static let leftovers = [
         Leftover(testDescription: "nothing is wrong", ends: [], delivered: 1),
         Leftover(
-            testDescription: "a torn control file", isTorn: true, ends: [.router], delivered: 0),
+            testDescription: "a torn control file", isTorn: true, ends: [.router, .queue, .transport], delivered: 0),
         Leftover(
             testDescription: "a torn control file of a message that the router still has",
             directories: [.router, .queue, .transport], isTorn: true, ends: [.router, .queue, .transport], delivered: 0),
         Leftover(
-            testDescription: "no control file", directories: [.queue], ends: [.router], delivered: 0),
+            testDescription: "no control file", directories: [.queue], ends: [.router, .queue], delivered: 0),
         Leftover(
             testDescription: "the router is at it", directories: [.router, .queue], ends: [.router, .queue],
             delivered: 0),
@@ -134,5 +134,46 @@ struct CrashTests {
         defer { scheduler.stop() }
         try scheduler.wait("removal") { scheduler.isGone(id) }
         #expect(scheduler.log.split(separator: "\n").filter { $0.contains("status=delivered") }.count == 1)
+    }
+
+    @Test("a failure that nobody was told of is reported, even if the message file is lost")
+    func unreportedWithoutMessage() throws {
+        let scheduler = try makeScheduler()
+        let id = try scheduler.queue(["ok h a@h"], directories: [.transport])
+        let offset = try #require(try scheduler.control(id).recipients.map(\.offset).first)
+        let record = ResultRecord(
+            offset: offset, headerOffset: -1, notaryOffset: -1, time: 1,
+            notary: Notary(finalRecipient: "a@h", action: .failed, status: "5.1.1"), message: "no such user")
+        try scheduler.postoffice.append([(record, .failed)], to: id, sync: false)
+        try scheduler.startAndWait()
+        defer { scheduler.stop() }
+        try scheduler.wait("removal") { scheduler.isGone(id) }
+        #expect(scheduler.log.contains("info report queue-id=\(id)"))
+        #expect(try scheduler.postoffice.entries(.router).count == 1)
+    }
+
+    @Test("a message whose file is lost while it is queued goes to the postmaster, not back to its sender")
+    func lostMessage() throws {
+        let scheduler = try makeScheduler()
+        let id = try scheduler.queue(["careful h a@h"])
+        try scheduler.agent("careful", "    rm -f ../queue/$id; printf '#resync %s\\n' \"$id\"")
+        try scheduler.startAndWait("careful/*  interval=1s\n    command=\"careful\"\n")
+        defer { scheduler.stop() }
+        try scheduler.wait("the verdict") { scheduler.log.contains("error set-aside queue-id=\(id)") }
+        #expect(access(scheduler.postoffice.path(.postman, id) + ":control", F_OK) == 0)
+        #expect(try scheduler.postoffice.entries(.router).isEmpty)
+        try scheduler.wait("the empty queue") { try scheduler.ask("queue").isEmpty }
+    }
+
+    @Test("a control file that can be read no more keeps its message, and with it the report that is owed")
+    func unreadableReport() throws {
+        let scheduler = try makeScheduler()
+        try scheduler.agent(
+            "spoiler", "    for o in $(offsets $id); do report $o error failed 5.1.1 no; done; : > $id")
+        let id = try scheduler.queue(["spoiler h a@h"])
+        try scheduler.startAndWait("spoiler/*  interval=1s\n    command=\"spoiler\"\n")
+        defer { scheduler.stop() }
+        try scheduler.wait("the trouble") { scheduler.log.contains("error spool-trouble queue-id=\(id)") }
+        #expect(scheduler.exists(.queue, id))
     }
 }

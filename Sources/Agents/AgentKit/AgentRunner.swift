@@ -136,11 +136,12 @@ public final class AgentRunner: Sendable {
                 content: MessageContent(message, control: control), output: output)
             agent.deliver(job)
             job.close()
+        } catch  where error.isMissing {
+            // Trouble of the spool is never a reason to return mail: the scheduler looks itself and tells the postmaster.
+            output.send(.remark("#\(file): message file is missing(!) \(error)"))
+            output.send(.resync(file))
         } catch {
-            let result: RecipientResult =
-                error.isMissing
-                ? .failed(status: "5.3.0", text: "message file is missing(!) \(error)")
-                : .deferred(status: "4.3.0", text: "message file cannot be read: \(error)")
+            let result = RecipientResult.deferred(status: "4.3.0", text: "message file cannot be read: \(error)")
             for recipient in recipients { output.report(recipient, of: control, result, relay: "-") }
         }
     }

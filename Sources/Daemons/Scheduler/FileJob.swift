@@ -6,6 +6,8 @@ import SpoolFormat
 enum FileJob: Sendable {
     /// Read `transport/X`. `isUrgent`: somebody waits for just this one.
     case load(SpoolID, isUrgent: Bool)
+    /// Read it again, for an agent that found nothing to deliver. Its removal has not begun.
+    case reread(SpoolID)
     case append(SpoolID, vertex: Int, ResultRecord, ControlRecipient.Tag?)
     /// Make what has been appended durable.
     case sync(SpoolID)
@@ -18,8 +20,8 @@ enum FileJob: Sendable {
 
     var id: SpoolID {
         switch self {
-        case .load(let id, _), .append(let id, _, _, _), .sync(let id), .report(let id), .finish(let id, _, _),
-            .resume(let id):
+        case .load(let id, _), .reread(let id), .append(let id, _, _, _), .sync(let id), .report(let id),
+            .finish(let id, _, _), .resume(let id):
             id
         }
     }
@@ -28,7 +30,7 @@ enum FileJob: Sendable {
     var isQuick: Bool {
         switch self {
         case .load(_, let isUrgent): isUrgent
-        case .append, .sync, .report, .finish, .resume: false
+        case .reread, .append, .sync, .report, .finish, .resume: false
         }
     }
 }

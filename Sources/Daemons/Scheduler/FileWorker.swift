@@ -80,7 +80,8 @@ final class FileWorker {
 
     private func perform(_ job: FileJob) throws(PostofficeError) -> FileResult {
         switch job {
-        case .load(let id, _): return try load(id)
+        case .load(let id, _): return try load(id, mayBeOnItsWayOut: true)
+        case .reread(let id): return try load(id, mayBeOnItsWayOut: false)
         case .append, .resume: return .synced
         case .sync(let id):
             do throws(PostofficeError) {
@@ -118,7 +119,7 @@ final class FileWorker {
 
     // MARK: Loading (docs/spool.md §4)
 
-    private func load(_ id: SpoolID) throws(PostofficeError) -> FileResult {
+    private func load(_ id: SpoolID, mayBeOnItsWayOut: Bool) throws(PostofficeError) -> FileResult {
         let octets: [UInt8]
         do throws(PostofficeError) {
             octets = try postoffice.read(.transport, id, limit: Self.maximumControlFile)
@@ -139,7 +140,7 @@ final class FileWorker {
             return try setAside(id, reason: "the control file names message \(file.id)", suffix: ":control")
         }
         let message = LoadedMessage(file)
-        guard exists(.queue, id) else { return try withoutMessageFile(message) }
+        guard exists(.queue, id) else { return try withoutMessageFile(message, mayBeOnItsWayOut) }
         return .loaded(message)
     }
 
@@ -158,12 +159,17 @@ final class FileWorker {
         return .rerouted(id, reason: reason)
     }
 
-    /// Removal goes from `router/` over `queue/` to `transport/`, so what is left here was on its way out: always with one recipient,
-    /// whose success needs no record, else if every result is in the file.
-    private func withoutMessageFile(_ message: LoadedMessage) throws(PostofficeError) -> FileResult {
+    /// Removal goes from `router/` over `queue/` to `transport/`, so what a crash has left here was on its way out: always if every
+    /// result is in the file, and with one recipient, whose success needs no record. Otherwise the message is lost: the postmaster
+    /// gets what is left, and its sender no report that would blame somebody else.
+    private func withoutMessageFile(
+        _ message: LoadedMessage, _ mayBeOnItsWayOut: Bool
+    ) throws(PostofficeError) -> FileResult {
         if exists(.router, message.id) { return .absent(message.id) }
         let isDone = message.recipients.allSatisfy { $0.outcome != .pending }
-        guard isDone || message.recipients.count == 1 else {
+        // What nobody has been told is told before the end, without the message's text.
+        if isDone, message.recipients.contains(where: \.isUnreported) { return .loaded(message) }
+        guard isDone || mayBeOnItsWayOut && message.recipients.count == 1 else {
             return try setAside(
                 message.id, reason: "the message file is missing and not all recipients are done", suffix: ":control")
         }

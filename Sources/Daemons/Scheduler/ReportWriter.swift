@@ -40,7 +40,8 @@ final class ReportWriter {
             headEnd = try ControlFile.verifiedHeadEnd(octets)
             file = try ControlFile.parse(octets)
         } catch {
-            return []
+            // Somebody has changed it behind our back: what it had to tell must not be forgotten with the message.
+            throw PostofficeError(.system, postoffice.path(.transport, id), "no report can be made: \(error)")
         }
         let results = unreported(file)
         guard !results.isEmpty else { return [] }

@@ -166,7 +166,7 @@ final class SchedulerLoop {
             removals += 1
             core.isPaused = removals > Self.maximumRemovals
             submit(.finish(id, ending, isUnsynced: unsynced.remove(id) != nil))
-        case .reread(let id): submit(.load(id, isUrgent: false))
+        case .reread(let id): submit(.reread(id))
         case .log(let event): write(event)
         }
     }
@@ -264,7 +264,7 @@ final class SchedulerLoop {
             case .finish: removals += 1
             // It has no result.
             case .resume: filesInFlight -= 1
-            case .load, .append, .sync, .report: break
+            case .load, .reread, .append, .sync, .report: break
             }
             jobs.append(job)
         }

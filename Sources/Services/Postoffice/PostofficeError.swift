@@ -56,7 +56,8 @@ public struct PostofficeError: Error, Hashable, Sendable, CustomStringConvertibl
             }
     }
 
-    init(_ kind: Kind, _ path: String, _ detail: String) {
+    /// Trouble that no system call has reported.
+    public init(_ kind: Kind, _ path: String, _ detail: String) {
         self.kind = kind
         self.path = path
         self.detail = detail
