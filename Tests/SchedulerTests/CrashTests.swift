@@ -148,8 +148,8 @@ struct CrashTests {
         try scheduler.startAndWait()
         defer { scheduler.stop() }
         try scheduler.wait("removal") { scheduler.isGone(id) }
-        #expect(scheduler.log.contains("info report queue-id=\(id)"))
         #expect(try scheduler.postoffice.entries(.router).count == 1)
+        try scheduler.wait("the log line") { scheduler.log.contains("info report queue-id=\(id)") }
     }
 
     @Test("a message whose file is lost while it is queued goes to the postmaster, not back to its sender")
