@@ -44,7 +44,7 @@ struct MessageRouterTests {
         envelope.notaryReturn = .headers
         envelope.isInternationalized = true
         envelope.bodyType = "8BITMIME"
-        envelope.traits = MessageTraits(size: 41, hasDotLines: true, hasEightBit: false, longestLine: 17)
+        envelope.traits = MessageTraits(size: 40, hasDotLines: true, hasEightBit: false, longestLine: 17)
         let octets = Self.file(envelope, Self.content)
         var file = try control(octets)
         #expect(file.id.rawValue == 42)

@@ -254,7 +254,10 @@ final class SchedulerLoop {
 
     /// What waits for its next try must not hold up everything else.
     private func hold(_ job: FileJob) {
-        if case .finish = job { removals -= 1 }
+        if case .finish = job {
+            removals -= 1
+            core.isPaused = removals > Self.maximumRemovals
+        }
         stuck.add(job)
     }
 
