@@ -22,7 +22,7 @@ struct RouterOptions {
     private static let specs: [OptionSpec] = [
         OptionSpec("Z", value: "file", "configuration (default /etc/zmailer/zmailer.conf)"),
         OptionSpec("P", value: "directory", "POSTOFFICE, instead of the configuration's"),
-        OptionSpec("L", value: "file", "log, instead of LOGDIR/router"),
+        OptionSpec("L", "log", value: "file", "log, instead of LOGDIR/router or standard error"),
         OptionSpec("n", value: "count", "routing workers (default: one a processor)"),
         OptionSpec("k", "kill", "end the router that runs and take its place"),
         OptionSpec("d", "daemon", "run as a daemon: what it does anyway"),

@@ -66,14 +66,7 @@ public enum RouterProgram {
     }
 
     private static func openLog(_ options: RouterOptions, _ environment: ZEnvironment) -> EventLog {
-        guard let path = options.log, !options.staysInForeground else {
-            return Program.log("router", environment, toStandardError: options.staysInForeground)
-        }
-        do throws(EventLogError) {
-            return try EventLog(program: "router", destination: .file(path))
-        } catch {
-            Program.fail("router: \(error)", .cannotCreate)
-        }
+        Program.log("router", environment, file: options.log, isForeground: options.staysInForeground)
     }
 
     private static func master(

@@ -17,8 +17,15 @@ enum InteractiveSession {
         if isNetworkSocket(0) {
             Program.fail("smtpserver: -i on a network socket would serve a stranger as a local user", .usage)
         }
+        do throws(ProcessIdentity.Failure) {
+            // A message of root's would be in the spool for good: the router could not read it.
+            try ProcessIdentity.becomeOwner(of: settings.postoffice)
+        } catch {
+            Program.fail("smtpserver: \(error)", .noPermission)
+        }
         let log = Program.log(
-            "smtpserver", settings.environment, toStandardError: settings.options.isForeground,
+            "smtpserver", settings.environment, file: settings.options.eventLogFile,
+            isForeground: settings.options.isForeground,
             debug: settings.options.debugLevel > 0)
         do {
             let options = settings.options

@@ -214,6 +214,8 @@ final class Master {
     private func reload() {
         log.reopen()
         guard !isStopping else { return }
+        // Their logs were rotated with ours, whatever becomes of the configuration. One that does not serve yet has just opened it.
+        for child in others + (current.map { [$0] } ?? []) where child.isReady { child.process.signal(SIGHUP) }
         let fresh: Settings
         do throws(ConfigurationErrors) {
             fresh = try Settings.load(settings.options)

@@ -67,7 +67,7 @@ public enum SMTPServerProgram {
         let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
         let isForeground = !settings.options.isDetached
         let log = Program.log(
-            "smtpserver", settings.environment, toStandardError: isForeground,
+            "smtpserver", settings.environment, file: settings.options.eventLogFile, isForeground: isForeground,
             debug: settings.options.debugLevel > 0)
         if !isForeground, let identity = TrustedUser.identity(settings.environment) {
             // Made by root just now, written by workers from here on.

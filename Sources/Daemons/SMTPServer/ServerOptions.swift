@@ -27,6 +27,8 @@ struct ServerOptions: Sendable {
     var echoesCommands = false
     var environmentFile: String?
     var isForeground = false
+    /// Where events go instead of `$LOGDIR/smtpserver` or standard error.
+    var eventLogFile: String?
     var onlyChecks = false
     var onlyPrintsVersion = false
     var onlyPrintsHelp = false
@@ -64,6 +66,8 @@ struct ServerOptions: Sendable {
         OptionSpec("8", nil, "decoding to 8-bit: not available in this version"),
         OptionSpec("Z", nil, value: "FILE", "zmailer.conf"),
         OptionSpec(nil, "foreground", "stay, log to standard error"),
+        OptionSpec(
+            nil, "log", value: "FILE", "log of events (default $LOGDIR/smtpserver; in the foreground standard error)"),
         OptionSpec(nil, "check", "read and check the configuration, report every mistake, exit (78: mistakes)"),
         OptionSpec(nil, "help", "print this and exit"),
     ]
@@ -117,6 +121,7 @@ struct ServerOptions: Sendable {
         case "V": onlyPrintsVersion = true
         case "Z": environmentFile = value
         case "foreground": isForeground = true
+        case "log": eventLogFile = value
         case "check": onlyChecks = true
         case "help": onlyPrintsHelp = true
         case "detached": isDetached = true

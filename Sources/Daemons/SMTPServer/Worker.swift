@@ -129,7 +129,8 @@ enum WorkerProgram {
         let signals = SignalSource([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
         let options = settings.options
         let log = Program.log(
-            "smtpserver", settings.environment, toStandardError: options.isForeground, debug: options.debugLevel > 0)
+            "smtpserver", settings.environment, file: options.eventLogFile, isForeground: options.isForeground,
+            debug: options.debugLevel > 0)
         let worker: Worker
         let sessionLog: SessionLog?
         var channels: [any Channel] = []

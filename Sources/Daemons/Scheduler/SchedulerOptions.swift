@@ -27,7 +27,7 @@ struct SchedulerOptions {
         OptionSpec("F", nil, "freeze: read the queue and answer questions, deliver nothing"),
         OptionSpec("S", nil, "synchronous start: read the whole queue before the first delivery"),
         OptionSpec("f", nil, value: "FILE", "configuration (default $MAILSHARE/scheduler.conf)"),
-        OptionSpec("L", nil, value: "FILE", "log file (default $LOGDIR/scheduler)"),
+        OptionSpec("L", "log", value: "FILE", "log file (default $LOGDIR/scheduler)"),
         OptionSpec("P", nil, value: "DIR", "spool (default $POSTOFFICE)"),
         OptionSpec("p", nil, value: "CHANNEL/HOST", "deliver only what matches this pattern"),
         OptionSpec("V", "version", "print the version and exit"),

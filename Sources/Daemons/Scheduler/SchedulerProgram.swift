@@ -93,16 +93,9 @@ public enum SchedulerProgram {
     }
 
     private static func openLog(_ environment: ZEnvironment, _ options: SchedulerOptions) -> EventLog {
-        guard let file = options.logFile else {
-            return Program.log(
-                "scheduler", environment, toStandardError: !options.isDetached, debug: options.isVerbose)
-        }
-        do throws(EventLogError) {
-            return try EventLog(
-                program: "scheduler", destination: .file(file), level: options.isVerbose ? .debug : .info)
-        } catch {
-            Program.fail(error.description, .cannotCreate)
-        }
+        Program.log(
+            "scheduler", environment, file: options.logFile, isForeground: !options.isDetached,
+            debug: options.isVerbose)
     }
 
     private static func hostName(_ environment: ZEnvironment) -> String {

@@ -30,7 +30,7 @@ public enum Control {
             return .unavailable
         }
         raiseDescriptorLimit()
-        let log = Program.log("zmailer", environment, toStandardError: !options.logsToFiles)
+        let log = Program.log("zmailer", environment, isForeground: !options.logsToFiles)
         let code = Supervisor(environment: environment, options: options, log: log, signals: signals).run()
         pidFile.remove()
         return code
@@ -44,11 +44,15 @@ public enum Control {
             return .cannotCreate
         }
         let logPath = "\(environment.logdir)/zmailer"
-        let log = open(logPath, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
-        let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
-        guard log >= 0, null >= 0 else {
-            Program.print("zmailer: \(logPath): \(String(cString: strerror(errno)))", to: 2)
+        let log: Int32
+        do throws(EventLogError) { log = try LogFile.open(logPath) } catch {
+            Program.print("zmailer: \(error)", to: 2)
             return .cannotCreate
+        }
+        let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        guard null >= 0 else {
+            Program.print("zmailer: /dev/null: \(String(cString: strerror(errno)))", to: 2)
+            return .osError
         }
         var request = ChildRequest(
             path: Program.executablePath(),

@@ -10,10 +10,14 @@ public enum ManagedProgram: String, CaseIterable, Sendable {
     public func path(_ environment: ZEnvironment) -> String { "\(environment.mailbin)/\(rawValue)" }
 
     /// Stay in the foreground, and take over from one that an earlier supervisor has left: smtpserver and scheduler do so
-    /// by themselves, router when it is told (router(8), -k).
-    func arguments(_ environment: ZEnvironment) -> [String] {
-        (self == .router ? ["-k"] : []) + ["--foreground", "-Z", environment["ZCONFIG"] ?? ""]
+    /// by themselves, router when it is told (router(8), -k). With `logsToFile` it opens its log itself, and again when it
+    /// is rotated.
+    func arguments(_ environment: ZEnvironment, logsToFile: Bool) -> [String] {
+        (self == .router ? ["-k"] : []) + ["--foreground"] + (logsToFile ? ["--log", logFile(environment)] : [])
+            + ["-Z", environment["ZCONFIG"] ?? ""]
     }
+
+    func logFile(_ environment: ZEnvironment) -> String { "\(environment.logdir)/\(rawValue)" }
 
     /// Locked by the running program (docs/spool.md).
     public func pidFile(_ environment: ZEnvironment) -> String { "\(environment.postoffice)/.pid.\(rawValue)" }

@@ -10,7 +10,7 @@ import Telemetry
 /// It holds no mail and no state: if it is killed the daemons go on, and the next start takes them over.
 public final class Supervisor {
     public struct Options: Sendable {
-        /// Standard output and error of the daemons: a file each in LOGDIR instead of ours.
+        /// The logs of the daemons, and their standard output and error: a file each in LOGDIR instead of our standard error.
         public var logsToFiles = false
         /// Printed when everything is ready.
         public var announcement: String?
@@ -119,7 +119,8 @@ public final class Supervisor {
             let output = try standardError(of: program)
             defer { if output > 2 { close(output) } }
             var request = ChildRequest(
-                path: program.path(environment), arguments: program.arguments(environment),
+                path: program.path(environment),
+                arguments: program.arguments(environment, logsToFile: options.logsToFiles),
                 environment: DaemonEnvironment.values(environment),
                 descriptors: [try nullDevice(), output, output])
             defer { close(request.descriptors[0]) }
@@ -135,12 +136,9 @@ public final class Supervisor {
         }
     }
 
+    /// For what a daemon says before it has opened its log, and its last words when it crashes.
     private func standardError(of program: ManagedProgram) throws -> Int32 {
-        guard options.logsToFiles else { return 2 }
-        let path = "\(environment.logdir)/\(program.rawValue)"
-        let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw UnixStream.Failure(path: path, code: errno) }
-        return descriptor
+        options.logsToFiles ? try LogFile.open(program.logFile(environment)) : 2
     }
 
     private func nullDevice() throws -> Int32 {

@@ -34,17 +34,20 @@ public enum Program {
         }
     }
 
-    /// The log of a daemon: `$LOGDIR/<program>`, or standard error in the foreground.
+    /// The log of a daemon: `file`, which the command line names; else standard error in the foreground, else
+    /// `$LOGDIR/<program>`. A daemon in the foreground whose file cannot be opened goes on with standard error, and says so.
     public static func log(
-        _ program: String, _ environment: ZEnvironment, toStandardError: Bool, debug: Bool = false
+        _ program: String, _ environment: ZEnvironment, file: String? = nil, isForeground: Bool, debug: Bool = false
     ) -> EventLog {
+        let level = debug ? EventLog.Level.debug : .info
+        let path = file ?? (isForeground ? nil : "\(environment.logdir)/\(program)")
         do throws(EventLogError) {
-            return try EventLog(
-                program: program,
-                destination: toStandardError ? .standardError : .file("\(environment.logdir)/\(program)"),
-                level: debug ? .debug : .info)
+            return try EventLog(program: program, destination: path.map { .file($0) } ?? .standardError, level: level)
         } catch {
-            fail(error.description, .cannotCreate)
+            guard isForeground else { fail("\(program): \(error.description)", .cannotCreate) }
+            let log = EventLog(standardErrorOf: program, level: level)
+            log.error("log-not-opened", ["reason": error.description, "instead": "standard error"])
+            return log
         }
     }
 

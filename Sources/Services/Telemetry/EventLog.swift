@@ -55,22 +55,34 @@ public final class EventLog: Sendable {
         descriptor = try Self.open(destination)
     }
 
+    /// A log on standard error, which needs no opening.
+    public init(standardErrorOf program: String, level: Level = .info) {
+        self.program = program
+        self.level = level
+        destination = .standardError
+        prefix = " \(program)[\(getpid())]: "
+        descriptor = 2
+    }
+
     private static func open(_ destination: Destination) throws(EventLogError) -> Int32 {
         switch destination {
         case .standardError: return 2
-        case .file(let path):
-            let fd = cposix_open(path, O_WRONLY | O_APPEND | O_CREAT, 0o640)
-            guard fd >= 0 else { throw EventLogError(path: path, code: errno) }
-            return fd
+        case .file(let path): return try LogFile.open(path)
         }
     }
 
-    /// After rotation: the same path, a new file. The old one stays in use if the new one cannot be opened.
+    /// After rotation: the same path, a new file. Standard output and error follow if they led to the old one: the last words of
+    /// a process that crashes belong beside its log lines, and the old file must not stay open. The old file stays in use, and gets a line, if the new one cannot be opened.
     public func reopen() {
-        guard case .file = destination, let fd = try? Self.open(destination) else { return }
-        dup2(fd, descriptor)
+        guard case .file(let path) = destination else { return }
+        let fresh: Int32
+        do throws(EventLogError) { fresh = try LogFile.open(path) } catch {
+            return self.error("log-not-opened", ["reason": error.description])
+        }
+        for standard: Int32 in [1, 2] where LogFile.isSame(descriptor, standard) { dup2(fresh, standard) }
+        dup2(fresh, descriptor)
         _ = cposix_set_cloexec(descriptor, 1)
-        close(fd)
+        close(fresh)
     }
 
     public func error(_ event: StaticString, _ fields: KeyValuePairs<StaticString, String> = [:]) {
@@ -107,12 +119,6 @@ public final class EventLog: Sendable {
         line.append(0x0a)
         _ = line.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
     }
-}
-
-public struct EventLogError: Error, CustomStringConvertible {
-    public let path: String
-    public let code: Int32
-    public var description: String { "cannot open the log \(path): \(String(cString: strerror(code)))" }
 }
 
 /// Escapes one value.
