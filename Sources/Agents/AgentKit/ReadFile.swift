@@ -7,13 +7,18 @@ final class ReadFile {
     let size: Int
 
     init(_ path: String) throws(FileError) {
-        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)
+        // An agent may be root and the spool is not root's: neither a link nor a pipe in it may be read in a message's place.
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK)
         guard descriptor >= 0 else { throw FileError(call: "open", path: path, code: errno) }
         var information = stat()
         guard fstat(descriptor, &information) == 0 else {
             let code = errno
             close(descriptor)
             throw FileError(call: "stat", path: path, code: code)
+        }
+        guard information.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw FileError(call: "read", path: path, code: EINVAL)
         }
         size = Int(information.st_size)
     }

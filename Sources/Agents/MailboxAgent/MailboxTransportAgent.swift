@@ -84,8 +84,11 @@ final class MailboxTransportAgent: TransportAgent {
     }
 
     /// A shared mail directory such as /var/mail lets its group make files and locks in it; everywhere else it is the user's own.
+    /// Below a home directory its user decides where a path leads, so no group is given there.
     private func group(of account: SystemAccount, writing path: String) -> gid_t {
-        guard case .mbox = settings.store, let slash = path.lastIndex(of: "/") else { return account.gid }
+        guard case .mbox(let template) = settings.store, !template.usesHome, let slash = path.lastIndex(of: "/") else {
+            return account.gid
+        }
         var information = stat()
         guard stat(String(path[..<slash]), &information) == 0, information.st_uid == 0,
             information.st_mode & S_IWGRP != 0

@@ -20,8 +20,9 @@ enum InstanceFolders {
         guard let account = getpwnam(name) else { return "TRUSTEDUSER: '\(name)' is no user of this system" }
         let spool =
             [environment.postoffice] + SpoolDirectory.allCases.map { "\(environment.postoffice)/\($0.rawValue)" }
-        for path in (isNew ? spool : []) + (logIsNew ? [environment.logdir] : []) {
-            if chown(path, account.pointee.pw_uid, account.pointee.pw_gid) != 0 {
+        // POSTOFFICE last: once it is his, its folders could be replaced by links that lead elsewhere.
+        for path in (isNew ? spool.reversed() : []) + (logIsNew ? [environment.logdir] : []) {
+            if lchown(path, account.pointee.pw_uid, account.pointee.pw_gid) != 0 {
                 return "\(path): \(String(cString: strerror(errno)))"
             }
         }

@@ -22,7 +22,8 @@ public final class PidFile {
     /// Creates, locks and writes the file.
     public init(path: String) throws(Failure) {
         self.path = path
-        let fd = cposix_open(path, O_RDWR | O_CREAT, 0o644)
+        // The directory belongs to the daemons' user: root must not be led to write elsewhere by a link.
+        let fd = cposix_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o644)
         guard fd >= 0 else { throw .system(path: path, code: errno) }
         guard cposix_lock(fd) == 0 else {
             let code = errno
@@ -44,7 +45,7 @@ public final class PidFile {
 
     /// The pid in the file if a living process holds its lock.
     public static func holder(_ path: String) -> pid_t? {
-        let fd = cposix_open(path, O_RDWR, 0)
+        let fd = cposix_open(path, O_RDWR | O_NOFOLLOW, 0)
         guard fd >= 0 else { return nil }
         defer { close(fd) }
         if cposix_lock(fd) == 0 { return nil }
@@ -52,7 +53,7 @@ public final class PidFile {
     }
 
     private static func recordedPid(_ path: String) -> pid_t? {
-        let fd = cposix_open(path, O_RDONLY, 0)
+        let fd = cposix_open(path, O_RDONLY | O_NOFOLLOW, 0)
         guard fd >= 0 else { return nil }
         defer { close(fd) }
         var buffer = [UInt8](repeating: 0, count: 16)

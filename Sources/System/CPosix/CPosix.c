@@ -116,10 +116,11 @@ int cposix_unix_listen(const char *path, int kind, mode_t mode, int backlog) {
     if (fd < 0) return -1;
     if (unix_address(path, &address, &directory) != 0) return close_with_errno(fd);
     unlink(path);
-    /* fchmod before bind sets the mode of the name that bind makes, so there is no moment with a wider one. */
+    /* fchmod before bind sets the mode of the name that bind makes, so there is no moment with a wider one. (The umask can only
+       narrow it; chmod by name could be led elsewhere by a link.) */
     int bound = fchmod(fd, mode) == 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
     close_directory(directory);
-    if (!bound || chmod(path, mode) != 0) return close_with_errno(fd);
+    if (!bound) return close_with_errno(fd);
     if (kind == SOCK_STREAM && listen(fd, backlog) != 0) return close_with_errno(fd);
     return fd;
 }
@@ -187,9 +188,10 @@ int cposix_epoll_wait(int epoll, struct cposix_event *events, int limit, int tim
 int cposix_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
 int cposix_thread_identity(uid_t uid, gid_t gid) {
-    /* glibc's wrappers change all threads; the raw calls change this one. */
-    if (syscall(SYS_setgroups, 1, &gid) != 0 || syscall(SYS_setresgid, gid, gid, gid) != 0 ||
-        syscall(SYS_setresuid, uid, uid, uid) != 0)
+    /* glibc's wrappers change all threads; the raw calls change this one. The real and saved ids stay root's: kill(2) looks at
+       them, and by a thread's number a user could end the whole process. Files are opened with the effective ids. */
+    if (syscall(SYS_setgroups, 1, &gid) != 0 || syscall(SYS_setresgid, -1, gid, -1) != 0 ||
+        syscall(SYS_setresuid, -1, uid, -1) != 0)
         return errno;
     return 0;
 }
