@@ -20,11 +20,12 @@ struct RouterConfigurationTests {
     func wrong() {
         do throws(ConfigurationErrors) {
             _ = try RouterConfiguration(
-                .init(values: ["ACCOUNTS": "ldap", "SELFADDRESSES": "[192.0.2.1], x", "HOSTNAME": "a b"]),
+                .init(values: ["ACCOUNTS": "ldap", "SELFADDRESSES": "[192.0.2.1], x", "HOSTNAME": "a b", "MINUID": "x"]
+                ),
                 postoffice: nil)
             Issue.record("accepted")
         } catch {
-            #expect(error.errors.map(\.key) == ["ACCOUNTS", "SELFADDRESSES", "HOSTNAME"])
+            #expect(error.errors.map(\.key) == ["ACCOUNTS", "MINUID", "SELFADDRESSES", "HOSTNAME"])
             #expect(error.description.contains("valid are passwd and file:/path"))
         }
     }

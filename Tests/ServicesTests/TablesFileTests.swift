@@ -212,6 +212,14 @@ struct AccountsTests {
         #expect(try accounts.account("alice", now: 1)?.name == "alice")
     }
 
+    @Test("an account of the system below MINUID has no mailbox, not even as postmaster of last resort")
+    func minimumUID() throws {
+        let accounts = Accounts(.passwd, minimumUID: 1, report: { _ in })
+        #expect(try accounts.account("root", now: 0) == nil)
+        #expect(try accounts.postmasterOfLastResort(now: 0) == nil)
+        #expect(try Accounts(.passwd, report: { _ in }).account("root", now: 0)?.name == "root")
+    }
+
     @Test("what cannot be a user name is not asked for", arguments: ["a/b", "", "..", "a b", "a\u{1}b"])
     func noName(name: String) throws {
         let accounts = Accounts(.passwd, report: { _ in }) { _ in 0 }

@@ -9,6 +9,8 @@ struct RouterConfiguration {
     /// `$MAILVAR/db`.
     let tables: String
     let accounts: Accounts.Source
+    /// MINUID: accounts of the system below it have no mailbox, so mail for them is refused and not returned later.
+    let minimumUID: uid_t
     /// The name by which this host is known: HOSTNAME, else the system's.
     let hostName: String
     /// Addresses of this host's interfaces and of SELFADDRESSES: their literals are ours.
@@ -27,6 +29,13 @@ struct RouterConfiguration {
                 ConfigurationError(
                     file: file, line: 0, key: "ACCOUNTS",
                     reason: "'\(environment["ACCOUNTS"] ?? "")': \(Accounts.Source.validSettings)"))
+        }
+        let minimum = environment["MINUID"] ?? ""
+        minimumUID = uid_t(minimum) ?? Accounts.standardMinimumUID
+        if !minimum.isEmpty, uid_t(minimum) == nil {
+            errors.append(
+                ConfigurationError(
+                    file: file, line: 0, key: "MINUID", reason: "'\(minimum)': valid is a number from 0"))
         }
         var own = Self.interfaceAddresses()
         for word in (environment["SELFADDRESSES"] ?? "").split(whereSeparator: { $0 == "," || $0 == " " }) {

@@ -54,6 +54,7 @@ public enum RouterProgram {
         }
         _ = tables.load()
         if !problems.isEmpty { Program.fail(problems.joined(separator: "\n"), .configuration) }
+        if let problem = tables.postmasterProblem() { Program.print("router: warning: \(problem)", to: 2) }
     }
 
     private static func openSpool(_ configuration: RouterConfiguration) -> Postoffice {
@@ -83,6 +84,7 @@ public enum RouterProgram {
         let tables = RouterTables(configuration, report: TableReports(log: log, namesMissing: true).write)
         tables.now = SteadyClock.milliseconds
         _ = tables.load()
+        if let problem = tables.postmasterProblem() { log.warning("no-postmaster", ["reason": problem]) }
         do throws(PostofficeError) {
             let processors = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
             let master = try Master(

@@ -52,7 +52,7 @@ final class RouterTables {
             parse: { (octets, file) throws(TableErrors) in
                 try AliasTable.parse(octets, file: file, check: AliasTarget.problem)
             }, report: report)
-        accounts = Accounts(configuration.accounts, report: report)
+        accounts = Accounts(configuration.accounts, minimumUID: configuration.minimumUID, report: report)
     }
 
     /// Reads all tables. The trouble of each that cannot be used; mistakes were reported before.
@@ -68,6 +68,17 @@ final class RouterTables {
         attempt { () throws(TableTrouble) in _ = try aliases.current(now: now) }
         attempt { () throws(TableTrouble) in _ = try accounts.account("postmaster", now: now) }
         return troubles
+    }
+
+    /// What is missing for RFC 5321 §4.5.1: mail for postmaster must reach somebody. `nil`: nothing.
+    func postmasterProblem() -> String? {
+        do throws(TableTrouble) {
+            if try recipientOrigin("postmaster") != nil { return nil }
+            if try accounts.postmasterOfLastResort(now: now) != nil { return nil }
+        } catch {
+            return nil  // Reported where the table was read.
+        }
+        return "nobody gets the mail for postmaster: \(aliases.path) needs a line 'postmaster: user'"
     }
 
     /// SIGHUP: the next use of each table looks at its file.

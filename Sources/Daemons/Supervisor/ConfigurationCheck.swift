@@ -7,12 +7,12 @@ public enum ConfigurationCheck {
     /// The agents that the sample scheduler.conf names.
     static let agents = ["smtp", "mailbox", "errormail"]
 
-    /// One line a mistake; empty: everything can be started.
-    public static func mistakes(_ environment: ZEnvironment) -> [String] {
+    /// One line a mistake; empty: everything can be started. `warn` gets what the programs say beside that.
+    public static func mistakes(_ environment: ZEnvironment, warn: (String) -> Void = { _ in }) -> [String] {
         var lines = missingPrograms(environment) + unknownTableType(environment)
         // Each daemon reads its own files: nobody else knows what is valid in them.
         for program in ManagedProgram.allCases where access(program.path(environment), X_OK) == 0 {
-            lines += ownCheck(program, environment)
+            lines += ownCheck(program, environment, warn)
         }
         return lines
     }
@@ -34,7 +34,9 @@ public enum ConfigurationCheck {
     }
 
     /// What `PROGRAM --check` says, if it does not end with 0.
-    private static func ownCheck(_ program: ManagedProgram, _ environment: ZEnvironment) -> [String] {
+    private static func ownCheck(
+        _ program: ManagedProgram, _ environment: ZEnvironment, _ warn: (String) -> Void
+    ) -> [String] {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { return ["\(program.rawValue): pipe: \(String(cString: strerror(errno)))"] }
         // Ours is not for the child: the shim closes what is not listed.
@@ -58,7 +60,10 @@ public enum ConfigurationCheck {
             _ = child.wait(milliseconds: 1000)
             return ["\(program.rawValue) --check: no end within 10 s"]
         }
-        if exit == .code(0) { return [] }
+        if exit == .code(0) {
+            if !output.isEmpty { warn(output) }
+            return []
+        }
         let lines = output.split(separator: "\n").map(String.init)
         return lines.isEmpty ? ["\(program.rawValue) --check: \(exit)"] : lines
     }

@@ -78,7 +78,7 @@ struct Check: ParsableCommand {
         abstract: "Reads the configuration of every program and reports all mistakes; exit code 78 if there are any.")
     @OptionGroup var instance: Instance
     func run() throws {
-        let mistakes = ConfigurationCheck.mistakes(instance.environment)
+        let mistakes = ConfigurationCheck.mistakes(instance.environment) { Program.print($0, to: 2) }
         for mistake in mistakes { Program.print(mistake, to: 2) }
         try finish(mistakes.isEmpty ? .ok : .configuration)
     }

@@ -40,13 +40,17 @@ public final class Accounts {
     private var cacheBorn: Int64 = 0
     private let lookUp: (String) -> Int32
 
-    /// `lookUp` asks the system for a name: 0, ENOENT, or an errno that means "not now".
+    /// The MINUID of a zmailer.conf that says nothing.
+    public static let standardMinimumUID: uid_t = 100
+
+    /// `minimumUID`: accounts of the system below it have no mailbox (MINUID). `lookUp` asks the system for a name: 0, ENOENT, or
+    /// an errno that means "not now".
     public init(
-        _ source: Source, report: @escaping (TableEvent) -> Void,
-        lookUp: @escaping (String) -> Int32 = Accounts.systemAccount
+        _ source: Source, minimumUID: uid_t = 0, report: @escaping (TableEvent) -> Void,
+        lookUp: ((String) -> Int32)? = nil
     ) {
         self.source = source
-        self.lookUp = lookUp
+        self.lookUp = lookUp ?? { Self.systemAccount($0, minimumUID: minimumUID) }
         switch source {
         case .passwd: file = nil
         case .file(let path):
@@ -55,11 +59,12 @@ public final class Accounts {
         }
     }
 
-    public static func systemAccount(_ name: String) -> Int32 {
+    private static func systemAccount(_ name: String, minimumUID: uid_t) -> Int32 {
         var uid: uid_t = 0
         var gid: gid_t = 0
         var home = [CChar](repeating: 0, count: 4096)
-        return cposix_account(name, &uid, &gid, &home, home.count)
+        let code = cposix_account(name, &uid, &gid, &home, home.count)
+        return code == 0 && uid < minimumUID ? ENOENT : code
     }
 
     /// The account of that name, exactly or in lower case; `nil` if there is none.
@@ -93,7 +98,7 @@ public final class Accounts {
     }
 
     /// Who gets the postmaster's mail when neither an alias nor an account has that name: the first name of the file;
-    /// of the system's accounts `root`.
+    /// of the system's accounts `root`, if MINUID lets it have mail.
     public func postmasterOfLastResort(now: Int64) throws(TableTrouble) -> Account? {
         guard let file else { return try account("root", now: now) }
         return try file.current(now: now).table.names.first.map {
