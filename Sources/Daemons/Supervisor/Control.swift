@@ -38,6 +38,7 @@ public enum Control {
 
     /// Starts the instance detached and returns when it is ready, or says what failed.
     public static func startDetached(_ environment: ZEnvironment) -> ExitCode {
+        if let code = refuseStranger("zmailer", environment) { return code }
         if let code = refuse(environment) { return code }
         if let problem = InstanceFolders.prepare(environment) {
             Program.print("zmailer: \(problem)", to: 2)
@@ -73,8 +74,10 @@ public enum Control {
                 if case .code(let code) = exit, let known = ExitCode(rawValue: code), known != .ok { return known }
                 return .software
             }
+            guard PidFile.holder(pidFile(environment)) == child.pid else { continue }
             let all = ProgramStatus.probeAll(environment)
-            if PidFile.holder(pidFile(environment)) == child.pid, all.allSatisfy(\.isReady) {
+            // What an earlier supervisor has left may still be up, and about to be ended.
+            if all.allSatisfy({ $0.isReady && $0.parent == child.pid }) {
                 for status in all { Program.print(status.line) }
                 return .ok
             }
@@ -88,6 +91,13 @@ public enum Control {
             "zmailer: not ready within \(startDeadline.components.seconds) s; still trying (zmailer stop ends it)",
             to: 2)
         return .temporaryFailure
+    }
+
+    /// A stranger cannot see what runs: better no answer than a wrong one.
+    static func refuseStranger(_ program: String, _ environment: ZEnvironment) -> ExitCode? {
+        guard access(environment.postoffice, X_OK) != 0, errno == EACCES else { return nil }
+        Program.print("\(program): only root and the mail system's own user may ask (\(environment.postoffice))", to: 2)
+        return .noPermission
     }
 
     /// Reads every configuration first: a mistake is told here, with file and line, and nothing is started or ended.
@@ -110,12 +120,16 @@ public enum Control {
 
     /// Ends the supervisor, which ends the daemons; daemons without a supervisor are ended one by one.
     public static func stop(_ environment: ZEnvironment) -> ExitCode {
+        if let code = refuseStranger("zmailer", environment) { return code }
         let files = [pidFile(environment)] + ManagedProgram.allCases.map { $0.pidFile(environment) }
         var found = false
         for file in files {
             guard let pid = PidFile.holder(file) else { continue }
             found = true
-            kill(pid, SIGTERM)
+            guard kill(pid, SIGTERM) == 0 || errno == ESRCH else {
+                Program.print("zmailer: process \(pid) of \(file): \(String(cString: strerror(errno)))", to: 2)
+                return .noPermission
+            }
             let end = ContinuousClock.now + .milliseconds(stopMilliseconds)
             while PidFile.holder(file) == pid {
                 guard ContinuousClock.now < end else {
@@ -131,10 +145,14 @@ public enum Control {
 
     /// SIGHUP: read the configuration again, open the logs again.
     public static func reload(_ environment: ZEnvironment) -> ExitCode {
+        if let code = refuseStranger("zmailer", environment) { return code }
         // A running system is not told to read what it would have to refuse.
         if let code = refuse(environment) { return code }
         if let pid = PidFile.holder(pidFile(environment)) {
-            kill(pid, SIGHUP)
+            guard kill(pid, SIGHUP) == 0 else {
+                Program.print("zmailer: process \(pid): \(String(cString: strerror(errno)))", to: 2)
+                return .noPermission
+            }
             return .ok
         }
         let pids = ManagedProgram.allCases.compactMap { PidFile.holder($0.pidFile(environment)) }
@@ -146,6 +164,7 @@ public enum Control {
 
     /// 0: everything is up; 69: something is not.
     public static func status(_ environment: ZEnvironment, json: Bool) -> ExitCode {
+        if let code = refuseStranger("zmailer", environment) { return code }
         let all = ProgramStatus.probeAll(environment)
         let supervisor = PidFile.holder(pidFile(environment))
         if json {

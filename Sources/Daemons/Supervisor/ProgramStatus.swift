@@ -32,6 +32,13 @@ public struct ProgramStatus: Hashable, Sendable {
         ManagedProgram.allCases.map { probe($0, environment) }
     }
 
+    /// The process that started it, as far as it lives.
+    var parent: pid_t? {
+        // pid (name) state ppid …: the name may hold anything.
+        pid.flatMap { ProcFile.read("/proc/\($0)/stat").split(separator: ")").last }?.split(separator: " ").dropFirst()
+            .first.flatMap { pid_t($0) }
+    }
+
     public var isReady: Bool {
         pid != nil && silent.isEmpty && (!program.listensOnNetwork || !addresses.isEmpty)
     }

@@ -7,6 +7,7 @@ public enum QueueCommand {
     /// Every message with what is still to be done for it, then a line of sums; with `json` one object a line, as the
     /// scheduler gives them, and those of messages that are not yet routed.
     public static func list(_ environment: ZEnvironment, json: Bool, threads: Bool) -> ExitCode {
+        if let code = Control.refuseStranger("mailq", environment) { return code }
         let client = QueueClient(environment)
         let listing = QueueListing(now: time(nil))
         let unrouted = client.unrouted()
@@ -28,6 +29,7 @@ public enum QueueCommand {
 
     /// Tries everything now that waits for its next attempt and matches `pattern` (`channel/host`; empty: everything).
     public static func flush(_ environment: ZEnvironment, pattern: String) -> ExitCode {
+        if let code = Control.refuseStranger("zmailer", environment) { return code }
         do throws(QueueClient.Failure) {
             try QueueClient(environment).ask(.flush, argument: pattern) { value in
                 Program.print("recipients to be tried now: \(value["flushed"]?.integer ?? 0)")
