@@ -30,6 +30,8 @@ final class Instance {
         var nesting = ""
         /// Seconds between attempts at a delivery.
         var retryInterval = "1s"
+        /// The last change before the first start: owners and modes.
+        var prepare: (Instance) throws -> Void = { _ in }
     }
 
     let directory: String
@@ -138,6 +140,7 @@ final class Instance {
         let scheduler = settings.schedulerConf ?? quickened(read("share/scheduler.conf"))
         try write(scheduler, to: "share/scheduler.conf")
         try append(settings.smtpserverParameters.map { "PARAM \($0)" }, to: "share/smtpserver.conf")
+        try settings.prepare(self)
     }
 
     /// The sample with every `interval=` replaced: what retries after a minute there, does here after a second.
