@@ -69,10 +69,6 @@ public enum SMTPServerProgram {
         let log = Program.log(
             "smtpserver", settings.environment, file: settings.options.eventLogFile, isForeground: isForeground,
             debug: settings.options.debugLevel > 0)
-        if !isForeground, let identity = TrustedUser.identity(settings.environment) {
-            // Made by root just now, written by workers from here on.
-            _ = chown("\(settings.environment.logdir)/smtpserver", identity.uid, identity.gid)
-        }
         let pidPath =
             settings.options.pidFile.hasPrefix("/")
             ? settings.options.pidFile : "\(settings.postoffice)/\(settings.options.pidFile)"
