@@ -159,6 +159,19 @@ struct RootTests {
         }
     }
 
+    @Test("a spool of somebody else than TRUSTEDUSER is refused at the start: its owner is who the router becomes")
+    func foreignSpool() async throws {
+        try await Self.run { instance, accounts in
+            try await instance.stop()
+            try #require(chown(instance.postoffice, 0, 0) == 0)
+            let refused = try await instance.zmailer("start")
+            #expect(refused.status == .exited(73), "\(refused.output)")
+            #expect(refused.output.contains("not to TRUSTEDUSER \(accounts.trusted.name)"), "\(refused.output)")
+            try #require(chown(instance.postoffice, accounts.trusted.uid, accounts.trusted.gid) == 0)
+            try await instance.start()
+        }
+    }
+
     @Test("other users are told that the queue and the programs are none of their business")
     func strangers() async throws {
         try await Self.run { instance, accounts in

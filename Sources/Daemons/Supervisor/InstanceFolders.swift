@@ -26,6 +26,15 @@ enum InstanceFolders {
                 return "\(path): \(String(cString: strerror(errno)))"
             }
         }
+        // The router becomes whoever owns the spool: a spool of root's would make it root.
+        var info = stat()
+        guard lstat(environment.postoffice, &info) == 0 else {
+            return "\(environment.postoffice): \(String(cString: strerror(errno)))"
+        }
+        guard info.st_uid == account.pointee.pw_uid else {
+            return "\(environment.postoffice) belongs to uid \(info.st_uid), not to TRUSTEDUSER \(name); "
+                + "valid is: chown -R \(name) \(environment.postoffice)"
+        }
         return nil
     }
 }
