@@ -98,6 +98,33 @@ extension ClientSessionTests {
         #expect(data.closed == .outOfStep)
     }
 
+    @Test("354 is an answer to DATA and to nothing else: no message is taken for delivered by it")
+    func intermediate() {
+        let second = Self.dialogue(
+            Self.plain + """
+                > a@x
+                C: MAIL FROM:<a@example.org>
+                S: 250 Ok
+                C: RCPT TO:<a@x>
+                S: 250 Ok
+                C: DATA
+                S: 354 Go
+                \(Self.data)S: 354 Go on
+                = 354 temporary
+                """)
+        #expect(second.closed == .outOfStep)
+        let early = Self.dialogue(
+            Self.plain + """
+                > a@x
+                C: MAIL FROM:<a@example.org>
+                S: 250 Ok
+                C: RCPT TO:<a@x>
+                S: 354 Go
+                = 354 temporary
+                """)
+        #expect(early.closed == .outOfStep)
+    }
+
     @Test("LMTP has a reply for each recipient")
     func lmtp() {
         let host = Self.dialogue(

@@ -180,6 +180,8 @@ struct Exchange: Sendable {
 
     /// - Returns: `false` when nothing asked for this reply, or the connection cannot go on behind it.
     mutating func receive(_ reply: Reply, into output: inout [UInt8]) -> Bool {
+        // 3xx answers DATA alone. Anywhere else, above all behind the message, it is no acceptance (RFC 5321 §4.2.1).
+        if (300..<400).contains(reply.code), content != .requested || answered < asked { return false }
         if resetsOutstanding > 0 {
             resetsOutstanding -= 1
             return true
