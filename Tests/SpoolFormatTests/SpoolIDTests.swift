@@ -34,7 +34,7 @@ import Testing
         for milliseconds in clock {
             let id = generator.next(milliseconds: milliseconds)
             #expect(id > last)
-            #expect(id.rawValue >> 12 & 1023 == 77)
+            #expect(id.rawValue >> 6 & 0xffff == 77)
             last = id
         }
     }
@@ -42,17 +42,17 @@ import Testing
     @Test("generators of different slots never meet")
     func slots() {
         var seen: Set<SpoolID> = []
-        for slot in [0, 1, 511, 1022, 1023] {
+        for slot in [0, 1, 1025, 32768, 65535] {
             var generator = SpoolIDGenerator(slot: slot)
             for step in 0..<9000 { seen.insert(generator.next(milliseconds: 1_700_000_000_000 + Int64(step / 8192))) }
         }
         #expect(seen.count == 5 * 9000)
-        // Only ten bits of a pid count.
+        // Only sixteen bits of a pid count.
         var one = SpoolIDGenerator(slot: 5)
-        var other = SpoolIDGenerator(slot: 5 + 1024)
+        var other = SpoolIDGenerator(slot: 5 + 65536)
         #expect(one.next(milliseconds: 1) == other.next(milliseconds: 1))
         var negative = SpoolIDGenerator(slot: -1)
-        #expect(negative.next(milliseconds: 1).rawValue >> 12 & 1023 == 1023)
+        #expect(negative.next(milliseconds: 1).rawValue >> 6 & 0xffff == 0xffff)
     }
 }
 
