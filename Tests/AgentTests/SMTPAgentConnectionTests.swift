@@ -35,6 +35,22 @@ struct SMTPAgentConnectionTests {
         #expect(harness.peer.connections <= 8)
     }
 
+    @Test("a server that drips its reply octet by octet holds a job no longer than a job may take")
+    func dripping() throws {
+        var script = SMTPAgentPeer.Script()
+        script.drips = true
+        var harness = try SMTPAgentHarness(script)
+        defer { harness.peer.stop() }
+        harness.options.timeouts.job = .milliseconds(300)
+        let control = try harness.spool.add([harness.group(["u@b.test"])])
+        let start = ContinuousClock.now
+        let reports = try harness.deliver([control])
+        #expect(reports.map(\.result) == [.deferredAll])
+        #expect(reports.first?.message.contains("reply timed out") == true)
+        // The line would be too long after 80 s.
+        #expect(ContinuousClock.now - start < .seconds(20))
+    }
+
     @Test("an idle connection that the peer has closed is replaced")
     func closedByPeer() throws {
         var script = SMTPAgentPeer.Script()

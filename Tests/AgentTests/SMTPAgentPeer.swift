@@ -23,6 +23,8 @@ final class SMTPAgentPeer: Sendable {
         var dropsSecondMail: Set<Int> = []
         /// Connections that end behind the content, without a reply.
         var dropsBehindContent = false
+        /// The greeting goes on and on, an octet every 20 ms.
+        var drips = false
         /// Nothing is ever said.
         var isSilent = false
     }
@@ -158,6 +160,11 @@ extension SMTPAgentPeer {
         func run(_ number: Int, heard: (String) -> Void, taken: (Message) -> Void) {
             if script.isSilent {
                 while fill() {}
+                return
+            }
+            if script.drips {
+                var octet = UInt8(ascii: "2")
+                while send(descriptor, &octet, 1, Int32(MSG_NOSIGNAL)) == 1 { usleep(20_000) }
                 return
             }
             say(script.greeting)

@@ -33,7 +33,7 @@ struct Connector<Names: NameService>: Sendable {
         case permanentFailure(EnhancedStatusCode, String)
     }
 
-    func connect(_ hop: NextHop) -> Result {
+    func connect(_ hop: NextHop, until end: Deadline) -> Result {
         switch finder.endpoints(of: hop) {
         case .permanentFailure(let status, let text):
             return .permanentFailure(status, text)
@@ -43,24 +43,26 @@ struct Connector<Names: NameService>: Sendable {
             // The first failure is the one to tell: the best host's.
             var first: ConnectionFailure?
             for endpoint in endpoints {
+                if end.hasPassed { break }
                 do throws(ConnectionFailure) {
-                    return .connected(try connect(endpoint))
+                    return .connected(try connect(endpoint, until: end))
                 } catch {
                     first = first ?? error
                 }
             }
-            return .temporaryFailure(first ?? ConnectionFailure(text: "\(hop): no host", status: "4.4.4"))
+            return .temporaryFailure(first ?? ConnectionFailure(text: "\(hop): no host in time", status: "4.4.1"))
         }
     }
 
-    private func connect(_ endpoint: Endpoint) throws(ConnectionFailure) -> SMTPConnection {
+    private func connect(_ endpoint: Endpoint, until end: Deadline) throws(ConnectionFailure) -> SMTPConnection {
         if let reason = failedPlaces.reason(endpoint.place) {
             throw ConnectionFailure(text: "\(reason) (a moment ago)", status: "4.4.1")
         }
         let start = ContinuousClock.now
         let stream: Socket
         do throws(TransportError) {
-            stream = try Socket(to: endpoint, options: socket, deadline: Deadline(after: timeouts.connect))
+            stream = try Socket(
+                to: endpoint, options: socket, deadline: min(Deadline(after: timeouts.connect), end))
         } catch {
             let text = "\(endpoint.relay): \(error)"
             failedPlaces.insert(endpoint.place, reason: text, after: ContinuousClock.now - start)
@@ -69,7 +71,7 @@ struct Connector<Names: NameService>: Sendable {
         let connection = SMTPConnection(
             endpoint, socket: stream, configuration: session, timeouts: timeouts, log: dialogue)
         do throws(ConnectionFailure) {
-            try connection.open()
+            try connection.open(until: end)
         } catch {
             if !error.isRefusal {
                 failedPlaces.insert(endpoint.place, reason: error.text, after: ContinuousClock.now - start)

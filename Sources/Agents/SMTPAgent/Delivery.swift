@@ -9,6 +9,8 @@ struct Delivery {
     let job: DeliveryJob
     let hop: NextHop
     let isLMTP: Bool
+    /// What is not done by then is deferred.
+    let end: Deadline
 
     /// The same for all: no session.
     func report(_ entries: ArraySlice<EnvelopeEntry>, _ result: AgentKit.RecipientResult) {

@@ -17,6 +17,8 @@ final class SMTPConnection: @unchecked Sendable {
     /// What of `input` has been read and not been understood yet.
     private var unread = 0..<0
     private var hasHeard = false
+    /// Of the job that uses it.
+    private var end: Deadline?
     /// Messages sent before the one that is being sent.
     private(set) var completedMessages = 0
     private(set) var isOpen = true
@@ -49,7 +51,8 @@ final class SMTPConnection: @unchecked Sendable {
     var isUsable: Bool { isOpen && unread.isEmpty && !socket.hasUnexpectedInput }
 
     /// Greeting and EHLO. Throws why mail cannot be sent here now.
-    func open() throws(ConnectionFailure) {
+    func open(until end: Deadline) throws(ConnectionFailure) {
+        self.end = end
         var none: ContentStream?
         switch advance(&none) {
         case .ready: return
@@ -69,7 +72,8 @@ final class SMTPConnection: @unchecked Sendable {
         var mayRepeat: Bool
     }
 
-    func send(_ message: ClientMessage, _ stream: ContentStream) -> Outcome {
+    func send(_ message: ClientMessage, _ stream: ContentStream, until end: Deadline) -> Outcome {
+        self.end = end
         hasHeard = false
         session.begin(message, into: &output)
         var stream: ContentStream? = stream
@@ -177,8 +181,13 @@ final class SMTPConnection: @unchecked Sendable {
         }
     }
 
+    private func deadline(after duration: Duration) -> Deadline {
+        let own = Deadline(after: duration)
+        return end.map { min($0, own) } ?? own
+    }
+
     private func fill() throws(TransportError) {
-        let deadline = Deadline(after: timeouts.limit(of: session.phase))
+        let deadline = deadline(after: timeouts.limit(of: session.phase))
         var failure: TransportError?
         let count = input.withUnsafeMutableBytes { buffer in
             do throws(TransportError) {
@@ -198,7 +207,7 @@ final class SMTPConnection: @unchecked Sendable {
         var failure: TransportError?
         output.withUnsafeBytes { octets in
             do throws(TransportError) {
-                try socket.write(octets, deadline: Deadline(after: timeout))
+                try socket.write(octets, deadline: deadline(after: timeout))
             } catch {
                 failure = error
             }

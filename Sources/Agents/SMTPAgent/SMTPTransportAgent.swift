@@ -36,7 +36,8 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
             for recipient in job.recipients { job.report(recipient, .deferred(status: "4.3.5", text: text)) }
             return
         }
-        let delivery = Delivery(job: job, hop: hop, isLMTP: options.isLMTP)
+        let delivery = Delivery(
+            job: job, hop: hop, isLMTP: options.isLMTP, end: Deadline(after: options.timeouts.job))
         var connection = pool.take(hop)
         for envelope in Envelope.all(of: job) {
             connection = send(envelope, delivery, connection)
@@ -61,7 +62,7 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
             let batch = rest.prefix(limit)
             let wasUsed = open.completedMessages > 0
             let stream = envelope.stream
-            let outcome = open.send(envelope.message(to: batch, size: stream.size), stream)
+            let outcome = open.send(envelope.message(to: batch, size: stream.size), stream, until: delivery.end)
             if outcome.mayRepeat, wasUsed, mayRepeat {
                 // An idle session died under us: nothing was said about this message, so a fresh one is asked, once.
                 mayRepeat = false
@@ -76,7 +77,7 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
 
     /// A new session; `nil` when there is none to be had, and the recipients have been told so.
     private func connect(_ delivery: Delivery, _ recipients: ArraySlice<EnvelopeEntry>) -> SMTPConnection? {
-        switch connector.connect(delivery.hop) {
+        switch connector.connect(delivery.hop, until: delivery.end) {
         case .connected(let connection):
             return connection
         case .permanentFailure(let status, let text):

@@ -10,6 +10,9 @@ struct Timeouts: Hashable, Sendable {
     var data: Duration = .seconds(120)
     /// Until the reply to the final dot, or to a chunk (`dot`).
     var dot: Duration = .seconds(1200)
+    /// All of a job, whatever its hosts do with the limits above, octet by octet if need be: the scheduler takes a job of three hours
+    /// for lost, and ends the agent with all others that it has in hand.
+    var job: Duration = .seconds(9000)
     /// An idle connection is kept this long.
     var idle: Duration = .seconds(60)
 
