@@ -27,7 +27,8 @@ final class IncomingMessage {
         begun: Int, intake: Intake
     ) {
         let announced = min(transaction.mail.size ?? 0, Intake.spillSize)
-        let allowance = max(Intake.initialAllowance, announced)
+        // Not what SIZE announces: who only announces must not take the memory of those who send.
+        let allowance = Intake.initialAllowance
         guard intake.reserve(allowance) else { return nil }
         self.allowance = allowance
         self.id = id
