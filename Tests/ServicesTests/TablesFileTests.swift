@@ -124,6 +124,22 @@ struct TableFileTests {
         #expect(events.list == [.missing(path: file.path)])
     }
 
+    @Test("a table whose folder is gone is trouble, not an empty table: a file system may not be mounted")
+    func folderGone() throws {
+        let folder = TableFolder()
+        let file = names(folder, Events())
+        rmdir(folder.path)
+        #expect(throws: TableTrouble.self) { try file.current(now: 0) }
+        #expect(mkdir(folder.path, 0o755) == 0)
+        #expect(try read(file, 1000).isEmpty)
+        folder.write("alice\n")
+        #expect(try read(file, 2000) == ["alice"])
+        let away = folder.path + ".away"
+        #expect(rename(folder.path, away) == 0)
+        #expect(try read(file, 60_000) == ["alice"])
+        #expect(rename(away, folder.path) == 0)
+    }
+
     @Test("a required table that is missing is trouble; once read, it stays")
     func required() throws {
         let folder = TableFolder()

@@ -108,7 +108,9 @@ public final class TableFile<Table> {
         lastLook = now
         var info = stat()
         guard stat(path, &info) == 0 else {
-            if errno == ENOENT || errno == ENOTDIR { missing(now) } else { unreadable(errno) }
+            let code = errno
+            // A folder that is gone is not a table that was never made: a file system may not be mounted.
+            if code == ENOENT, isFolderThere { missing(now) } else { unreadable(code) }
             return
         }
         vanishedAt = nil
@@ -117,6 +119,11 @@ public final class TableFile<Table> {
         guard signature != self.signature else { return }
         self.signature = signature
         read()
+    }
+
+    private var isFolderThere: Bool {
+        guard let slash = path.lastIndex(of: "/") else { return true }
+        return access(String(path[..<slash]) + "/", F_OK) == 0
     }
 
     private func missing(_ now: Int64) {
