@@ -149,7 +149,7 @@ let package = Package(
             "ServicesTests",
             [
                 "Postoffice", "Telemetry", "ChildProcesses", "ProgramKit", "Resolver", "Tables", "SpoolFormat",
-                "MailModel", "CPosix",
+                "AgentProtocol", "MailModel", "CPosix",
             ]),
         tests(
             "SMTPServerTests",

@@ -49,7 +49,7 @@ public struct ZEnvironment: Hashable, Sendable {
             func fail(_ key: String, _ reason: String) {
                 errors.append(ConfigurationError(file: file, line: index + 1, key: key, reason: reason))
             }
-            guard let equals = line.firstIndex(of: "=") else {
+            guard let equals = line.utf8.firstIndex(of: UInt8(ascii: "=")) else {
                 fail("", "'\(line)' is no assignment; valid is NAME=value")
                 continue
             }
@@ -60,7 +60,7 @@ public struct ZEnvironment: Hashable, Sendable {
                 fail(String(name), "a name holds letters, digits and '_' and does not begin with a digit")
                 continue
             }
-            switch value(line[line.index(after: equals)...], environment) {
+            switch value(line[line.utf8.index(after: equals)...], environment) {
             case .success(let value): environment.values[String(name)] = value
             case .failure(let problem): fail(String(name), problem.reason)
             }

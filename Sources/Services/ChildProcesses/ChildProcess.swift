@@ -1,5 +1,6 @@
 import CPosix
 import Glibc
+import Synchronization
 
 /// A program to start.
 public struct ChildRequest: Sendable {
@@ -54,6 +55,8 @@ public final class ChildProcess: Sendable {
     public let pid: pid_t
     /// Readable when the child has ended. Owned by this object.
     public let descriptor: Int32
+    /// The status can be had from the kernel once only.
+    private let exit = Mutex<Exit?>(nil)
 
     public enum Exit: Hashable, Sendable, CustomStringConvertible {
         case code(Int32)
@@ -105,11 +108,19 @@ public final class ChildProcess: Sendable {
         return ChildProcess(pid: pid, descriptor: descriptor)
     }
 
-    /// `nil` while it runs.
+    /// `nil` while it runs; the same answer each time once it has ended. A child whose status somebody else has taken
+    /// (SIGCHLD ignored) counts as failed: exit code 70.
     public func reap() -> Exit? {
-        var status: Int32 = 0
-        guard cposix_reap(descriptor, &status) == 1 else { return nil }
-        return status & 127 == 0 ? .code(status >> 8 & 255) : .signal(status & 127)
+        exit.withLock { exit in
+            if let exit { return exit }
+            var status: Int32 = 0
+            switch cposix_reap(descriptor, &status) {
+            case 1: exit = status & 127 == 0 ? .code(status >> 8 & 255) : .signal(status & 127)
+            case -1 where errno == ECHILD: exit = .code(70)
+            default: break
+            }
+            return exit
+        }
     }
 
     /// Waits until it has ended or `milliseconds` have passed.
@@ -120,8 +131,7 @@ public final class ChildProcess: Sendable {
             let left = deadline - cposix_monotonic_milliseconds()
             let ready = poll(&entry, 1, Int32(max(0, left)))
             if ready > 0 { return reap() }
-            if ready == 0 { return nil }
-            if errno != EINTR { return nil }
+            if ready == 0 || errno != EINTR { return reap() }
         }
     }
 

@@ -12,6 +12,8 @@ public final class Poller {
 
     private let epoll: Int32
     private var handlers: [Int32: (Interest) -> Void] = [:]
+    /// Removed since the last wait: what the kernel reported for them is about descriptors that may be others by now.
+    private var removed: Set<Int32> = []
     private var events = [cposix_event](repeating: cposix_event(), count: 128)
 
     public init() {
@@ -39,15 +41,16 @@ public final class Poller {
     /// Call before closing the descriptor.
     public func remove(_ descriptor: Int32) {
         guard handlers.removeValue(forKey: descriptor) != nil else { return }
+        removed.insert(descriptor)
         _ = cposix_epoll_set(epoll, Int32(CPOSIX_REMOVE), descriptor, 0)
     }
 
     /// Waits at most `milliseconds` (−1: without end) and calls the handlers of what is ready.
     public func wait(milliseconds: Int32) {
+        removed.removeAll(keepingCapacity: true)
         let count = cposix_epoll_wait(epoll, &events, Int32(events.count), milliseconds)
         guard count > 0 else { return }
-        for event in events[0..<Int(count)] {
-            // A handler before this one may have removed it.
+        for event in events[0..<Int(count)] where !removed.contains(event.fd) {
             handlers[event.fd]?(Interest(rawValue: UInt8(event.ready)))
         }
     }
@@ -59,6 +62,10 @@ public final class SignalSource {
 
     public init(_ signals: [Int32]) {
         signal(SIGPIPE, SIG_IGN)
+        // A file over a limit of the process is an error of that write (EFBIG), not the end of the program.
+        signal(SIGXFSZ, SIG_IGN)
+        // Whoever started us may have ignored it; then the kernel would throw away how our children ended.
+        signal(SIGCHLD, SIG_DFL)
         descriptor = cposix_signalfd(signals, Int32(signals.count))
         precondition(descriptor >= 0, "signalfd failed: no descriptors left at start")
     }

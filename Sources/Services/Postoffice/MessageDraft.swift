@@ -18,8 +18,7 @@ public final class MessageDraft: @unchecked Sendable {
         self.id = id
         self.path = path
         self.sync = sync
-        descriptor = cposix_tmpfile(sync.path, 0o640)
-        guard descriptor >= 0 else { throw PostofficeError(sync.path, code: errno, missing: .missing) }
+        descriptor = try Postoffice.unnamedFile(in: sync.path)
     }
 
     deinit { discard() }
@@ -33,6 +32,8 @@ public final class MessageDraft: @unchecked Sendable {
                 if errno == EINTR { continue }
                 throw PostofficeError(path, code: errno)
             }
+            // No file system should; if one does, it has no room.
+            if count == 0 { throw PostofficeError(path, code: ENOSPC) }
             size += count
             rest = rest.dropFirst(count)
         }
@@ -92,9 +93,7 @@ public final class MessageDraft: @unchecked Sendable {
     /// Replaces octets already written; used for the `traits` line.
     public func overwrite(at offset: Int, _ octets: [UInt8]) throws(PostofficeError) {
         precondition(offset + octets.count <= size, "overwriting beyond what was written")
-        guard pwrite(descriptor, octets, octets.count, off_t(offset)) == octets.count else {
-            throw PostofficeError(path, code: errno)
-        }
+        try Postoffice.writeAll(descriptor, octets, at: offset, path: path)
     }
 
     /// Gives the file its name and makes it durable: file and directory entry. On an error nothing is left behind.

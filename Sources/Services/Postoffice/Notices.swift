@@ -128,30 +128,3 @@ public final class NoticeSender: Sendable {
         poll(&entry, 1, 100)
     }
 }
-
-/// The receiving end: a bound datagram socket of mode 0600.
-public final class NoticeReceiver {
-    /// Readable when there are notices.
-    public let descriptor: Int32
-    private let path: String
-
-    public init(socketPath: String) throws(PostofficeError) {
-        path = socketPath
-        descriptor = cposix_unix_listen(socketPath, Int32(SOCK_DGRAM.rawValue), 0o600, 0)
-        guard descriptor >= 0 else { throw PostofficeError(socketPath, code: errno, missing: .missing) }
-    }
-
-    deinit { close(descriptor) }
-
-    /// All notices that are there now, at most 64 at once.
-    public func receive() -> [SpoolNotice] {
-        var notices: [SpoolNotice] = []
-        var buffer = [UInt8](repeating: 0, count: 8192)
-        while notices.count < 64 {
-            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-            guard count >= 0 else { break }
-            notices.append(SpoolNotice(String(decoding: buffer[0..<count], as: UTF8.self)))
-        }
-        return notices
-    }
-}

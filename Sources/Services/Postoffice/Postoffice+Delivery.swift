@@ -14,24 +14,23 @@ extension Postoffice {
         defer { close(descriptor) }
         var info = stat()
         guard fstat(descriptor, &info) == 0 else { throw PostofficeError(name, code: errno) }
-        var octets = records.flatMap { $0.record.encoded() }
+        var octets: [UInt8] = []
         // A process that was killed in the middle of a write leaves a record without its line end: ours must not become part of it.
         var last: UInt8 = 0x0a
         if info.st_size > 0, pread(descriptor, &last, 1, info.st_size - 1) != 1 {
             throw PostofficeError(name, code: errno)
         }
-        if last != 0x0a { octets.insert(0x0a, at: 0) }
-        guard pwrite(descriptor, octets, octets.count, info.st_size) == octets.count else {
-            let code = errno
+        if last != 0x0a { octets.append(0x0a) }
+        for (record, _) in records { octets += record.encoded() }
+        do throws(PostofficeError) {
+            try Self.writeAll(descriptor, octets, at: Int(info.st_size), path: name)
+        } catch {
             ftruncate(descriptor, info.st_size)
-            throw PostofficeError(name, code: code)
+            throw error
         }
         for (record, tag) in records {
             guard let tag else { continue }
-            var byte = tag.rawValue
-            guard pwrite(descriptor, &byte, 1, off_t(record.offset + 1)) == 1 else {
-                throw PostofficeError(name, code: errno)
-            }
+            try Self.set(tag.rawValue, at: record.offset + 1, behind: UInt8(ascii: "r"), descriptor, name)
         }
         if sync, fdatasync(descriptor) != 0 { throw PostofficeError(name, code: errno) }
     }
@@ -52,8 +51,21 @@ extension Postoffice {
         guard descriptor >= 0 else { throw PostofficeError(name, code: errno) }
         defer { close(descriptor) }
         for offset in recordOffsets {
-            var byte = UInt8(ascii: "+")
-            guard pwrite(descriptor, &byte, 1, off_t(offset + 1)) == 1 else { throw PostofficeError(name, code: errno) }
+            try Self.set(UInt8(ascii: "+"), at: offset + 1, behind: UInt8(ascii: "d"), descriptor, name)
+        }
+    }
+
+    /// Replaces the tag byte at `position`. Anywhere but behind the letter of its line it would destroy something.
+    private static func set(
+        _ tag: UInt8, at position: Int, behind letter: UInt8, _ descriptor: Int32, _ name: String
+    ) throws(PostofficeError) {
+        var found: UInt8 = 0
+        guard position > 0, pread(descriptor, &found, 1, off_t(position - 1)) == 1, found == letter else {
+            throw PostofficeError(.system, name, "no '\(Character(Unicode.Scalar(letter)))' line at \(position - 1)")
+        }
+        var byte = tag
+        while pwrite(descriptor, &byte, 1, off_t(position)) != 1 {
+            if errno != EINTR { throw PostofficeError(name, code: errno) }
         }
     }
 

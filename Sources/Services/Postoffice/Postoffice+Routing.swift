@@ -17,10 +17,11 @@ extension Postoffice {
         let from = path(.router, id)
         let to = path(.queue, id)
         if link(from, to) == 0 { return .claimed }
-        switch errno {
+        let code = errno
+        switch code {
         case EEXIST: return .alreadyQueued
-        case ENOENT where access("\(root)/queue", F_OK) == 0: return .gone
-        default: throw PostofficeError(to, code: errno, missing: .missing)
+        case ENOENT where access("\(root)/queue", F_OK) == 0 && access("\(root)/router", F_OK) == 0: return .gone
+        default: throw PostofficeError(to, code: code, missing: .missing)
         }
     }
 
@@ -31,10 +32,9 @@ extension Postoffice {
         _ id: SpoolID, _ head: [UInt8], replacing: Bool = false
     ) throws(PostofficeError) -> Bool {
         let name = path(.transport, id)
-        let descriptor = cposix_tmpfile("\(root)/transport", 0o640)
-        guard descriptor >= 0 else { throw PostofficeError("\(root)/transport", code: errno, missing: .missing) }
+        let descriptor = try Self.unnamedFile(in: "\(root)/transport")
         defer { close(descriptor) }
-        guard Glibc.write(descriptor, head, head.count) == head.count else { throw PostofficeError(name, code: errno) }
+        try Self.writeAll(descriptor, head, at: 0, path: name)
         if cposix_link_fd(descriptor, name) == 0 { return true }
         guard errno == EEXIST else { throw PostofficeError(name, code: errno, missing: .missing) }
         guard replacing else { return false }
@@ -61,7 +61,7 @@ extension Postoffice {
     ) throws(PostofficeError) {
         let old = path(from, id)
         let new = path(to, id) + suffix
-        guard link(old, new) == 0 || errno == EEXIST else { throw PostofficeError(new, code: errno) }
+        try Self.linkOnce(old, new)
         let sync = try DirectorySync("\(root)/\(to.rawValue)")
         try sync.wait()
         guard unlink(old) == 0 || errno == ENOENT else { throw PostofficeError(old, code: errno) }
@@ -71,9 +71,30 @@ extension Postoffice {
     /// stays: another program may be doing the same, and the message may be routed before this returns.
     public func requeue(_ id: SpoolID) throws(PostofficeError) {
         let queued = path(.queue, id)
-        guard link(queued, path(.router, id)) == 0 || errno == EEXIST else {
-            throw PostofficeError(queued, code: errno)
-        }
+        try Self.linkOnce(queued, path(.router, id))
         try routerSync.wait()
+    }
+
+    /// Gives the file `old` the name `new` too; no error if it has it already, as after a crash in the middle. A name that
+    /// is another file's is left alone: removing `old` then would lose it.
+    private static func linkOnce(_ old: String, _ new: String) throws(PostofficeError) {
+        while true {
+            if link(old, new) == 0 { return }
+            let code = errno
+            guard code == EEXIST else { throw PostofficeError(new, code: code) }
+            // Another program may be putting the same message in order, so that either name may vanish meanwhile.
+            var mine = stat()
+            var named = stat()
+            if lstat(new, &named) != 0 {
+                if errno == ENOENT { continue }
+                throw PostofficeError(new, code: errno)
+            }
+            if lstat(old, &mine) != 0 {
+                if errno == ENOENT { return }
+                throw PostofficeError(old, code: errno)
+            }
+            if mine.st_ino == named.st_ino, mine.st_dev == named.st_dev { return }
+            throw PostofficeError(new, code: code)
+        }
     }
 }

@@ -13,7 +13,10 @@ public final class Postoffice: Sendable {
 
     /// Opens the spool and checks each directory: there, a directory, ours, not writable by others.
     /// With `creating`, makes what is missing.
-    public init(_ root: String, creating: Bool = false) throws(PostofficeError) {
+    public init(_ path: String, creating: Bool = false) throws(PostofficeError) {
+        var trimmed = path[...]
+        while trimmed.utf8.count > 1, trimmed.utf8.last == UInt8(ascii: "/") { trimmed = trimmed.dropLast() }
+        let root = String(trimmed)
         self.root = root
         if creating { try Self.create(root) }
         try Self.check(root, mode: 0o750)
@@ -32,22 +35,33 @@ public final class Postoffice: Sendable {
             parents.append(path)
             path = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
         }
-        for parent in parents.reversed() where mkdir(parent, parent == root ? 0o750 : 0o755) != 0 && errno != EEXIST {
-            throw PostofficeError(parent, code: errno, missing: .missing)
+        for parent in parents.reversed() {
+            guard mkdir(parent, parent == root ? 0o750 : 0o755) == 0 || errno == EEXIST else {
+                throw PostofficeError(parent, code: errno, missing: .missing)
+            }
+            // The name of a new spool must be as durable as what will be accepted in it.
+            let above = parent.lastIndex(of: "/").map { $0 == parent.startIndex ? "/" : String(parent[..<$0]) } ?? "."
+            try syncDirectory(above)
         }
         for directory in SpoolDirectory.allCases {
             let path = "\(root)/\(directory.rawValue)"
             if mkdir(path, directory.mode) == 0 {
-                // mkdir obeys the umask; the mode is part of the format.
-                guard chmod(path, directory.mode) == 0 else { throw PostofficeError(path, code: errno) }
+                try finish(path, mode: directory.mode, root: root)
             } else if errno != EEXIST {
                 throw PostofficeError(path, code: errno, missing: .missing)
             }
         }
-        let descriptor = cposix_open(root, O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0 else { throw PostofficeError(root, code: errno) }
+        try syncDirectory(root)
+    }
+
+    /// mkdir obeys the umask; the mode is part of the format. By descriptor: the folder above may belong to a user whom root
+    /// must not follow elsewhere.
+    private static func finish(_ path: String, mode: mode_t, root: String) throws(PostofficeError) {
+        let descriptor = cposix_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+        guard descriptor >= 0 else { throw PostofficeError(path, code: errno) }
         defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw PostofficeError(root, code: errno) }
+        guard fchmod(descriptor, mode) == 0 else { throw PostofficeError(path, code: errno) }
+        try giveToOwner(of: root) { fchown(descriptor, $0, $1) }
     }
 
     private static func check(_ path: String, mode: mode_t) throws(PostofficeError) {

@@ -66,9 +66,14 @@ public struct CommandLineOptions: Sendable {
                 return result
             }
             let given = index > 0 && index <= arguments.count ? arguments[index - 1] : ""
-            let letter = UnicodeScalar(UInt32(found.unknown)).map(Character.init) ?? "?"
+            // getopt takes octets for letters, and `char` is signed.
+            let octet = UInt8(truncatingIfNeeded: found.unknown)
+            let letter = octet < 0x80 ? String(Unicode.Scalar(octet)) : "\\x" + String(octet, radix: 16)
             let isLong = found.unknown == 0 || found.unknown >= 1000 || given.hasPrefix("--")
-            if found.code == 0x3f { throw UsageError("unknown option '\(isLong ? given : "-\(letter)")'") }
+            if found.code == 0x3f {
+                if found.unknown >= 1000 { throw UsageError("option '\(given)' takes no value") }
+                throw UsageError("unknown option '\(isLong ? given : "-\(letter)")'")
+            }
             if found.code == 0x3a { throw UsageError("option '\(isLong ? given : "-\(letter)")' needs a value") }
             let spec =
                 found.code >= 1000

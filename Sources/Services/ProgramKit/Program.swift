@@ -16,14 +16,25 @@ public enum Program {
     /// One line on a descriptor, past any buffer.
     public static func print(_ text: String, to descriptor: Int32 = 1) {
         let bytes = Array((text.hasSuffix("\n") ? text : text + "\n").utf8)
-        _ = write(descriptor, bytes, bytes.count)
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if errno != EINTR {
+                return
+            }
+        }
     }
 
     /// Reads the ZENV file; ends with 78 and all errors if it cannot be read or is wrong.
     public static func environment(_ path: String?) -> ZEnvironment {
         let file = path ?? ZEnvironment.defaultPath
-        guard let octets = try? FileOctets.read(file, limit: 1 << 20) else {
-            fail("\(file): \(String(cString: strerror(errno))) (give another with -Z file)", .configuration)
+        let octets: [UInt8]
+        do throws(FileOctets.Failure) {
+            octets = try FileOctets.read(file, limit: 1 << 20)
+        } catch {
+            fail("\(error) (give another with -Z file)", .configuration)
         }
         do throws(ConfigurationErrors) {
             var environment = try ZEnvironment.parse(String(decoding: octets, as: UTF8.self), file: file)
@@ -51,11 +62,14 @@ public enum Program {
         }
     }
 
-    /// The absolute path of the running executable.
+    /// The absolute path of the running executable; after an upgrade that of the new one, which has the old one's name.
     public static func executablePath() -> String {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        return count > 0 ? String(decoding: buffer[0..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : ""
+        guard count > 0 else { return "" }
+        let path = String(decoding: buffer[0..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let mark = " (deleted)"
+        return path.hasSuffix(mark) && access(path, F_OK) != 0 ? String(path.dropLast(mark.count)) : path
     }
 
     /// The process's environment as `NAME=value`.
@@ -103,6 +117,7 @@ public enum FileOctets {
             if got == 0 { break }
             count += got
         }
+        guard count <= limit else { throw Failure(path: path, code: EFBIG) }
         octets.removeLast(octets.count - count)
         return octets
     }

@@ -117,73 +117,10 @@ public final class EventLog: Sendable {
             LogValue.append(value, to: &line)
         }
         line.append(0x0a)
-        _ = line.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-    }
-}
-
-/// Escapes one value.
-enum LogValue {
-    static func append(_ value: String, to line: inout [UInt8]) {
-        let utf8 = value.utf8
-        let isPlain =
-            utf8.count <= EventLog.maximumValueLength && !utf8.isEmpty
-            && utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f && $0 != 0x22 && $0 != 0x5c }
-        if isPlain {
-            line.append(contentsOf: utf8)
-            return
+        line.withUnsafeBytes { octets in
+            // One call a line keeps the lines of all writers apart; what a full disk refuses is lost.
+            var written = Glibc.write(descriptor, octets.baseAddress, octets.count)
+            while written < 0, errno == EINTR { written = Glibc.write(descriptor, octets.baseAddress, octets.count) }
         }
-        line.append(0x22)
-        var count = 0
-        for byte in utf8 {
-            if count == EventLog.maximumValueLength {
-                line.append(contentsOf: "…".utf8)
-                break
-            }
-            count += 1
-            switch byte {
-            case 0x22, 0x5c:
-                line.append(0x5c)
-                line.append(byte)
-            case 0..<0x20, 0x7f:
-                let digits = Array("0123456789abcdef".utf8)
-                line += [0x5c, 0x78, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            default: line.append(byte)
-            }
-        }
-        line.append(0x22)
-    }
-}
-
-/// RFC 3339 with milliseconds, UTC.
-enum Timestamp {
-    static func append(milliseconds: Int64, to line: inout [UInt8]) {
-        var seconds = time_t(milliseconds / 1000)
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        func digits(_ value: Int32, _ width: Int) {
-            var rest = value
-            let start = line.count
-            line.append(contentsOf: repeatElement(0x30, count: width))
-            var index = start + width - 1
-            while index >= start {
-                line[index] = 0x30 + UInt8(rest % 10)
-                rest /= 10
-                index -= 1
-            }
-        }
-        digits(parts.tm_year + 1900, 4)
-        line.append(0x2d)
-        digits(parts.tm_mon + 1, 2)
-        line.append(0x2d)
-        digits(parts.tm_mday, 2)
-        line.append(0x54)
-        digits(parts.tm_hour, 2)
-        line.append(0x3a)
-        digits(parts.tm_min, 2)
-        line.append(0x3a)
-        digits(parts.tm_sec, 2)
-        line.append(0x2e)
-        digits(Int32(milliseconds % 1000), 3)
-        line.append(0x5a)
     }
 }

@@ -61,6 +61,12 @@ int cposix_lock(int fd) {
     return -1;
 }
 
+int cposix_is_locked(int fd) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -1;
+    return lock.l_type != F_UNLCK;
+}
+
 static int set_flag(int fd, int get, int set, int flag, int on) {
     int flags = fcntl(fd, get);
     if (flags < 0) return -1;
@@ -197,6 +203,8 @@ int cposix_thread_identity(uid_t uid, gid_t gid) {
 }
 
 int cposix_drop_privileges(uid_t uid, gid_t gid) {
+    /* Nothing to drop: an instance that runs as one ordinary user. */
+    if (uid != 0 && getuid() == uid && geteuid() == uid && getgid() == gid && getegid() == gid) return 0;
     if (setgroups(1, &gid) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) return errno;
     return 0;
 }
@@ -224,11 +232,13 @@ int cposix_account(const char *name, uid_t *uid, gid_t *gid, char *home, size_t 
         buffer = larger;
         error = getpwnam_r(name, &entry, buffer, size, &found);
     }
-    if (error == 0 && !found) error = ENOENT;
+    /* Some name services say ESRCH for a name that they do not know. */
+    if ((error == 0 && !found) || error == ESRCH) error = ENOENT;
     if (error == 0) {
         *uid = entry.pw_uid;
         *gid = entry.pw_gid;
-        if (home_size > 0) snprintf(home, home_size, "%s", entry.pw_dir);
+        /* A shortened path would be another directory. */
+        if (home_size > 0 && (size_t)snprintf(home, home_size, "%s", entry.pw_dir) >= home_size) error = ENAMETOOLONG;
     }
     free(buffer);
     return error;
@@ -247,7 +257,8 @@ int cposix_group(const char *name, gid_t *gid) {
         buffer = larger;
         error = getgrnam_r(name, &entry, buffer, size, &found);
     }
-    if (error == 0 && !found) error = ENOENT;
+    /* Some name services say ESRCH for a name that they do not know. */
+    if ((error == 0 && !found) || error == ESRCH) error = ENOENT;
     if (error == 0) *gid = entry.gr_gid;
     free(buffer);
     return error;

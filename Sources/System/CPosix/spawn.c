@@ -20,6 +20,7 @@ enum { STACK_SIZE = 64 * 1024, LOWEST_SAFE_FD = 64, FD_LIMIT = 16 };
 struct child {
     const struct cposix_spawn *request;
     sigset_t empty;
+    pid_t parent;
     int moved[FD_LIMIT];
     volatile int error;
 };
@@ -27,10 +28,10 @@ struct child {
 static int run_child(void *argument) {
     struct child *child = argument;
     const struct cposix_spawn *request = child->request;
-    for (int signal = 1; signal < _NSIG; signal++) {
-        struct sigaction action = {.sa_handler = SIG_DFL};
-        sigaction(signal, &action, NULL);
-    }
+    /* All zero is SIG_DFL. The raw call, because glibc's refuses the two signals that it keeps for itself, and what is
+     * ignored stays ignored over an exec. */
+    const long action[8] = {0};
+    for (int signal = 1; signal <= 64; signal++) syscall(SYS_rt_sigaction, signal, action, NULL, 8);
     /* First out of the way, then into place: a source may be a target of another. */
     for (int i = 0; i < request->fd_count; i++) {
         child->moved[i] = fcntl(request->fds[i], F_DUPFD, LOWEST_SAFE_FD);
@@ -50,7 +51,11 @@ static int run_child(void *argument) {
         if (syscall(SYS_setresuid, request->uid, request->uid, request->uid) != 0) goto failed;
     }
     if (request->directory && chdir(request->directory) != 0) goto failed;
-    if (request->parent_death_signal) prctl(PR_SET_PDEATHSIG, request->parent_death_signal);
+    if (request->parent_death_signal) {
+        prctl(PR_SET_PDEATHSIG, request->parent_death_signal);
+        /* Killed before the call: the signal would never come. */
+        if (syscall(SYS_getppid) != child->parent) _exit(127);
+    }
     sigprocmask(SIG_SETMASK, &child->empty, NULL);
     execve(request->path, request->argv, request->envp);
 failed:
@@ -62,7 +67,7 @@ int cposix_spawn(const struct cposix_spawn *request, pid_t *pid, int *pidfd) {
     if (request->fd_count < 3 || request->fd_count > FD_LIMIT) return EINVAL;
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) return errno;
-    struct child child = {.request = request, .error = 0};
+    struct child child = {.request = request, .parent = getpid(), .error = 0};
     sigset_t all, old;
     sigfillset(&all);
     sigemptyset(&child.empty);
@@ -75,7 +80,8 @@ int cposix_spawn(const struct cposix_spawn *request, pid_t *pid, int *pidfd) {
     munmap(stack, STACK_SIZE);
     if (result < 0) return error;
     if (error) {
-        waitpid(result, NULL, 0);
+        while (waitpid(result, NULL, 0) < 0 && errno == EINTR) {
+        }
         close(fd);
         return error;
     }

@@ -40,8 +40,10 @@ void cposix_start_writing(int fd);
 int cposix_rename_noreplace(const char *from, const char *to);
 /* Bytes available to the caller and total, of the file system of `path`; inodes likewise. 0 or -1. */
 int cposix_free_space(const char *path, uint64_t *free_bytes, uint64_t *free_inodes);
-/* An exclusive whole-file lock (OFD lock). 0, or -1 with EAGAIN when another process holds it (*holder: its pid or -1). */
+/* An exclusive whole-file lock (OFD lock), held until the descriptor is closed. 0, or -1 with EAGAIN when it is taken. */
 int cposix_lock(int fd);
+/* Whether another open file holds that lock; takes nothing. 1, 0 or -1. */
+int cposix_is_locked(int fd);
 int cposix_set_nonblocking(int fd, int on);
 int cposix_set_cloexec(int fd, int on);
 
@@ -69,13 +71,13 @@ int cposix_epoll_wait(int epoll, struct cposix_event *events, int limit, int tim
 int cposix_eventfd(void);
 /* Changes the identity of the calling thread only (raw system calls): supplementary groups, gid, uid. 0 or errno. */
 int cposix_thread_identity(uid_t uid, gid_t gid);
-/* Changes the whole process. 0 or errno. */
+/* Changes the whole process. 0 or errno; 0 without a call when uid (not root's) and gid are those of the process. */
 int cposix_drop_privileges(uid_t uid, gid_t gid);
 /* Makes the process unreadable to others of its uid and without core files. */
 int cposix_no_dump(void);
 int64_t cposix_milliseconds(void);            /* wall clock since 1970 */
 int64_t cposix_monotonic_milliseconds(void);
-/* An account: 0 found, ENOENT unknown, else errno (temporary). Buffers get truncated NUL-terminated strings. */
+/* An account: 0 found, ENOENT unknown, ENAMETOOLONG when `home` is too small, else errno (temporary). */
 int cposix_account(const char *name, uid_t *uid, gid_t *gid, char *home, size_t home_size);
 /* The gid of a named group: 0, ENOENT, or errno. */
 int cposix_group(const char *name, gid_t *gid);
