@@ -1,3 +1,4 @@
+import Configuration
 import Testing
 
 @testable import Supervisor
@@ -9,6 +10,18 @@ struct RestartPolicyTests {
         var policy = RestartPolicy()
         let delays = (0..<9).map { _ in policy.delay(afterUptime: .zero) }
         #expect(delays == [1, 2, 4, 8, 16, 32, 60, 60, 60].map { .seconds($0) })
+    }
+
+    @Test("RESTARTLIMIT bounds the pause; anything but 1...3600 is no limit")
+    func limited() {
+        var policy = RestartPolicy(limit: 3)
+        #expect((0..<4).map { _ in policy.delay(afterUptime: .zero) } == [1, 2, 3, 3].map { .seconds($0) })
+        for (text, limit) in [("1", 1), ("3600", 3600), ("0", nil), ("3601", nil), ("soon", nil), ("", nil)]
+            as [(String, Int?)]
+        {
+            #expect(RestartPolicy.limit(ZEnvironment(values: ["RESTARTLIMIT": text])) == limit, "\(text)")
+        }
+        #expect(RestartPolicy.limit(ZEnvironment()) == 60)
     }
 
     @Test("a minute of life makes the next pause one second again")

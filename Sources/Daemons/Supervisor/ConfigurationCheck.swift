@@ -9,7 +9,7 @@ public enum ConfigurationCheck {
 
     /// One line a mistake; empty: everything can be started. `warn` gets what the programs say beside that.
     public static func mistakes(_ environment: ZEnvironment, warn: (String) -> Void = { _ in }) -> [String] {
-        var lines = missingPrograms(environment) + unknownTableType(environment)
+        var lines = missingPrograms(environment) + unknownTableType(environment) + unknownRestartLimit(environment)
         // Each daemon reads its own files: nobody else knows what is valid in them.
         for program in ManagedProgram.allCases where access(program.path(environment), X_OK) == 0 {
             lines += ownCheck(program, environment, warn)
@@ -31,6 +31,12 @@ public enum ConfigurationCheck {
     private static func unknownTableType(_ environment: ZEnvironment) -> [String] {
         guard let type = environment["DBTYPE"], type != "text" else { return [] }
         return ["\(environment["ZCONFIG"] ?? ""): DBTYPE: '\(type)' is not supported; valid is text"]
+    }
+
+    private static func unknownRestartLimit(_ environment: ZEnvironment) -> [String] {
+        guard RestartPolicy.limit(environment) == nil else { return [] }
+        let text = environment["RESTARTLIMIT"] ?? ""
+        return ["\(environment["ZCONFIG"] ?? ""): RESTARTLIMIT: '\(text)' is not a number from 1 to 3600 (seconds)"]
     }
 
     /// What `PROGRAM --check` says, if it does not end with 0.

@@ -31,7 +31,7 @@ public final class Supervisor {
         var startedAt: ContinuousClock.Instant
         /// When to start it; nil while it runs.
         var startAt: ContinuousClock.Instant?
-        var policy = RestartPolicy()
+        var policy: RestartPolicy
         var wasStarted = false
         var wasReady = false
     }
@@ -54,7 +54,8 @@ public final class Supervisor {
         self.log = log
         self.signals = signals
         let now = clock.now
-        slots = ManagedProgram.allCases.map { Slot(program: $0, startedAt: now) }
+        let limit = RestartPolicy.limit(environment) ?? RestartPolicy.standardLimit
+        slots = ManagedProgram.allCases.map { Slot(program: $0, startedAt: now, policy: RestartPolicy(limit: limit)) }
     }
 
     public static let signals: [Int32] = [SIGTERM, SIGINT, SIGHUP]
