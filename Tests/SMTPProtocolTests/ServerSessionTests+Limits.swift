@@ -152,6 +152,24 @@ extension ServerSessionTests {
                 """))
     }
 
+    @Test("a gullible server believes what HELO says, -h or not")
+    func gullible() {
+        var host = ServerHost(
+            {
+                $0.checksHelloSyntax = true
+                $0.isSkeptical = false
+            }, peer: ServerSession.Peer(literal: "[192.0.2.9]", name: "real.example"))
+        host.greet()
+        host.receive(octets("HELO not a name\r\nHELO fake.example\r\n"))
+        #expect(
+            host.replies() == """
+                220 mx.example ESMTP
+                250 mx.example Hello not a name
+                250 mx.example Hello fake.example
+
+                """)
+    }
+
     @Test("VRFY and EXPN are asked for where they are enabled")
     func queries() {
         _ = Self.dialogue(
