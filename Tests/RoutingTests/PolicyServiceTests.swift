@@ -40,9 +40,9 @@ struct PolicyConnectionTests {
         #expect(
             answers == [
                 "1\taccept\t0\t-\tconnect", "2\taccept\t0\t-\tlocalnames:1 aliases:1",
-                "3\trefuse\t550\t5.1.1\tlocalnames:1 no such user\tNo such user: <ghost@example.test>",
-                "4\tsubmit\t0\t-\tsmtp-policy.relay:2", "5\taccept\t250\t2.1.5\texpand\t<alice>\t<bob>",
-                "6\trefuse\t550\t5.1.1\tno such user\tno such user: <ghost>", "7\taccept\t0\t-\tdisconnect",
+                "3\trefuse\t550\t5.1.1\tlocalnames:1 no such user\t:No such user: <ghost@example.test>",
+                "4\tsubmit\t0\t-\tsmtp-policy.relay:2", "5\taccept\t250\t2.1.5\texpand\t:<alice>\t:<bob>",
+                "6\trefuse\t550\t5.1.1\tno such user\t:no such user: <ghost>", "7\taccept\t0\t-\tdisconnect",
             ])
         #expect(counts.total == 0)
     }

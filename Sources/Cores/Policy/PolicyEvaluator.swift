@@ -16,7 +16,7 @@ public struct PolicyEvaluator {
     public func answer(_ question: PolicyQuestion) -> PolicyAnswer {
         do throws(PolicyTrouble) {
             switch question.verb {
-            case .connect, .disconnect, .helo:
+            case .connect, .disconnect, .helo, .stored:
                 return PolicyAnswer(number: question.number, verdict: .accept, reason: question.verb.rawValue)
             case .mail: return try mail(question)
             case .rcpt: return try recipient(question)

@@ -10,6 +10,8 @@ public struct PolicyQuestion: Hashable, Sendable {
         case helo
         case mail
         case rcpt
+        /// A message was stored for `count` recipients: what rates count. Its answer is of no interest.
+        case stored
         case verify
         case expand
     }
@@ -27,10 +29,18 @@ public struct PolicyQuestion: Hashable, Sendable {
     public var recipient: String
     /// The authenticated user, empty if there is none.
     public var authenticatedUser: String
+    /// What the last answer about this session said (``PolicyAnswer/state``), as it was; empty before the first. Answers of
+    /// `connect` and `helo` hold for the session, those of `mail` and `rcpt` until the transaction ends.
+    public var state: String
+    /// Recipients of a stored message.
+    public var count: Int
+    /// Whether the answer shall tell each step (``PolicyAnswer/steps``).
+    public var wantsSteps: Bool
 
     public init(
         number: UInt64, verb: Verb, session: String, client: IPAddress?, helo: String = "", sender: String = "",
-        recipient: String = "", authenticatedUser: String = ""
+        recipient: String = "", authenticatedUser: String = "", state: String = "", count: Int = 0,
+        wantsSteps: Bool = false
     ) {
         self.number = number
         self.verb = verb
@@ -40,6 +50,9 @@ public struct PolicyQuestion: Hashable, Sendable {
         self.sender = sender
         self.recipient = recipient
         self.authenticatedUser = authenticatedUser
+        self.state = state
+        self.count = count
+        self.wantsSteps = wantsSteps
     }
 
     /// Without the newline. Empty values are left out; TAB and control characters in values become spaces.
@@ -54,6 +67,9 @@ public struct PolicyQuestion: Hashable, Sendable {
         add("from", sender)
         add("to", recipient)
         add("auth", authenticatedUser)
+        add("state", state)
+        add("count", count == 0 ? "" : "\(count)")
+        add("steps", wantsSteps ? "+" : "")
         return text
     }
 
@@ -84,6 +100,13 @@ public struct PolicyQuestion: Hashable, Sendable {
                 recipient = Octets.text(value)
             } else if Octets.equal(key, "auth") {
                 authenticatedUser = Octets.text(value)
+            } else if Octets.equal(key, "state") {
+                state = Octets.text(value)
+            } else if Octets.equal(key, "count") {
+                guard let number = Octets.decimal(value) else { return nil }
+                count = number
+            } else if Octets.equal(key, "steps") {
+                wantsSteps = true
             }
         }
     }
@@ -93,52 +116,5 @@ extension PolicyQuestion.Verb {
     init?(octets: ArraySlice<UInt8>) {
         guard octets.count <= 10 else { return nil }
         self.init(rawValue: Octets.text(octets))
-    }
-}
-
-/// The answer: `<number>\t<verdict>\t<code>\t<status>\t<reason>[\t<line>]…`.
-public struct PolicyAnswer: Hashable, Sendable {
-    public enum Verdict: String, Hashable, Sendable {
-        /// Go on; the reply is optional (code 0: the server's own text).
-        case accept
-        /// Accept, and complete the header: the client may submit (design §2.8).
-        case submit
-        case refuse
-        /// Close the connection without a word.
-        case drop
-    }
-    public var number: UInt64
-    public var verdict: Verdict
-    /// `nil`: the server's own text for this command.
-    public var reply: Reply?
-    /// Why, for the log: which table, key and line decided.
-    public var reason: String
-
-    public init(number: UInt64, verdict: Verdict, reply: Reply? = nil, reason: String) {
-        self.number = number
-        self.verdict = verdict
-        self.reply = reply
-        self.reason = reason
-    }
-
-    public var line: String {
-        var text = "\(number)\t\(verdict.rawValue)\t\(reply?.code ?? 0)\t\(reply?.status?.description ?? "-")\t"
-        text += Octets.cleaned(reason)
-        for line in reply?.lines ?? [] { text += "\t" + Octets.cleaned(line) }
-        return text
-    }
-
-    public init?(line: some StringProtocol) { self.init(octets: Array(line.utf8)[...]) }
-
-    /// The same from octets.
-    public init?(octets: ArraySlice<UInt8>) {
-        let fields = Octets.split(octets, at: 0x09)
-        guard fields.count >= 5, let number = Octets.unsigned(fields[0]),
-            let verdict = Verdict(rawValue: Octets.text(fields[1])), let code = Octets.decimal(fields[2]),
-            code == 0 || (200...599).contains(code)
-        else { return nil }
-        let reply =
-            code == 0 ? nil : Reply(code, EnhancedStatusCode(octets: fields[3]), fields[5...].map(Octets.text))
-        self.init(number: number, verdict: verdict, reply: reply, reason: Octets.text(fields[4]))
     }
 }

@@ -172,7 +172,7 @@ final class PolicyConnection {
         case .disconnect:
             if let address = sessions.end(question.session) { counts.remove(address) }
             return evaluator.answer(question)
-        case .helo, .mail, .rcpt, .verify, .expand: return evaluator.answer(question)
+        case .helo, .mail, .rcpt, .stored, .verify, .expand: return evaluator.answer(question)
         }
     }
 }

@@ -1,0 +1,117 @@
+import MailModel
+
+/// The answer: `<number>\t<verdict>\t<code>\t<status>\t<reason>[\t<key>=<value>]…[\t:<line>]…` (docs/protocols.md §2).
+public struct PolicyAnswer: Hashable, Sendable {
+    public enum Verdict: String, Hashable, Sendable {
+        /// Go on; the reply is optional (code 0: the server's own text).
+        case accept
+        /// Accept, and complete the header: the client may submit (design §2.8).
+        case submit
+        case refuse
+        /// Close the connection without a word.
+        case drop
+    }
+    public var number: UInt64
+    public var verdict: Verdict
+    /// `nil`: the server's own text for this command.
+    public var reply: Reply?
+    /// Why, for the log: which table, key and line decided.
+    public var reason: String
+    /// To be given back with the next question about this session; opaque to the asker, printable, at most 2000 octets.
+    public var state = ""
+    /// The confirmed reverse name of the client, `connect` only.
+    public var clientName = ""
+    /// `connect`: what the reverse lookup found, `OK`, `FAIL` or `??` (not looked up, or DNS trouble): the address has a name, and
+    /// that name has the address (rhost-flags of smtpserver.md §9).
+    public var reverseFlags = ""
+    /// Octets that a message of this client may have; 0: no limit of its own.
+    public var maximumSize = 0
+    /// Not 0: what is accepted goes to the freezer with this code.
+    public var freezeCode = 0
+    /// Whether content filters run for the message, as far as is known (policy.md §8, DATA).
+    public var runsFilter = true
+    /// Verbs that need not be asked about this session any more, because the answer is known: accept.
+    public var needless: Set<PolicyQuestion.Verb> = []
+    /// A `comment` line for the message's envelope.
+    public var comment = ""
+    /// A header field for the top of the message, without its line end: `Received-SPF: …`.
+    public var headerField = ""
+    /// What was looked at, in order, if the question asked for it.
+    public var steps: [PolicyStep] = []
+
+    public init(number: UInt64, verdict: Verdict, reply: Reply? = nil, reason: String) {
+        self.number = number
+        self.verdict = verdict
+        self.reply = reply
+        self.reason = reason
+    }
+
+    public var line: String {
+        var text = "\(number)\t\(verdict.rawValue)\t\(reply?.code ?? 0)\t\(reply?.status?.description ?? "-")\t"
+        text += Octets.cleaned(reason)
+        func add(_ key: String, _ value: String) {
+            if !value.isEmpty { text += "\t\(key)=\(Octets.cleaned(value))" }
+        }
+        add("state", state)
+        add("name", clientName)
+        add("reverse", reverseFlags)
+        add("size", maximumSize == 0 ? "" : "\(maximumSize)")
+        add("freeze", freezeCode == 0 ? "" : "\(freezeCode)")
+        add("filter", runsFilter ? "" : "-")
+        add("needless", needless.map(\.rawValue).sorted().joined(separator: ","))
+        add("comment", comment)
+        add("header", headerField)
+        for step in steps { add("step", step.encoded) }
+        for line in reply?.lines ?? [] { text += "\t:" + Octets.cleaned(line) }
+        return text
+    }
+
+    public init?(line: some StringProtocol) { self.init(octets: Array(line.utf8)[...]) }
+
+    /// The same from octets; unknown keys are ignored.
+    public init?(octets: ArraySlice<UInt8>) {
+        let fields = Octets.split(octets, at: 0x09)
+        guard fields.count >= 5, let number = Octets.unsigned(fields[0]),
+            let verdict = Verdict(rawValue: Octets.text(fields[1])), let code = Octets.decimal(fields[2]),
+            code == 0 || (200...599).contains(code)
+        else { return nil }
+        self.init(number: number, verdict: verdict, reason: Octets.text(fields[4]))
+        var lines: [String] = []
+        for field in fields[5...] {
+            if field.first == UInt8(ascii: ":") {
+                lines.append(Octets.text(field.dropFirst()))
+                continue
+            }
+            guard let equals = Octets.index(of: UInt8(ascii: "="), in: field) else { return nil }
+            guard take(Octets.text(field[..<equals]), field[(equals + 1)...]) else { return nil }
+        }
+        if code != 0 { reply = Reply(code, EnhancedStatusCode(octets: fields[3]), lines) }
+    }
+
+    /// `false`: the value makes no sense.
+    private mutating func take(_ key: String, _ value: ArraySlice<UInt8>) -> Bool {
+        switch key {
+        case "state": state = Octets.text(value)
+        case "name": clientName = Octets.text(value)
+        case "reverse": reverseFlags = Octets.text(value)
+        case "size":
+            guard let number = Octets.decimal(value) else { return false }
+            maximumSize = number
+        case "freeze":
+            guard let number = Octets.decimal(value) else { return false }
+            freezeCode = number
+        case "filter": runsFilter = false
+        case "needless":
+            for word in Octets.split(value, at: UInt8(ascii: ",")) {
+                if let verb = PolicyQuestion.Verb(octets: word) { needless.insert(verb) }
+            }
+        case "comment": comment = Octets.text(value)
+        case "header": headerField = Octets.text(value)
+        case "step":
+            guard let step = PolicyStep(encoded: Octets.text(value)) else { return false }
+            steps.append(step)
+        default: break  // From a newer service.
+        }
+        return true
+    }
+}
