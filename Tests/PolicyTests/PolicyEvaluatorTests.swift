@@ -122,7 +122,7 @@ struct RecipientPolicyTests {
             number: 1, verb: verb, session: "s", client: IPAddress("203.0.113.9"), recipient: "alice@example.test")
         let answer = PolicyEvaluator(tables: FakeTables(isBroken: true)).answer(question)
         switch verb {
-        case .connect, .disconnect, .helo: #expect(summary(answer) == "accept")
+        case .connect, .disconnect, .helo, .stored: #expect(summary(answer) == "accept")
         case .mail, .rcpt, .verify, .expand: #expect(summary(answer) == "refuse 451 4.3.0")
         }
         #expect(PolicyAnswer(line: answer.line) == answer)
