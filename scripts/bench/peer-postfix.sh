@@ -7,6 +7,7 @@ port=${BENCH_PORT:-2525}
 sink=${BENCH_SINK_PORT:-2626}
 spool=${BENCH_SPOOL:-/var/tmp/zmailer-bench-postfix}
 connections=${BENCH_MAXCONN:-100}
+profile=${BENCH_PROFILE:-default}
 users=${BENCH_USERS:-50}
 export LD_LIBRARY_PATH=$prefix/usr/lib/postfix
 conf=$spool/etc
@@ -75,6 +76,14 @@ maillog_file_prefixes = $spool
 smtpd_tls_security_level = none
 smtp_tls_security_level = none
 END
+    if [ "$profile" = reject ]; then
+        # Limits on errors in a session lifted, as ours has none.
+        cat >>"$conf/main.cf" <<END
+smtpd_soft_error_limit = 100000
+smtpd_hard_error_limit = 100000
+smtpd_junk_command_limit = 100000
+END
+    fi
     : >"$conf/master.cf"
     service "127.0.0.1:$port" inet n - n - - smtpd
     service pickup unix n - n 60 1 pickup
