@@ -106,6 +106,26 @@ import Testing
         #expect(lines.count == 400 && lines.allSatisfy { $0.utf8.count == lines[0].utf8.count })
     }
 
+    @Test("lines of a batch are written together: at the flush, or when they have become many")
+    func batch() throws {
+        let folder = try ScratchFolder()
+        let log = try EventLog(program: "test", destination: .file("\(folder.path)/log"))
+        let batch = LogBatch(log)
+        #expect(batch.isEmpty)
+        batch.info("refused", ["n": "1"])
+        batch.info("refused", ["n": "2"])
+        #expect(!batch.isEmpty && folder.read("log") == "")
+        batch.flush()
+        batch.flush()
+        #expect(batch.isEmpty && folder.read("log")?.split(separator: "\n").count == 2)
+        for _ in 0..<200 { batch.info("refused", ["text": String(repeating: "x", count: 300)]) }
+        let written = try #require(folder.read("log"))
+        #expect(written.utf8.count > LogBatch.limit && written.hasSuffix("\n"))
+        let quiet = LogBatch(try EventLog(program: "test", destination: .file("\(folder.path)/q"), level: .notice))
+        quiet.info("refused")
+        #expect(quiet.isEmpty)
+    }
+
     @Test("a log that cannot be opened is an error; one that cannot be opened again stays")
     func errors() throws {
         let folder = try ScratchFolder()

@@ -105,6 +105,13 @@ public final class EventLog: Sendable {
         guard lineLevel <= level else { return }
         var line: [UInt8] = []
         line.reserveCapacity(256)
+        append(lineLevel, event, fields, to: &line)
+        write(line)
+    }
+
+    func append(
+        _ lineLevel: Level, _ event: StaticString, _ fields: KeyValuePairs<StaticString, String>, to line: inout [UInt8]
+    ) {
         Timestamp.append(milliseconds: cposix_milliseconds(), to: &line)
         line.append(contentsOf: prefix.utf8)
         line.append(contentsOf: lineLevel.name.utf8)
@@ -117,8 +124,11 @@ public final class EventLog: Sendable {
             LogValue.append(value, to: &line)
         }
         line.append(0x0a)
-        line.withUnsafeBytes { octets in
-            // One call a line keeps the lines of all writers apart; what a full disk refuses is lost.
+    }
+
+    /// Whole lines, in one call: that keeps the lines of all writers apart. What a full disk refuses is lost.
+    func write(_ lines: [UInt8]) {
+        lines.withUnsafeBytes { octets in
             var written = Glibc.write(descriptor, octets.baseAddress, octets.count)
             while written < 0, errno == EINTR { written = Glibc.write(descriptor, octets.baseAddress, octets.count) }
         }
