@@ -1,39 +1,31 @@
 import Glibc
 import Synchronization
 
-/// `RefusalClient PORT THREADS SECONDS RECIPIENTS_PER_SESSION PIPELINED(0|1) RECIPIENT`: sessions one after the other on each
-/// thread, each with greeting, EHLO, MAIL, so many RCPTs, QUIT. Pipelined (RFC 2920): MAIL and all RCPTs go out together.
-/// Prints `refused accepted broken seconds p50_us p99_us`; the latencies are from the first RCPT out to the last reply in, per
-/// recipient.
+/// `RefusalClient PORT THREADS SESSIONS SECONDS RECIPIENTS_PER_SESSION PIPELINED(0|1) RECIPIENT`: so many sessions at a time on
+/// each thread, one after the other, each with greeting, EHLO, MAIL, so many RCPTs, QUIT. Pipelined (RFC 2920): MAIL and all
+/// RCPTs go out together. Prints `refused accepted broken seconds p50_us p99_us`; the latencies are from the first RCPT out to
+/// the last reply in, per recipient.
 @main
 struct RefusalClient {
-    struct Totals: Sendable {
-        var refused = 0
-        var accepted = 0
-        var broken = 0
-        var latencies: [Double] = []
-    }
-
     static func main() {
         let arguments = CommandLine.arguments
-        guard arguments.count == 7, let port = UInt16(arguments[1]), let threads = Int(arguments[2]),
-            let seconds = Double(arguments[3]), let perSession = Int(arguments[4]), (1...256).contains(threads),
-            (0...120).contains(seconds), (1...1000).contains(perSession)
+        guard arguments.count == 8, let port = UInt16(arguments[1]), let threads = Int(arguments[2]),
+            let sessions = Int(arguments[3]), let seconds = Double(arguments[4]), let perSession = Int(arguments[5]),
+            (1...64).contains(threads), (1...64).contains(sessions), (0...120).contains(seconds),
+            (1...1000).contains(perSession)
         else {
-            print("usage: RefusalClient PORT THREADS SECONDS RECIPIENTS_PER_SESSION PIPELINED RECIPIENT")
+            print("usage: RefusalClient PORT THREADS SESSIONS SECONDS RECIPIENTS_PER_SESSION PIPELINED RECIPIENT")
             exit(64)
         }
         signal(SIGPIPE, SIG_IGN)
         let begin = now()
         let plan = Plan(
-            port: port, end: begin + seconds, perSession: perSession, isPipelined: arguments[5] == "1",
-            recipient: arguments[6])
+            port: port, sessions: sessions, end: begin + seconds, perSession: perSession,
+            isPipelined: arguments[6] == "1", recipient: arguments[7])
         let handles = (0..<threads).map { _ in Worker.start(plan) }
-        var totals = Totals()
-        for handle in handles {
-            pthread_join(handle, nil)
-        }
+        for handle in handles { pthread_join(handle, nil) }
         let elapsed = now() - begin
+        var totals = Totals()
         Worker.results.withLock { results in
             for part in results {
                 totals.refused += part.refused
@@ -50,8 +42,16 @@ struct RefusalClient {
     }
 }
 
+struct Totals: Sendable {
+    var refused = 0
+    var accepted = 0
+    var broken = 0
+    var latencies: [Double] = []
+}
+
 struct Plan: Sendable {
     let port: UInt16
+    let sessions: Int
     let end: Double
     let perSession: Int
     let isPipelined: Bool
@@ -64,8 +64,21 @@ func now() -> Double {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
+/// One connection; made anew when it is over.
+struct Session {
+    enum Step {
+        case greeting, hello, mail, recipients, quit
+    }
+    var socket: Int32
+    var step = Step.greeting
+    var answered = 0
+    var begun = 0.0
+    /// The line being read.
+    var line: [UInt8] = []
+}
+
 final class Worker {
-    static let results = Mutex<[RefusalClient.Totals]>([])
+    static let results = Mutex<[Totals]>([])
 
     private final class Box: Sendable {
         let plan: Plan
@@ -89,56 +102,98 @@ final class Worker {
     }
 
     private let plan: Plan
-    private var totals = RefusalClient.Totals()
-    private var socket: Int32 = -1
+    private let recipient: [UInt8]
+    private let burst: [UInt8]
+    private var totals = Totals()
+    private var sessions: [Session] = []
     private var buffer = [UInt8](repeating: 0, count: 65536)
-    private var filled = 0
-    private var position = 0
 
-    private init(_ plan: Plan) { self.plan = plan }
+    private static let hello = Array("EHLO bench.test\r\n".utf8)
+    private static let mail = Array("MAIL FROM:<a@sender.test>\r\n".utf8)
+    private static let quit = Array("QUIT\r\n".utf8)
+
+    private init(_ plan: Plan) {
+        self.plan = plan
+        recipient = Array("RCPT TO:<\(plan.recipient)>\r\n".utf8)
+        burst = (0..<plan.perSession).reduce(into: Self.mail) { [recipient] octets, _ in octets += recipient }
+    }
 
     private func run() {
-        let recipient = Array("RCPT TO:<\(plan.recipient)>\r\n".utf8)
-        let mail = Array("MAIL FROM:<a@sender.test>\r\n".utf8)
-        var burst = mail
-        for _ in 0..<plan.perSession { burst += recipient }
-        while now() < plan.end {
-            guard open() else {
-                totals.broken += 1
+        for _ in 0..<plan.sessions { if let session = open() { sessions.append(session) } }
+        var polled = [pollfd](repeating: pollfd(), count: sessions.count)
+        while now() < plan.end, !sessions.isEmpty {
+            for index in sessions.indices {
+                polled[index] = pollfd(fd: sessions[index].socket, events: Int16(POLLIN), revents: 0)
+            }
+            guard poll(&polled, nfds_t(sessions.count), 1000) > 0 else { continue }
+            for index in sessions.indices where polled[index].revents != 0 {
+                if advance(index) { continue }
+                if sessions[index].step != .quit { totals.broken += 1 }
+                close(sessions[index].socket)
+                while now() < plan.end {
+                    if let fresh = open() {
+                        sessions[index] = fresh
+                        break
+                    }
+                    totals.broken += 1
+                }
+            }
+        }
+        for session in sessions { close(session.socket) }
+    }
+
+    /// `false`: the session is over.
+    private func advance(_ index: Int) -> Bool {
+        let count = read(sessions[index].socket, &buffer, buffer.count)
+        guard count > 0 else { return false }
+        for octet in buffer[..<count] {
+            guard octet == 0x0a else {
+                sessions[index].line.append(octet)
                 continue
             }
-            if !session(mail, recipient, burst) { totals.broken += 1 }
-            close(socket)
-        }
-    }
-
-    private func session(_ mail: [UInt8], _ recipient: [UInt8], _ burst: [UInt8]) -> Bool {
-        guard reply() == 2, send(Array("EHLO bench.test\r\n".utf8)), reply() == 2 else { return false }
-        let begin: Double
-        if plan.isPipelined {
-            begin = now()
-            guard send(burst), reply() == 2 else { return false }
-            for _ in 0..<plan.perSession where !count() { return false }
-        } else {
-            guard send(mail), reply() == 2 else { return false }
-            begin = now()
-            for _ in 0..<plan.perSession { guard send(recipient), count() else { return false } }
-        }
-        totals.latencies.append((now() - begin) / Double(plan.perSession))
-        return send(Array("QUIT\r\n".utf8)) && reply() == 2
-    }
-
-    private func count() -> Bool {
-        switch reply() {
-        case 5: totals.refused += 1
-        case 2: totals.accepted += 1
-        default: return false
+            let line = sessions[index].line
+            sessions[index].line.removeAll(keepingCapacity: true)
+            guard line.count >= 4 else { return false }
+            if line[3] != UInt8(ascii: "-"), !take(index, Int(line[0]) - 48) { return false }
         }
         return true
     }
 
-    private func open() -> Bool {
-        socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    /// A whole reply by the first digit of its code; `false`: the session is over.
+    private func take(_ index: Int, _ digit: Int) -> Bool {
+        let socket = sessions[index].socket
+        switch sessions[index].step {
+        case .greeting:
+            sessions[index].step = .hello
+            return digit == 2 && send(socket, Self.hello)
+        case .hello:
+            sessions[index].step = .mail
+            sessions[index].begun = now()
+            return digit == 2 && send(socket, plan.isPipelined ? burst : Self.mail)
+        case .mail:
+            sessions[index].step = .recipients
+            guard digit == 2 else { return false }
+            if plan.isPipelined { return true }
+            sessions[index].begun = now()
+            return send(socket, recipient)
+        case .recipients:
+            switch digit {
+            case 5: totals.refused += 1
+            case 2: totals.accepted += 1
+            default: return false
+            }
+            sessions[index].answered += 1
+            if sessions[index].answered < plan.perSession { return plan.isPipelined || send(socket, recipient) }
+            totals.latencies.append((now() - sessions[index].begun) / Double(plan.perSession))
+            sessions[index].step = .quit
+            return send(socket, Self.quit)
+        case .quit:
+            return false
+        }
+    }
+
+    private func open() -> Session? {
+        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var one: Int32 = 1
         setsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
@@ -150,45 +205,15 @@ final class Worker {
                 connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        filled = 0
-        position = 0
-        if code != 0 { close(socket) }
-        return code == 0
+        guard code == 0 else {
+            close(socket)
+            return nil
+        }
+        return Session(socket: socket)
     }
 
-    private func send(_ octets: [UInt8]) -> Bool {
-        var done = 0
-        while done < octets.count {
-            let count = octets.withUnsafeBytes { write(socket, $0.baseAddress?.advanced(by: done), $0.count - done) }
-            guard count > 0 else { return false }
-            done += count
-        }
-        return true
-    }
-
-    /// The first digit of the next reply; 0 when there is none.
-    private func reply() -> Int {
-        var start = position
-        while true {
-            while position < filled {
-                position += 1
-                guard buffer[position - 1] == 0x0a else { continue }
-                let isLast = position - start >= 4 && buffer[start + 3] != UInt8(ascii: "-")
-                let digit = Int(buffer[start]) - 48
-                start = position
-                if isLast { return digit }
-            }
-            if start > 0 {
-                buffer.replaceSubrange(0..<(filled - start), with: Array(buffer[start..<filled]))
-                filled -= start
-                position -= start
-                start = 0
-            }
-            let count = buffer.withUnsafeMutableBytes {
-                read(socket, $0.baseAddress?.advanced(by: filled), $0.count - filled)
-            }
-            guard count > 0 else { return 0 }
-            filled += count
-        }
+    private func send(_ socket: Int32, _ octets: [UInt8]) -> Bool {
+        // What is sent is far below the socket's buffer.
+        octets.withUnsafeBytes { write(socket, $0.baseAddress, $0.count) } == octets.count
     }
 }
