@@ -87,7 +87,7 @@ struct RecipientPolicyTests {
         let question = PolicyQuestion(
             number: 7, verb: .rcpt, session: "s", client: IPAddress(row.client), sender: "x@y.test",
             recipient: row.recipient, authenticatedUser: row.user)
-        let answer = PolicyEvaluator(tables: FakeTables()).answer(question)
+        let answer = LegacyPolicyEvaluator(tables: FakeTables()).answer(question)
         #expect(summary(answer) == row.expected, "\(answer)")
         #expect(answer.number == 7)
         #expect(!answer.reason.isEmpty)
@@ -98,7 +98,7 @@ struct RecipientPolicyTests {
         let question = PolicyQuestion(
             number: 1, verb: .rcpt, session: "s", client: IPAddress("203.0.113.9"), recipient: "bob@elsewhere.test")
         #expect(
-            PolicyEvaluator(tables: FakeTables()).answer(question).reply?.lines == [
+            LegacyPolicyEvaluator(tables: FakeTables()).answer(question).reply?.lines == [
                 "Your IP address 203.0.113.9 is not allowed to relay to email address <bob@elsewhere.test> via our server"
             ])
     }
@@ -113,14 +113,14 @@ struct RecipientPolicyTests {
     func reason(client: String, recipient: String, reason: String) {
         let question = PolicyQuestion(
             number: 1, verb: .rcpt, session: "s", client: IPAddress(client), recipient: recipient)
-        #expect(PolicyEvaluator(tables: FakeTables()).answer(question).reason == reason)
+        #expect(LegacyPolicyEvaluator(tables: FakeTables()).answer(question).reason == reason)
     }
 
     @Test("a table that cannot be read is a temporary refusal of everything", arguments: PolicyQuestion.Verb.allCases)
     func trouble(verb: PolicyQuestion.Verb) {
         let question = PolicyQuestion(
             number: 1, verb: verb, session: "s", client: IPAddress("203.0.113.9"), recipient: "alice@example.test")
-        let answer = PolicyEvaluator(tables: FakeTables(isBroken: true)).answer(question)
+        let answer = LegacyPolicyEvaluator(tables: FakeTables(isBroken: true)).answer(question)
         switch verb {
         case .connect, .disconnect, .helo, .stored: #expect(summary(answer) == "accept")
         case .mail, .rcpt, .verify, .expand: #expect(summary(answer) == "refuse 451 4.3.0")
@@ -133,7 +133,7 @@ struct RecipientPolicyTests {
         arguments: [("203.0.113.9", "accept"), ("10.0.0.1", "accept"), ("10.0.0.2", "submit")])
     func mail(client: String, expected: String) {
         let question = PolicyQuestion(number: 1, verb: .mail, session: "s", client: IPAddress(client), sender: "")
-        #expect(summary(PolicyEvaluator(tables: FakeTables()).answer(question)) == expected)
+        #expect(summary(LegacyPolicyEvaluator(tables: FakeTables()).answer(question)) == expected)
     }
 }
 
@@ -157,7 +157,7 @@ struct VerifyPolicyTests {
         ] as [(PolicyQuestion.Verb, String, String)])
     func answers(verb: PolicyQuestion.Verb, argument: String, expected: String) {
         let question = PolicyQuestion(number: 1, verb: verb, session: "s", client: nil, recipient: argument)
-        let answer = PolicyEvaluator(tables: FakeTables()).answer(question)
+        let answer = LegacyPolicyEvaluator(tables: FakeTables()).answer(question)
         #expect(answer.reply?.summary == expected)
         #expect(!answer.line.contains("secret"))
     }
@@ -165,7 +165,7 @@ struct VerifyPolicyTests {
     @Test("a long list is cut")
     func long() {
         let question = PolicyQuestion(number: 1, verb: .expand, session: "s", client: nil, recipient: "crowd")
-        let lines = PolicyEvaluator(tables: FakeTables()).answer(question).reply?.lines ?? []
+        let lines = LegacyPolicyEvaluator(tables: FakeTables()).answer(question).reply?.lines ?? []
         #expect(lines.count == 101)
         #expect(lines.last == "… and 50 more")
     }
@@ -179,7 +179,7 @@ struct ConnectionPolicyTests {
         for _ in 0..<count { counts.add(.v4(1)) }
         for index in 0..<others { counts.add(.v4(UInt32(index + 10))) }
         let question = PolicyQuestion(number: 1, verb: .connect, session: "s", client: .v4(1))
-        return PolicyEvaluator.connect(question, counts, ConnectionLimits(perAddress: perAddress, total: total))
+        return LegacyPolicyEvaluator.connect(question, counts, ConnectionLimits(perAddress: perAddress, total: total))
     }
 
     @Test(

@@ -13,7 +13,7 @@ struct PolicyConnectionTests {
         _ text: String, size: Int = .max, _ connection: PolicyConnection = PolicyConnection(),
         _ counts: inout ConnectionCounts, _ tables: RouterTables
     ) -> (answers: [String], problem: String?) {
-        let evaluator = PolicyEvaluator(tables: tables)
+        let evaluator = LegacyPolicyEvaluator(tables: tables)
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             let piece = Array(rest.prefix(size))

@@ -36,12 +36,18 @@ public struct Destination: Hashable, Sendable {
 public protocol PolicyTables {
     /// The `origin` if mail for the domain is delivered here.
     func localDomain(_ domain: MailDomain) throws(PolicyTrouble) -> String?
-    /// The `origin` if we take mail for the domain and pass it on: `smtp-policy.mx`.
-    func relayTarget(_ domain: MailDomain) throws(PolicyTrouble) -> String?
-    /// The network of `smtp-policy.relay` that the client is in.
-    func relayClient(_ address: IPAddress) throws(PolicyTrouble) -> RelayClient?
     /// The `origin` of the alias or account that the local part leads to, details (`user+detail`) included; `nil`: nobody.
     func localRecipient(_ localPart: String) throws(PolicyTrouble) -> String?
     /// Where an address (`local@domain` or a local part of ours) leads; with `expanding`, through aliases to their ends.
     func destinations(_ address: String, expanding: Bool) throws(PolicyTrouble) -> [Destination]
+    /// Whether the address is one of this host's interfaces or of SELFADDRESSES.
+    func isOwnAddress(_ address: IPAddress) -> Bool
+}
+
+/// For the evaluator without a database, until it has gone.
+public protocol LegacyPolicyTables: PolicyTables {
+    /// The `origin` if we take mail for the domain and pass it on: `smtp-policy.mx`.
+    func relayTarget(_ domain: MailDomain) throws(PolicyTrouble) -> String?
+    /// The network of `smtp-policy.relay` that the client is in.
+    func relayClient(_ address: IPAddress) throws(PolicyTrouble) -> RelayClient?
 }

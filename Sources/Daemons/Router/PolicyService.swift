@@ -15,7 +15,7 @@ final class PolicyService {
     private let signals: SignalSource
     private let log: EventLog
     private let poller = Poller()
-    private let evaluator: PolicyEvaluator
+    private let evaluator: LegacyPolicyEvaluator
     private var counts = ConnectionCounts()
     private var connections: [Int32: PolicyConnection] = [:]
     private var isEnding = false
@@ -26,7 +26,7 @@ final class PolicyService {
         self.tables = tables
         self.signals = signals
         self.log = log
-        evaluator = PolicyEvaluator(tables: tables)
+        evaluator = LegacyPolicyEvaluator(tables: tables)
     }
 
     /// Returns at SIGTERM, or when descriptor 0, the master's end, is closed.
@@ -131,7 +131,7 @@ final class PolicyConnection {
 
     /// Answers the questions in `octets` into ``output``; the result is why the asker must go.
     func take(
-        _ octets: UnsafeRawBufferPointer, _ evaluator: PolicyEvaluator, _ counts: inout ConnectionCounts
+        _ octets: UnsafeRawBufferPointer, _ evaluator: LegacyPolicyEvaluator, _ counts: inout ConnectionCounts
     ) -> String? {
         var problem: String?
         splitter.append(octets) { line in
@@ -154,7 +154,7 @@ final class PolicyConnection {
     }
 
     private func answer(
-        _ question: PolicyQuestion, _ evaluator: PolicyEvaluator, _ counts: inout ConnectionCounts
+        _ question: PolicyQuestion, _ evaluator: LegacyPolicyEvaluator, _ counts: inout ConnectionCounts
     ) -> PolicyAnswer {
         switch question.verb {
         case .connect:
@@ -165,7 +165,7 @@ final class PolicyConnection {
             counts.add(client)
             var question = question
             question.client = client
-            let answer = PolicyEvaluator.connect(question, counts, limits)
+            let answer = LegacyPolicyEvaluator.connect(question, counts, limits)
             // Who is dropped is gone; who is refused lives until its disconnect.
             if answer.verdict == .drop, sessions.end(question.session) != nil { counts.remove(client) }
             return answer

@@ -161,7 +161,9 @@ extension RouterTables: RoutingTables {
     }
 }
 
-extension RouterTables: PolicyTables {
+extension RouterTables: LegacyPolicyTables {
+    func isOwnAddress(_ address: IPAddress) -> Bool { ownAddresses.contains(address.unmapped) }
+
     func localDomain(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
         do throws(TableTrouble) { return try localOrigin(domain) } catch { throw PolicyTrouble("\(error)") }
     }

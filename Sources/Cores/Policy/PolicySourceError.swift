@@ -1,0 +1,28 @@
+/// A mistake in a policy source.
+public struct PolicySourceError: Error, Hashable, Sendable, CustomStringConvertible {
+    public let file: String
+    /// From 1.
+    public let line: Int
+    /// The first word of the line, empty if it could not be read.
+    public let key: String
+    /// What is wrong, and what would be valid.
+    public let reason: String
+
+    public init(file: String, line: Int, key: String, reason: String) {
+        self.file = file
+        self.line = line
+        self.key = key
+        self.reason = reason
+    }
+
+    public var description: String { "\(file):\(line): \(key.isEmpty ? "" : "\(key): ")\(reason)" }
+}
+
+/// All mistakes of a source; at least one.
+public struct PolicySourceErrors: Error, Hashable, Sendable, CustomStringConvertible {
+    public let errors: [PolicySourceError]
+
+    public init(_ errors: [PolicySourceError]) { self.errors = errors }
+
+    public var description: String { errors.map(\.description).joined(separator: "\n") }
+}
