@@ -71,12 +71,14 @@ let package = Package(
         library("Services", "Tables", ["CPosix", "MailModel"]),
         library("Services", "Resolver", ["CUnbound", "MailModel"]),
 
+        library("Services", "PolicyAsking", ["MailModel", "Policy", "Configuration"]),
+
         // Daemons
         library(
             "Daemons", "SMTPServer",
             [
-                "MailModel", "SMTPProtocol", "SpoolFormat", "Policy", "Configuration", "Telemetry", "ChildProcesses",
-                "ProgramKit", "Postoffice",
+                "MailModel", "SMTPProtocol", "SpoolFormat", "Policy", "PolicyAsking", "Configuration", "Telemetry",
+                "ChildProcesses", "ProgramKit", "Postoffice",
             ] + nio + collections),
         library(
             "Daemons", "Router",
@@ -154,9 +156,10 @@ let package = Package(
         tests(
             "SMTPServerTests",
             [
-                "SMTPServer", "SMTPProtocol", "Policy", "MailModel", "SpoolFormat", "Configuration", "Postoffice",
-                "ProgramKit", "Telemetry",
+                "SMTPServer", "SMTPProtocol", "Policy", "PolicyAsking", "MailModel", "SpoolFormat", "Configuration",
+                "Postoffice", "ProgramKit", "Telemetry",
             ] + nio),
+        tests("PolicyAskingTests", ["PolicyAsking", "Policy", "Configuration", "MailModel"]),
         tests(
             "SchedulerTests",
             [

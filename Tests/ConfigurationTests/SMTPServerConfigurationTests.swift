@@ -59,6 +59,43 @@ import Testing
         #expect(configuration.help == [" two blanks", ""])
     }
 
+    @Test("policydb takes its type in either case, and $DBTYPE and $MAILVAR where zmailer.conf leaves them out")
+    func policyDatabase() throws {
+        typealias Database = SMTPServerConfiguration.PolicyDatabase
+        let rows: [(String, Database)] = [
+            ("", .files), ("PARAM policydb gdbm /a/b", .gdbm("/a/b")), ("PARAM policydb GDBM /a/b # x", .gdbm("/a/b")),
+            ("PARAM policydb $DBTYPE $MAILVAR/db/smtp-policy", .gdbm("/var/m/db/smtp-policy")),
+            ("PARAM policydb text", .files), ("PARAM policydb Text $MAILVAR/db", .files),
+            ("PARAM policydb text $MAILVAR/db/smtp-policy", .files),
+        ]
+        for (line, expected) in rows {
+            #expect(try parse("\(line)\n* ve\n").policyDatabase == expected, "\(line)")
+        }
+        let bare = try SMTPServerConfiguration.parse(
+            "PARAM policydb $DBTYPE $MAILVAR/db/p\n* ve\n", file: "s.conf", environment: ZEnvironment())
+        #expect(bare.policyDatabase == .gdbm("/var/lib/zmailer/db/p"))
+    }
+
+    @Test("SPF and percent-kludge parameters")
+    func policyParameters() throws {
+        let configuration = try parse(
+            """
+            PARAM spf-received
+            PARAM spf-threshold SoftFail
+            PARAM spf-localpolicy "include:a.example" mx
+            PARAM spf-whitelist-use-default false
+            PARAM no-reject-percent-kludge
+            * ve
+            """)
+        #expect(configuration.addsReceivedSPF)
+        #expect(configuration.spfThreshold == .softfail)
+        #expect(configuration.spfLocalPolicy == "include:a.example mx")
+        #expect(!configuration.rejectsPercentKludge)
+        let plain = try parse("* ve\n")
+        #expect(!plain.addsReceivedSPF && plain.rejectsPercentKludge)
+        #expect(plain.spfThreshold == .fail && plain.spfLocalPolicy.isEmpty)
+    }
+
     @Test("defaults are those of the man page")
     func defaults() throws {
         let configuration = try parse("* - \n")
@@ -133,8 +170,55 @@ import Testing
                 "s.conf:1: PARAM MSA-mode: not available in this version (authentication); remove the line"
             ),
             (
-                "PARAM policydb gdbm $MAILVAR/db/smtp-policy",
-                "s.conf:1: PARAM policydb: not available in this version (the policy database); remove the line"
+                "PARAM policydb",
+                "s.conf:1: PARAM policydb: needs a type and a path; valid is gdbm and a path without its .gdbm, or text "
+                    + "for the files of /var/m/db"
+            ),
+            (
+                "PARAM policydb gdbm",
+                "s.conf:1: PARAM policydb: needs a path; valid is gdbm and a path without its .gdbm, or text for the "
+                    + "files of /var/m/db"
+            ),
+            (
+                "PARAM policydb gdbm db/smtp-policy",
+                "s.conf:1: PARAM policydb: 'db/smtp-policy' is no absolute path; valid is gdbm and a path without its "
+                    + ".gdbm, or text for the files of /var/m/db"
+            ),
+            (
+                "PARAM policydb gdbm $MAILVAR/db/smtp-policy.gdbm",
+                "s.conf:1: PARAM policydb: '/var/m/db/smtp-policy.gdbm': write the base name /var/m/db/smtp-policy, "
+                    + ".gdbm is appended"
+            ),
+            (
+                "PARAM policydb BTREE $MAILVAR/db/smtp-policy",
+                "s.conf:1: PARAM policydb: 'BTREE' is not what makedb builds here: databases are gdbm; run "
+                    + "policy-builder.sh with DBTYPE=gdbm and write gdbm"
+            ),
+            (
+                "PARAM policydb oracle /x",
+                "s.conf:1: PARAM policydb: 'oracle' is no type of database; valid is gdbm and a path without its .gdbm, "
+                    + "or text for the files of /var/m/db"
+            ),
+            (
+                "PARAM policydb text /elsewhere",
+                "s.conf:1: PARAM policydb: '/elsewhere': text is read from /var/m/db alone; valid is gdbm and a path "
+                    + "without its .gdbm, or text for the files of /var/m/db"
+            ),
+            (
+                "PARAM spf-threshold hard",
+                "s.conf:1: PARAM spf-threshold: needs one of fail, softfail, none, neutral, pass"
+            ),
+            (
+                "PARAM spf-whitelist-use-default true",
+                "s.conf:1: PARAM spf-whitelist-use-default: true cannot be had: the list that it stands for, "
+                    + "spf.trusted-forwarder.org, is no more; valid is false, or PARAM spf-localpolicy include:LIST for "
+                    + "a list of your own"
+            ),
+            ("PARAM spf-localpolicy", "s.conf:1: PARAM spf-localpolicy: needs a value"),
+            (
+                "PARAM use-tcp-wrapper",
+                "s.conf:1: PARAM use-tcp-wrapper: not available in this version (TCP wrappers: the policy database "
+                    + "decides); remove the line"
             ),
             ("PARAM tarpit 1", "s.conf:1: PARAM tarpit: needs three numbers: initial delay, exponent, limit"),
             (
@@ -143,16 +227,17 @@ import Testing
             ),
             ("PARAM VRFYcmd", "s.conf:1: PARAM VRFYcmd: needs PARAM enable-router"),
             ("PARAM lmtp-mode", "s.conf:1: PARAM lmtp-mode: not on port 25, which is SMTP's; set PARAM BindPort"),
-            ("foo", "s.conf:1: pattern foo: a style is missing; valid are letters of ftveRSFh, or strict, sloppy, -"),
+            ("foo", "s.conf:1: pattern foo: a style is missing; valid are letters of ftveRSh, or strict, sloppy, -"),
             (
                 "foo 9 vx",
-                "s.conf:1: pattern foo: 'vx' is no style; valid are letters of ftveRSFh, or strict, sloppy, -"
+                "s.conf:1: pattern foo: 'vx' is no style; valid are letters of ftveRSh, or strict, sloppy, -"
             ),
             (
                 "foo high ve",
                 "s.conf:1: pattern foo: 'high' is no load average; valid is pattern [maxload] style, or pattern !text"
             ),
             ("foo T", "s.conf:1: pattern foo: style letter 'T' is not available: each recipient is always checked"),
+            ("foo F", "s.conf:1: pattern foo: style letter 'F' is not available: each sender is always checked"),
             ("foo D", "s.conf:1: pattern foo: style letter 'D' is not available: an aborted message leaves no file"),
         ])
     func mistake(line: String, expected: String) {

@@ -45,7 +45,7 @@ import Testing
             (["-p", "smtp"], "-p smtp: a number is needed"),
             (["-p"], "option '-p' needs a value"),
             (["-q"], "unknown option '-q'"),
-            (["-s", "x"], "-s x: 'x' is no style; valid are letters of ftveRSFh, or strict, sloppy, -"),
+            (["-s", "x"], "-s x: 'x' is no style; valid are letters of ftveRSh, or strict, sloppy, -"),
             (["-4", "-6"], "-4 and -6 exclude each other"),
             (["-v"], "-v is for -i sessions only"),
             (["-I", "sub-router"], "-I sub-router: there are no sub-daemons to start by hand"),

@@ -19,7 +19,8 @@ final class WorkerFixture {
 
     init(
         parameters: [String] = [], patterns: [String] = ["* 999 ve"], arguments: [String] = [],
-        timeouts: Timeouts = Timeouts(), policy script: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll
+        timeouts: Timeouts = Timeouts(), maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
+        policy script: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll
     ) throws {
         var template = Array("/tmp/zmw-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw FixtureError("mkdtemp") }
@@ -32,7 +33,8 @@ final class WorkerFixture {
             try ServerOptions.parse(["smtpserver"] + arguments), environment, text: text, file: "test.conf")
         let log = try EventLog(program: "smtpserver", destination: .file("\(directory)/log"), level: .debug)
         worker = try Worker(
-            settings, log: log, sessionLog: nil, timeouts: timeouts, threads: 1, poolThreads: 2)
+            settings, log: log, sessionLog: nil, timeouts: timeouts, threads: 1, poolThreads: 2,
+            maximumWaiting: maximumWaiting)
         let address = ListenAddress(address: .v4(0x7f00_0001), port: 0, isDualStack: false)
         socket = try ListeningSocket(address, settings.configuration)
         port = try Self.port(of: socket.descriptor)
@@ -70,6 +72,9 @@ final class WorkerFixture {
     var messages: [String] { Directory.names("\(directory)/po/router").sorted() }
     func message(_ id: String) throws -> String {
         String(decoding: try FileOctets.read("\(directory)/po/router/\(id)", limit: 1 << 26), as: UTF8.self)
+    }
+    func frozen(_ id: String) throws -> String {
+        String(decoding: try FileOctets.read("\(directory)/po/freezer/\(id)", limit: 1 << 26), as: UTF8.self)
     }
     func log() throws -> String {
         String(decoding: try FileOctets.read("\(directory)/log", limit: 1 << 26), as: UTF8.self)

@@ -104,7 +104,9 @@ import Testing
         try dialogue.expect("221 ")
         try dialogue.expectEnd()
         try eventually("disconnect") { fixture.policy.questions.contains { $0.verb == .disconnect } }
-        #expect(fixture.policy.lines.first == "limits\t5\t6")
+        let settings = AskerSettings(line: fixture.policy.lines.first ?? "")
+        #expect(settings?.limits == ConnectionLimits(perAddress: 5, total: 6))
+        #expect(settings?.hostName == "mx.example.test")
         let sessions = Set(fixture.policy.questions.map(\.session))
         #expect(sessions.count == 1)
     }
@@ -283,8 +285,8 @@ import Testing
         fixture.policy.stop()
         // A question makes the old connection end.
         try dialogue.send("MAIL FROM:<a@b.example>\r\nRCPT TO:<x@e.test>\r\n")
-        try dialogue.expect("250 2.1.0")
         let fresh = try ScriptedPolicy("\(fixture.directory)/po/.policy", ScriptedPolicy.acceptAll)
+        try dialogue.expect("250 2.1.0")
         try dialogue.expect("250 2.1.5")
         #expect(fresh.questions.contains { $0.verb == .connect && $0.session == session })
         fresh.stop()

@@ -119,7 +119,7 @@ public struct HelloPattern: Hashable, Sendable {
     public let effect: Effect
 
     /// Letters of the style flags that this version gives a meaning.
-    public static let styleLetters = "ftveRSFh"
+    public static let styleLetters = "ftveRSh"
 
     public init(_ pattern: GlobPattern, maximumLoad: Int? = nil, effect: Effect) {
         self.pattern = pattern
@@ -132,6 +132,7 @@ public struct HelloPattern: Hashable, Sendable {
         if text == "strict" || text == "sloppy" || text == "-" { return nil }
         for letter in text where !styleLetters.contains(letter) {
             switch letter {
+            case "F": return "style letter 'F' is not available: each sender is always checked"
             case "T": return "style letter 'T' is not available: each recipient is always checked"
             case "D": return "style letter 'D' is not available: an aborted message leaves no file"
             default: break

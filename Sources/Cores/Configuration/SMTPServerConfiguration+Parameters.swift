@@ -11,12 +11,20 @@ extension SMTPServerConfiguration {
         case flag(FlagKey, Bool)
         /// The rest of the line, no expansion.
         case text(TextKey)
-        /// The same, repeatable.
+        /// One or more words.
+        case words(TextKey)
+        /// As ``text(_:)``, repeatable.
         case lines(LinesKey, limit: Int)
         /// An address, and for `BindSmtp` an optional port.
         case listener(hasPort: Bool)
         /// Three numbers, of which this version takes only zeros.
         case tarpit
+        /// A type of database, and its path.
+        case policyDatabase
+        /// One of ``SPFThreshold``.
+        case spfThreshold
+        /// `true` or `false`, of which only `false` can be had: why.
+        case onlyFalse(String)
         /// Known, and an error when used: what it belongs to.
         case unavailable(String)
     }
@@ -75,6 +83,19 @@ extension SMTPServerConfiguration {
             ("hdr220", .lines(\.greeting, limit: maximumGreetingLines)),
             ("help", .lines(\.help, limit: maximumHelpLines)),
             ("tarpit", .tarpit),
+
+            ("policydb", .policyDatabase),
+            ("spf-received", .flag(\.addsReceivedSPF, true)),
+            ("spf-threshold", .spfThreshold),
+            ("spf-localpolicy", .words(\.spfLocalPolicy)),
+            (
+                "spf-whitelist-use-default",
+                .onlyFalse(
+                    "the list that it stands for, spf.trusted-forwarder.org, is no more; "
+                        + "valid is false, or PARAM spf-localpolicy include:LIST for a list of your own")
+            ),
+            ("reject-percent-kludge", .flag(\.rejectsPercentKludge, true)),
+            ("no-reject-percent-kludge", .flag(\.rejectsPercentKludge, false)),
         ]
         + unavailable(
             "TLS",
@@ -95,12 +116,8 @@ extension SMTPServerConfiguration {
                 "BindSubmit", "rcvd-auth-user", "no-rcvd-auth-user",
             ])
         + unavailable(
-            "the policy database",
-            [
-                "policydb", "use-tcp-wrapper", "reject-percent-kludge", "spf-received", "spf-threshold",
-                "spf-localpolicy",
-                "spf-whitelist-use-default", "tracking-cluster", "report-auth-file",
-            ])
+            "TCP wrappers: the policy database decides", ["use-tcp-wrapper"])
+        + unavailable("rates of several servers together", ["tracking-cluster", "report-auth-file"])
         + unavailable(
             "content filters",
             [

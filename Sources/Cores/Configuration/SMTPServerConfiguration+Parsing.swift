@@ -1,5 +1,18 @@
 import MailModel
 
+extension ZEnvironment {
+    /// With the values that programs take for what zmailer.conf leaves out.
+    fileprivate var withDefaults: ZEnvironment {
+        var filled = self
+        let defaults = [
+            "POSTOFFICE": postoffice, "MAILBIN": mailbin, "MAILSHARE": mailshare, "MAILVAR": mailvar, "LOGDIR": logdir,
+            "DBTYPE": "gdbm",
+        ]
+        for (name, value) in defaults where filled[name] == nil { filled[name] = value }
+        return filled
+    }
+}
+
 extension SMTPServerConfiguration {
     private static let index: [String: Parameter] = Dictionary(
         uniqueKeysWithValues: parameters.map { (asciiLowercased($0.name), $0.parameter) })
@@ -31,7 +44,7 @@ extension SMTPServerConfiguration {
 
         init(file: String, environment: ZEnvironment) {
             self.file = file
-            self.environment = environment
+            self.environment = environment.withDefaults
         }
 
         mutating func fail(_ line: Int, _ key: String, _ reason: String) {
@@ -74,7 +87,7 @@ extension SMTPServerConfiguration {
                 }
                 configuration[keyPath: keyPath].append(String(tail.dropFirst()))
                 return
-            case .number, .flag, .listener, .tarpit, .unavailable:
+            case .number, .flag, .words, .listener, .tarpit, .policyDatabase, .spfThreshold, .onlyFalse, .unavailable:
                 break
             }
             guard let arguments = words(tail) else {
@@ -106,6 +119,12 @@ extension SMTPServerConfiguration {
                     return
                 }
                 configuration[keyPath: keyPath] = value
+            case .words(let keyPath):
+                guard !arguments.isEmpty else {
+                    fail(number, key, "needs a value")
+                    return
+                }
+                configuration[keyPath: keyPath] = arguments.joined(separator: " ")
             case .listener(let hasPort):
                 setListener(hasPort, key, arguments, number)
             case .tarpit:
@@ -116,10 +135,66 @@ extension SMTPServerConfiguration {
                 if arguments.contains(where: { Int($0) != 0 }) {
                     fail(number, key, "not available in this version: only 0 0 0 (no delay) is")
                 }
+            case .policyDatabase:
+                setPolicyDatabase(key, arguments, number)
+            case .spfThreshold:
+                let valid = SPFThreshold.allCases.map(\.rawValue).joined(separator: ", ")
+                guard arguments.count == 1, let threshold = SPFThreshold(rawValue: asciiLowercased(arguments[0])) else {
+                    fail(number, key, "needs one of \(valid)")
+                    return
+                }
+                configuration.spfThreshold = threshold
+            case .onlyFalse(let reason):
+                guard arguments.count == 1, ["true", "false"].contains(asciiLowercased(arguments[0])) else {
+                    fail(number, key, "needs true or false")
+                    return
+                }
+                if asciiLowercased(arguments[0]) == "true" { fail(number, key, "true cannot be had: \(reason)") }
             case .unavailable(let feature):
                 fail(number, key, "not available in this version (\(feature)); remove the line")
             case .text, .lines:
                 preconditionFailure("handled before words are split")
+            }
+        }
+
+        /// `DBTYPE path`: names of types are compared without regard to case (policy.md §3).
+        private mutating func setPolicyDatabase(_ key: String, _ arguments: [String], _ number: Int) {
+            let valid = "valid is gdbm and a path without its .gdbm, or text for the files of \(environment.mailvar)/db"
+            guard let type = arguments.first, arguments.count <= 2 else {
+                fail(
+                    number, key, arguments.isEmpty ? "needs a type and a path; \(valid)" : "takes two values; \(valid)")
+                return
+            }
+            let path = arguments.count == 2 ? arguments[1] : ""
+            switch asciiLowercased(type) {
+            case "gdbm":
+                guard path.hasPrefix("/") else {
+                    fail(
+                        number, key, path.isEmpty ? "needs a path; \(valid)" : "'\(path)' is no absolute path; \(valid)"
+                    )
+                    return
+                }
+                guard !path.hasSuffix(".gdbm") else {
+                    fail(number, key, "'\(path)': write the base name \(path.dropLast(5)), .gdbm is appended")
+                    return
+                }
+                configuration.policyDatabase = .gdbm(path)
+            case "text":
+                // The service reads one folder; another path would be a wish that nobody fulfils.
+                let folder = "\(environment.mailvar)/db"
+                guard path.isEmpty || path == folder || path == "\(folder)/smtp-policy" else {
+                    fail(number, key, "'\(path)': text is read from \(folder) alone; \(valid)")
+                    return
+                }
+                configuration.policyDatabase = .files
+            case "btree", "ndbm", "dbm", "bhash", "sleepyrpc":
+                fail(
+                    number, key,
+                    "'\(type)' is not what makedb builds here: databases are gdbm; "
+                        + "run policy-builder.sh with DBTYPE=gdbm and write gdbm")
+            default:
+                let hint = type.hasPrefix("$") ? "; \(type) is not set in zmailer.conf" : ""
+                fail(number, key, "'\(type)' is no type of database; \(valid)\(hint)")
             }
         }
 

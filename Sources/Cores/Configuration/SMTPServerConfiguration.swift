@@ -35,6 +35,23 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
         }
     }
 
+    /// Where the policy comes from.
+    public enum PolicyDatabase: Hashable, Sendable {
+        /// The text files of `$MAILVAR/db`, merged in memory; also what holds without `policydb`.
+        case files
+        /// Base name, an absolute path; `.gdbm` is appended.
+        case gdbm(String)
+    }
+
+    /// `spf-threshold`: SPF results below it are refused (policy.md §11).
+    public enum SPFThreshold: String, Hashable, Sendable, CaseIterable {
+        case fail
+        case softfail
+        case none
+        case neutral
+        case pass
+    }
+
     /// Octets of a message; 0: no limit.
     public var maximumMessageSize = 0
     /// KiB that must stay free in POSTOFFICE; less than 1000 means 1000.
@@ -72,6 +89,12 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
     public var writesMultilineReplies = true
     public var forcesNotifyNever = false
     public var isLMTP = false
+    public var policyDatabase = PolicyDatabase.files
+    public var addsReceivedSPF = false
+    public var spfThreshold = SPFThreshold.fail
+    /// SPF terms in front of the final `all` of every record; empty: none.
+    public var spfLocalPolicy = ""
+    public var rejectsPercentKludge = true
     public var contactPointer = "Ask HELP for our contact information."
     /// Lines of the greeting with their meta tags; empty: the usual one. At most ``maximumGreetingLines``.
     public var greeting: [String] = []

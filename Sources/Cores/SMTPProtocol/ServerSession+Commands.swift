@@ -60,9 +60,8 @@ extension ServerSession {
     private mutating func recordCommand(_ replies: [UInt8]) {
         guard transcript != nil else { return }
         record(replies)
-        let line = decoder.line
-        let isSecret = Verb(line.prefix(4)) == .auth
-        transcript?.append(.received(isSecret ? "AUTH ..." : Self.printable(line, limit: 1000)))
+        let text = commandText
+        transcript?.append(.received(text))
     }
 
     private mutating func handle(

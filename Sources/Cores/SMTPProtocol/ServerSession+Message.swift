@@ -35,6 +35,7 @@ extension ServerSession {
             return nil
         }
         if let obstacle = obstacle() {
+            tell(obstacle, to: &replies)
             switch state {
             case .transaction, .senderRefused: state = .idle
             case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .opening, .data,
@@ -42,7 +43,6 @@ extension ServerSession {
                 .betweenChunks, .discarding, .chunksFailed, .committing, .closed, .modifying:
                 break
             }
-            tell(obstacle, to: &replies)
             return nil
         }
         guard case .transaction(let transaction, _) = state else { return nil }

@@ -102,8 +102,22 @@ public struct ServerSession: Sendable {
         case sent(String)
     }
 
+    /// A reply 4xx or 5xx, for the host's log.
+    public struct Refusal: Hashable, Sendable {
+        /// The last command line that was read, without credentials; of pipelined recipients a later one.
+        public let command: String
+        /// Its last line.
+        public let reply: String
+        /// Whether it was refused because the client, or its sender, had been.
+        public let isByEarlierRejection: Bool
+    }
+
+    /// Refusals of one session that are recorded; the others are only counted.
+    public static let maximumRecordedRefusals = 100
+
     let configuration: ServerConfiguration
-    public let peer: Peer
+    /// Its name may be learned before the greeting.
+    public var peer: Peer
     /// Octets; 0 = ``sizeCeiling``. From the configuration; a policy may lower it for this peer.
     public var maximumMessageSize: Int
     public internal(set) var style: Style
@@ -111,6 +125,8 @@ public struct ServerSession: Sendable {
     public internal(set) var hello: Hello?
     /// Replies 4xx and 5xx so far.
     public internal(set) var refusals = 0
+    /// Set it to `[]` to have refusals recorded; take them out after each call.
+    public var refusalRecord: [Refusal]?
     /// Set it to `[]` to have lines recorded; take them out after each call.
     public var transcript: [TranscriptEntry]?
     /// Where in the host's buffer the replies begin that the transcript does not have yet.
@@ -238,13 +254,37 @@ public struct ServerSession: Sendable {
     /// Writes a reply, and counts it when it is a refusal.
     mutating func tell(_ reply: Reply, to replies: inout [UInt8]) {
         write(reply, to: &replies)
-        if !reply.isPositive { refusals += 1 }
+        if !reply.isPositive { recordRefusal(reply.code, reply.status?.description, reply.lines.last ?? "") }
     }
 
     /// The same for our own words.
     mutating func tell(_ code: Int, _ status: StaticString, _ text: StaticString, to replies: inout [UInt8]) {
         configuration.encoder.encode(code, status, text, into: &replies)
-        if code >= 400 { refusals += 1 }
+        if code >= 400 { recordRefusal(code, "\(status)", "\(text)") }
+    }
+
+    private mutating func recordRefusal(
+        _ code: Int, _ status: @autoclosure () -> String?, _ text: @autoclosure () -> String
+    ) {
+        refusals += 1
+        guard refusalRecord != nil, refusals <= Self.maximumRecordedRefusals else { return }
+        let isEarlier =
+            switch state {
+            case .refused, .senderRefused: true
+            case .greeting, .awaitingHello, .askingHello, .idle, .askingSender, .transaction, .asking, .opening, .data,
+                .chunk, .betweenChunks, .discarding, .chunksFailed, .committing, .closed, .modifying:
+                false
+            }
+        let words = ["\(code)", status() ?? "", text()].filter { !$0.isEmpty }
+        let refusal = Refusal(
+            command: commandText, reply: words.joined(separator: " "), isByEarlierRejection: isEarlier)
+        refusalRecord?.append(refusal)
+    }
+
+    /// The last command line, as it may be shown.
+    var commandText: String {
+        let line = decoder.line
+        return Verb(line.prefix(4)) == .auth ? "AUTH ..." : Self.printable(line, limit: 1000)
     }
 
     /// What is in the host's buffer already is in the transcript, or comes from elsewhere.

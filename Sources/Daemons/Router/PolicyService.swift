@@ -138,7 +138,7 @@ final class PolicyConnection {
             guard problem == nil else { return }
             if isFirst {
                 isFirst = false
-                if let limits = ConnectionLimits(line: line) {
+                if let limits = AskerSettings(line: line)?.limits ?? ConnectionLimits(line: line) {
                     self.limits = limits
                     return
                 }

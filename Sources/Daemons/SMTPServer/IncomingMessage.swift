@@ -1,4 +1,5 @@
 import MailModel
+import PolicyAsking
 import Postoffice
 import SMTPProtocol
 import SpoolFormat
@@ -9,7 +10,9 @@ final class IncomingMessage {
     let id: SpoolID
     let transaction: Transaction
     private let intake: Intake
+    /// Fields that we put on top: what the policy adds, and `Received:`.
     private let received: [UInt8]
+    private let freeze: SessionPolicy.Freeze?
     /// The whole message, or what came since the last spill.
     private(set) var octets: [UInt8]
     /// Octets reserved from the intake.
@@ -24,7 +27,7 @@ final class IncomingMessage {
     /// `nil` if too much is held in memory already.
     init?(
         _ transaction: Transaction, id: SpoolID, trace: Trace, date: String, submission: MessageEnvelope.Submission?,
-        begun: Int, intake: Intake
+        policy: SessionPolicy = SessionPolicy(), begun: Int, intake: Intake
     ) {
         let announced = min(transaction.mail.size ?? 0, Intake.spillSize)
         // Not what SIZE announces: who only announces must not take the memory of those who send.
@@ -36,8 +39,12 @@ final class IncomingMessage {
         self.intake = intake
         self.begun = begun
         let single = transaction.recipients.count == 1 ? transaction.recipients[0].forwardPath : nil
-        received = Array(trace.field(id: id.description, recipient: single, date: date).utf8)
-        let envelope = MessageHead.envelope(transaction, trace: trace, submission: submission).encoded()
+        freeze = policy.freeze
+        let fields = policy.headerFields.map(MessageHead.folded).joined()
+        received = Array((fields + trace.field(id: id.description, recipient: single, date: date)).utf8)
+        let envelope = MessageHead.envelope(
+            transaction, trace: trace, submission: submission, comments: policy.comments
+        ).encoded()
         octets = []
         octets.reserveCapacity(envelope.count + received.count + max(announced, 6 << 10))
         octets.append(contentsOf: envelope)
@@ -86,6 +93,6 @@ final class IncomingMessage {
     func record(session: String, client: String) -> Intake.Record {
         Intake.Record(
             id: id, session: session, client: client, sender: transaction.reversePath.description,
-            recipients: transaction.recipients.count, size: contentSize + received.count)
+            recipients: transaction.recipients.count, size: contentSize + received.count, freeze: freeze)
     }
 }

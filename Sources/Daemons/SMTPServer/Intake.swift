@@ -2,6 +2,7 @@ import Configuration
 import Glibc
 import MailModel
 import NIOCore
+import PolicyAsking
 import Postoffice
 import SMTPProtocol
 import SpoolFormat
@@ -99,6 +100,8 @@ final class Intake: Sendable {
         let sender: String
         let recipients: Int
         var size: Int
+        /// Not `nil`: it goes to the freezer.
+        let freeze: SessionPolicy.Freeze?
     }
 
     /// Writes what is in memory to the message's file, which is made when there is none yet.
@@ -108,23 +111,33 @@ final class Intake: Sendable {
         return draft
     }
 
-    /// Makes the message durable, tells the router, and logs it. `octets` is the whole message unless there is a draft.
+    /// Makes the message durable, tells the router of it unless it is frozen, and logs it. `octets` is the whole message unless there is a draft.
     func commit(
         _ record: Record, _ draft: MessageDraft?, _ octets: [UInt8], traits: [UInt8]
     ) throws(PostofficeError) {
         if let draft {
             try draft.append(octets)
             try draft.overwrite(at: MessageEnvelope.traitsOffset, traits)
-            try draft.commit()
+            try draft.commit(to: record.freeze == nil ? .router : .freezer)
         } else {
-            try postoffice.submit(record.id, [octets])
+            try postoffice.submit(record.id, [octets], to: record.freeze == nil ? .router : .freezer)
         }
-        notices.send(record.id)
+        guard let freeze = record.freeze else {
+            notices.send(record.id)
+            log.info(
+                "accepted",
+                [
+                    "queue-id": record.id.description, "session": record.session, "client": record.client,
+                    "from": record.sender, "nrcpt": "\(record.recipients)", "size": "\(record.size)",
+                ])
+            return
+        }
         log.info(
             "accepted",
             [
                 "queue-id": record.id.description, "session": record.session, "client": record.client,
                 "from": record.sender, "nrcpt": "\(record.recipients)", "size": "\(record.size)",
+                "freeze": "\(freeze.code)", "reason": freeze.reason,
             ])
     }
 

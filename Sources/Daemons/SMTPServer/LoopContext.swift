@@ -20,7 +20,7 @@ struct Timeouts: Sendable {
     /// For a client to close after our last reply.
     var linger = 5
     /// For an answer of the policy service (docs/protocols.md §2).
-    var policy = 10
+    var policy = 30
 }
 
 /// Sessions of a process; written by all event loops.
@@ -51,7 +51,7 @@ final class LoopContext {
 
     init(
         loop: any EventLoop, settings: Settings, intake: Intake, log: EventLog, sessionLog: SessionLog?,
-        sessionCount: SessionCount, timeouts: Timeouts
+        sessionCount: SessionCount, timeouts: Timeouts, maximumWaiting: Int = PolicyClient.defaultMaximumWaiting
     ) {
         self.sessionCount = sessionCount
         self.loop = loop
@@ -61,11 +61,9 @@ final class LoopContext {
         self.sessionLog = sessionLog
         self.timeouts = timeouts
         start = .now()
-        let configuration = settings.configuration
         policy = PolicyClient(
-            loop: loop, path: "\(settings.postoffice)/.policy",
-            limits: .init(sameSource: configuration.maximumSameSource, parallel: configuration.maximumParallel),
-            answerDeadline: timeouts.policy, log: log)
+            loop: loop, path: "\(settings.postoffice)/.policy", settings: settings.asker,
+            answerDeadline: timeouts.policy, log: log, maximumWaiting: maximumWaiting)
     }
 
     /// Call once on the loop.

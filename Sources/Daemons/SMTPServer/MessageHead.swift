@@ -5,13 +5,14 @@ import SpoolFormat
 /// The envelope of a message file from a mail transaction (docs/spool.md §2).
 enum MessageHead {
     static func envelope(
-        _ transaction: Transaction, trace: Trace, submission: MessageEnvelope.Submission?
+        _ transaction: Transaction, trace: Trace, submission: MessageEnvelope.Submission?, comments: [String] = []
     ) -> MessageEnvelope {
         var envelope = MessageEnvelope()
         envelope.isExternal = true
         // Larger than any file until the message has ended: what a power cut leaves of it is never taken for a message.
         envelope.traits = MessageTraits(size: .max)
         envelope.receivedFrom = trace.receivedFrom
+        envelope.comments = comments
         envelope.bodyType = transaction.mail.body?.rawValue
         envelope.with = trace.protocolName
         envelope.isInternationalized = transaction.mail.isSMTPUTF8
@@ -36,7 +37,9 @@ enum MessageHead {
     static func traits(_ summary: MessageSummary, received: [UInt8]) -> MessageTraits {
         var longest = summary.longestLine
         var line = 0
+        var hasEightBit = summary.has8Bit
         for octet in received {
+            if octet >= 0x80 { hasEightBit = true }
             if octet == 0x0a {
                 longest = max(longest, line - 1)
                 line = 0
@@ -45,8 +48,27 @@ enum MessageHead {
             }
         }
         return MessageTraits(
-            size: summary.octets + received.count, hasDotLines: summary.dotLines > 0, hasEightBit: summary.has8Bit,
+            size: summary.octets + received.count, hasDotLines: summary.dotLines > 0, hasEightBit: hasEightBit,
             longestLine: longest)
+    }
+
+    /// A field with its line end, in lines of 78 octets where its blanks allow that (RFC 5322 §2.1.1, §2.2.3), none
+    /// longer than 998.
+    static func folded(_ field: String) -> String {
+        var lines: [String] = []
+        var line = ""
+        for word in field.split(separator: " ") {
+            if !line.isEmpty, line.utf8.count + 1 + word.utf8.count > 78 {
+                lines.append(line)
+                line = "\t"
+            } else if !line.isEmpty {
+                line += " "
+            }
+            // No word of ours is that long; a stranger's address is at most 254 octets.
+            line += word.utf8.count > 900 ? "-" : String(word)
+        }
+        lines.append(line)
+        return lines.joined(separator: "\r\n") + "\r\n"
     }
 
     private static func notify(_ notify: SMTPProtocol.Notify?) -> SpoolFormat.Notify {

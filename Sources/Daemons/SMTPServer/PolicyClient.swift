@@ -17,15 +17,15 @@ protocol PolicyAsker: AnyObject {
 /// where the sessions are; questions of one turn of the loop go out together. It reconnects by itself and asks again what is
 /// still unanswered.
 final class PolicyClient {
-    struct Limits: Sendable {
-        var sameSource: Int
-        var parallel: Int
-    }
-
     /// Seconds that questions wait for a service that is being restarted; then they fail at once.
     static let restartGrace = 3
     /// Octets of one answer line.
     static let maximumLineLength = 65536
+    /// Octets of questions that wait for an answer, and again of lines that the service does not take: beyond it questions
+    /// fail at once. A service that keeps its connection and does nothing costs no more memory than this.
+    static let defaultMaximumWaiting = 8 << 20
+    /// Milliseconds after which what is told goes out alone if there is no question to go with.
+    static let tellDelay: Int64 = 20
 
     private struct Pending {
         let asker: any PolicyAsker
@@ -43,7 +43,8 @@ final class PolicyClient {
     private let loop: any EventLoop
     private let path: String
     private let log: EventLog
-    let limits: Limits
+    private let settings: AskerSettings
+    private let maximumWaiting: Int
     /// Seconds.
     private let answerDeadline: Int
     private var state = State.disconnected
@@ -51,8 +52,13 @@ final class PolicyClient {
     /// Numbers in the order of their deadlines; answered ones are skipped.
     private var order = Deque<UInt64>()
     private var lastNumber: UInt64 = 0
+    /// Octets of the lines in ``pending``.
+    private var waitingOctets = 0
+    /// What the service has not taken yet.
     private var outgoing = ByteBuffer()
     private var isFlushScheduled = false
+    private var isTellScheduled = false
+    private var isOverloaded = false
     private var now = 0
     /// When the service was lost; `nil` while it is there.
     private var lostAt: Int? = 0
@@ -61,11 +67,15 @@ final class PolicyClient {
     /// Called behind a reconnection: sessions that the new connection must count.
     var reconnected: () -> Void = {}
 
-    init(loop: any EventLoop, path: String, limits: Limits, answerDeadline: Int, log: EventLog) {
+    init(
+        loop: any EventLoop, path: String, settings: AskerSettings, answerDeadline: Int, log: EventLog,
+        maximumWaiting: Int = PolicyClient.defaultMaximumWaiting
+    ) {
         self.answerDeadline = answerDeadline
         self.loop = loop
         self.path = path
-        self.limits = limits
+        self.settings = settings
+        self.maximumWaiting = maximumWaiting
         self.log = log
     }
 
@@ -78,48 +88,94 @@ final class PolicyClient {
         var question = question
         lastNumber += 1
         question.number = lastNumber
-        if let lostAt, now - lostAt > Self.restartGrace {
-            // It has been away for long: whoever waits would wait in vain.
+        let line = question.line
+        // It has been away for long, or takes nothing: whoever waits would wait in vain.
+        let isAway = lostAt.map { now - $0 > Self.restartGrace } ?? false
+        if isAway || isFull(line) {
             let number = lastNumber
             let bound = NIOLoopBound(asker, eventLoop: loop)
             loop.execute { bound.value.policyAnswered(number, nil) }
             return number
         }
-        let line = question.line
         pending[lastNumber] = Pending(asker: asker, line: line, deadline: now + answerDeadline)
+        waitingOctets += line.utf8.count
         order.append(lastNumber)
         send(line)
         return lastNumber
     }
 
-    /// Says something whose answer is of no interest.
+    /// Says something whose answer is of no interest; it goes out with the next question, or soon.
     func tell(_ question: PolicyQuestion) {
-        guard isConnected else { return }
+        guard case .connected(let channel) = state else { return }
+        guard outgoing.readableBytes < maximumWaiting else {
+            // What cannot be told would be counted wrong for ever; a new connection begins from nothing.
+            channel.close(promise: nil)
+            return
+        }
         var question = question
         lastNumber += 1
         question.number = lastNumber
-        send(question.line)
+        append(question.line)
+        guard !isFlushScheduled, !isTellScheduled else { return }
+        isTellScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.scheduleTask(in: .milliseconds(Self.tellDelay)) {
+            bound.value.isTellScheduled = false
+            bound.value.flush()
+        }
+    }
+
+    /// Tells a new connection of a session that there is; only from ``reconnected``. As many as there are sessions.
+    func announce(_ question: PolicyQuestion) {
+        var question = question
+        lastNumber += 1
+        question.number = lastNumber
+        append(question.line)
     }
 
     /// No answer to it is wanted any more.
-    func forget(_ number: UInt64) { pending[number] = nil }
+    func forget(_ number: UInt64) { _ = take(number) }
+
+    private func take(_ number: UInt64) -> Pending? {
+        guard let question = pending.removeValue(forKey: number) else { return nil }
+        waitingOctets -= question.line.utf8.count
+        return question
+    }
+
+    private func isFull(_ line: String) -> Bool {
+        let isFull =
+            waitingOctets + line.utf8.count > maximumWaiting
+            || outgoing.readableBytes + line.utf8.count > maximumWaiting
+        if isFull, !isOverloaded {
+            log.error("policy-service-stuck", ["path": path, "waiting": "\(pending.count)"])
+            isOverloaded = true
+        } else if waitingOctets < maximumWaiting / 2 {
+            isOverloaded = false
+        }
+        return isFull
+    }
+
+    private func append(_ line: String) {
+        outgoing.writeString(line)
+        outgoing.writeInteger(UInt8(ascii: "\n"))
+    }
 
     private func send(_ line: String) {
         guard isConnected else {
             connectIfDue()
             return
         }
-        outgoing.writeString(line)
-        outgoing.writeInteger(UInt8(ascii: "\n"))
+        append(line)
         guard !isFlushScheduled else { return }
         isFlushScheduled = true
         let bound = NIOLoopBound(self, eventLoop: loop)
         loop.execute { bound.value.flush() }
     }
 
-    private func flush() {
+    /// Only what the service takes leaves ``outgoing``, whose size is bounded.
+    fileprivate func flush() {
         isFlushScheduled = false
-        guard case .connected(let channel) = state, outgoing.readableBytes > 0 else { return }
+        guard case .connected(let channel) = state, outgoing.readableBytes > 0, channel.isWritable else { return }
         let buffer = outgoing
         outgoing = channel.allocator.buffer(capacity: min(buffer.readableBytes, 4096))
         channel.writeAndFlush(buffer, promise: nil)
@@ -165,12 +221,11 @@ final class PolicyClient {
         failures = 0
         lostAt = nil
         outgoing.clear()
-        outgoing.writeString("limits\t\(limits.sameSource)\t\(limits.parallel)\n")
+        append(settings.line)
         reconnected()
         for number in order {
             guard let question = pending[number] else { continue }
-            outgoing.writeString(question.line)
-            outgoing.writeInteger(UInt8(ascii: "\n"))
+            append(question.line)
         }
         flush()
     }
@@ -214,14 +269,14 @@ final class PolicyClient {
             }
             guard question.deadline <= now else { return }
             order.removeFirst()
-            pending[number] = nil
+            _ = take(number)
             question.asker.policyAnswered(number, nil)
         }
     }
 
     fileprivate func received(_ answer: PolicyAnswer) {
-        guard let question = pending.removeValue(forKey: answer.number) else { return }
-        if order.first == answer.number { order.removeFirst() }
+        guard let question = take(answer.number) else { return }
+        while let first = order.first, pending[first] == nil { order.removeFirst() }
         question.asker.policyAnswered(answer.number, answer)
     }
 
@@ -244,21 +299,24 @@ private final class PolicyAnswerHandler: ChannelInboundHandler {
         buffer.withUnsafeReadableBytes { octets in
             var start = 0
             while let newline = octets[start...].firstIndex(of: 0x0a) {
-                let line: String
-                if partial.isEmpty {
-                    line = String(decoding: octets[start..<newline], as: UTF8.self)
+                partial.append(contentsOf: octets[start..<newline])
+                if let answer = PolicyAnswer(octets: partial[...]) {
+                    client.received(answer)
                 } else {
-                    partial.append(contentsOf: octets[start..<newline])
-                    line = String(decoding: partial, as: UTF8.self)
-                    partial.removeAll(keepingCapacity: true)
+                    client.misunderstood(String(decoding: partial.prefix(200), as: UTF8.self))
                 }
+                partial.removeAll(keepingCapacity: partial.capacity <= 4096)
                 start = newline + 1
-                if let answer = PolicyAnswer(line: line) { client.received(answer) } else { client.misunderstood(line) }
             }
             partial.append(contentsOf: octets[start...])
         }
         // A service that writes no line end is no service.
         if partial.count > PolicyClient.maximumLineLength { context.close(promise: nil) }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { client.flush() }
+        context.fireChannelWritabilityChanged()
     }
 
     func channelInactive(context: ChannelHandlerContext) { client.closed() }

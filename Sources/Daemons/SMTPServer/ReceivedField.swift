@@ -9,16 +9,52 @@ struct Trace: Sendable {
     var clientLiteral: String
     /// 0: none.
     var clientPort: Int
+    /// What is known about the client's name, see ``hostFlags(reverse:name:address:hello:)``; `nil`: nothing was looked up.
+    var hostFlags: String?
     var hello: ServerSession.Hello?
     var hostName: String
     var protocolName: String
 
-    /// `host ([192.0.2.1]:4711 "EHLO client.example")`.
+    /// `host ([192.0.2.1]:4711 "EHLO client.example" rhost-flags-OK-OK-OK-FAIL)`.
     var receivedFrom: String {
         var text = "\(clientName) (\(clientLiteral)"
         if clientPort > 0 { text += ":\(clientPort)" }
         if let hello { text += " \"\(hello.kind.rawValue) \(Self.quoted(hello.argument))\"" }
+        if let hostFlags { text += " rhost-flags-\(hostFlags)" }
         return text + ")"
+    }
+
+    /// `A-B-C-D` of smtpserver.md §9, each `OK`, `FAIL` or `??` (unknown): the address has a name, that name has the address,
+    /// the HELO argument is a domain or literal, it is the client's name or address.
+    ///
+    /// - Parameters:
+    ///   - reverse: A and B as the policy found them, `A-B`, or one word for both.
+    ///   - name: the confirmed name.
+    static func hostFlags(reverse: String, name: String?, address: IPAddress, hello: String?) -> String {
+        let words = reverse.split(separator: "-", maxSplits: 1)
+        let first = flag(words.first)
+        let second = flag(words.last)
+        guard let hello else { return "\(first)-\(second)-??-??" }
+        let isValid = MailDomain(hello) != nil
+        let matches: String
+        if AddressLiteral.address(in: hello)?.unmapped == address
+            || name.map({ asciiLowercased($0) == asciiLowercased(hello) }) == true
+        {
+            matches = "OK"
+        } else if name == nil, AddressLiteral.address(in: hello) == nil {
+            matches = "??"
+        } else {
+            matches = "FAIL"
+        }
+        return "\(first)-\(second)-\(isValid ? "OK" : "FAIL")-\(matches)"
+    }
+
+    private static func flag(_ word: Substring?) -> String {
+        switch word {
+        case "OK"?: "OK"
+        case "FAIL"?: "FAIL"
+        case _: "??"
+        }
     }
 
     /// The field with its line ends; `recipient` only if the message has a single one.

@@ -55,7 +55,7 @@ struct ServerOptions: Sendable {
         OptionSpec("p", nil, value: "PORT", "TCP port, over PARAM BindPort (default 25)"),
         OptionSpec("P", nil, value: "DIR", "POSTOFFICE (default that of zmailer.conf)"),
         OptionSpec("R", nil, value: "PROGRAM", "router for verification: not available, the policy service answers"),
-        OptionSpec("s", nil, value: "STYLE", "letters ftveRSFh, or strict, or sloppy (default ve)"),
+        OptionSpec("s", nil, value: "STYLE", "letters ftveRSh, or strict, or sloppy (default ve)"),
         OptionSpec("S", nil, value: "HOST", "append a host name to the log's name: not available in this version"),
         OptionSpec("t", nil, "TLS before the greeting: not available in this version"),
         OptionSpec("T", nil, value: "[ADDR]", "test the policy for an address: not available in this version"),

@@ -2,6 +2,7 @@ import Configuration
 import MailModel
 import NIOCore
 import Policy
+import PolicyAsking
 import Postoffice
 import SMTPProtocol
 import SpoolFormat
@@ -12,7 +13,13 @@ extension SessionHandler {
     func question(_ verb: PolicyQuestion.Verb, sender: String = "", recipient: String = "") -> PolicyQuestion {
         PolicyQuestion(
             number: 0, verb: verb, session: sessionID, client: client.address, helo: session.hello?.argument ?? "",
-            sender: sender, recipient: recipient)
+            sender: sender, recipient: recipient, state: policy.state(for: verb))
+    }
+
+    /// A question whose answer everything waits for.
+    func ask(_ question: PolicyQuestion) {
+        openVerb = question.verb
+        openQuestion = loop.policy.ask(question, self)
     }
 
     func decide(_ question: ServerSession.Question, _ replies: inout [UInt8]) {
@@ -27,9 +34,9 @@ extension SessionHandler {
                 self.question(.rcpt, sender: mail.reversePath.mailbox?.description ?? "", recipient: address), self)
             asked.append(Asked(number: number, recipient: address))
         case .verify(let argument):
-            openQuestion = loop.policy.ask(self.question(.verify, recipient: argument), self)
+            ask(self.question(.verify, recipient: argument))
         case .expand(let argument):
-            openQuestion = loop.policy.ask(self.question(.expand, recipient: argument), self)
+            ask(self.question(.expand, recipient: argument))
         }
     }
 
@@ -57,34 +64,28 @@ extension SessionHandler {
         }
     }
 
-    /// Style letter `h` asks the policy service about the name.
     private func checkHello(_ hello: ServerSession.Hello, _ replies: inout [UInt8]) {
-        let style = helloStyle ?? session.style
-        guard style.contains(.checksHello) else {
-            answerHello(&replies)
+        guard !policy.isNeedless(.helo) else {
+            session.answer(helloStyle.map { .acceptStyle($0) } ?? .accept, into: &replies)
+            helloStyle = nil
             return
         }
         var question = question(.helo)
         question.helo = hello.argument
-        openQuestion = loop.policy.ask(question, self)
-    }
-
-    private func answerHello(_ replies: inout [UInt8]) {
-        session.answer(helloStyle.map { .acceptStyle($0) } ?? .accept, into: &replies)
-        helloStyle = nil
+        ask(question)
     }
 
     private func decideSender(_ mail: MailCommand, _ replies: inout [UInt8]) {
-        submission = nil
-        pendingCommand = "MAIL FROM:\(mail.reversePath)"
+        policy.beginTransaction()
+        standingReason = ""
         if let obstacle = loop.intake.obstacle(size: mail.size ?? 0) {
+            standingReason = obstacle.reason
             pendingReason = obstacle.reason
             session.answer(.reply(obstacle.reply), into: &replies)
-        } else if session.style.contains(.checksSender), !session.style.contains(.skipsSenderCheck) {
-            openQuestion = loop.policy.ask(
-                question(.mail, sender: mail.reversePath.mailbox?.description ?? ""), self)
-        } else {
+        } else if policy.isNeedless(.mail) {
             session.answer(.accept, into: &replies)
+        } else {
+            ask(question(.mail, sender: mail.reversePath.mailbox?.description ?? ""))
         }
     }
 
@@ -93,37 +94,47 @@ extension SessionHandler {
     func policyAnswered(_ number: UInt64, _ answer: PolicyAnswer?) {
         if number == openQuestion {
             openQuestion = nil
-            if phase == .connecting { connectionDecided(answer) } else { questionDecided(answer) }
+            if let answer { policy.take(answer, to: openVerb) }
+            if openVerb == .connect { connectionDecided(answer) } else { questionDecided(answer) }
             return
         }
         guard let index = asked.firstIndex(where: { $0.number == number }) else { return }
-        if answer?.verdict == .submit { submission = .client }
-        asked[index].answer = sessionAnswer(answer)
-        asked[index].reason = answer?.reason ?? "policy service did not answer"
+        asked[index].answer = Asked.Decided(answer)
         // The session wants them in the order of the commands.
         guard index == 0 else { return }
         reply { replies in
             while let first = asked.first, let decided = first.answer {
                 asked.removeFirst()
-                pendingReason = first.reason
+                let answer = decided.policyAnswer
+                if let answer { policy.take(answer, to: .rcpt, recipient: first.recipient) }
+                pendingReason = answer?.reason ?? Self.unanswered
                 pendingCommand = "RCPT TO:<\(first.recipient)>"
-                session.answer(decided, into: &replies)
-                logRefusals(replies)
-                pendingReason = "protocol"
-                pendingCommand = ""
+                session.answer(sessionAnswer(answer), into: &replies)
+                logRefusals()
                 isActive(loop.timeouts.command)
             }
         }
     }
 
+    private static let unanswered = "policy service did not answer"
+
     /// HELO, MAIL, VRFY or EXPN.
     private func questionDecided(_ answer: PolicyAnswer?) {
-        pendingReason = answer?.reason ?? "policy service did not answer"
+        let reason = answer?.reason ?? Self.unanswered
+        pendingReason = reason
+        if openVerb == .mail { standingReason = reason }
+        if openVerb == .helo { limitSize() }
         var decided = sessionAnswer(answer)
         if let style = helloStyle, case .accept = decided { decided = .acceptStyle(style) }
         helloStyle = nil
         reply { session.answer(decided, into: &$0) }
-        pendingReason = "protocol"
+    }
+
+    /// `maxinsize`: the policy may lower what the configuration allows, never raise it (smtpserver.md §5.3).
+    private func limitSize() {
+        guard policy.maximumSize > 0 else { return }
+        let limit = session.maximumMessageSize
+        session.maximumMessageSize = limit > 0 ? min(limit, policy.maximumSize) : policy.maximumSize
     }
 
     private func sessionAnswer(_ answer: PolicyAnswer?) -> ServerSession.Answer {
@@ -131,19 +142,8 @@ extension SessionHandler {
             let text = "Requested action aborted: local error in processing"
             return .reply(Reply(451, EnhancedStatusCode(4, 3, 0), text))
         }
-        switch answer.verdict {
-        case .accept, .submit:
-            return answer.reply.map { .reply($0) } ?? .accept
-        case .refuse:
-            // A refusal in words of success is a mistake of the service; it stays a refusal.
-            guard let reply = answer.reply, !reply.isPositive else { return .reply(Self.denied) }
-            return .reply(reply)
-        case .drop:
-            return .close(Self.denied)
-        }
+        return ServerSession.Answer(answer)
     }
-
-    private static let denied = Reply(550, EnhancedStatusCode(5, 7, 1), "Access denied")
 
     // MARK: the greeting
 
@@ -151,10 +151,11 @@ extension SessionHandler {
         guard let context else { return }
         guard let answer else {
             let text = "\(loop.settings.hostName) Service not available, try later"
-            refuseConnection(
-                .close(Reply(421, EnhancedStatusCode(4, 3, 0), text)), "policy service did not answer", context)
+            refuseConnection(.close(Reply(421, EnhancedStatusCode(4, 3, 0), text)), Self.unanswered)
             return
         }
+        if !policy.clientName.isEmpty { session.peer.name = policy.clientName }
+        limitSize()
         switch answer.verdict {
         case .accept, .submit:
             phase = .open
@@ -166,22 +167,53 @@ extension SessionHandler {
                 session.greet(.welcome(lines), into: &replies)
             }
         case .refuse:
-            let words = answer.reply ?? Reply(450, EnhancedStatusCode(4, 7, 0), "Come again later")
-            let isForGood = words.isPermanent
-            refuseConnection(isForGood ? .refuse(words) : .close(words), answer.reason, context)
+            refuseConnection(ServerSession.Greeting(refusing: answer), answer.reason)
         case .drop:
-            loop.log.info("dropped", ["session": sessionID, "client": client.literal, "reason": answer.reason])
+            loop.log.info(
+                "dropped",
+                ["session": sessionID, "client": client.literal, "command": "connect", "reason": answer.reason])
             context.close(promise: nil)
         }
     }
 
-    private func refuseConnection(
-        _ greeting: ServerSession.Greeting, _ reason: String, _ context: ChannelHandlerContext
-    ) {
+    private func refuseConnection(_ greeting: ServerSession.Greeting, _ reason: String) {
         phase = .open
         logConnection()
-        loop.log.info("connection-refused", ["session": sessionID, "client": client.literal, "reason": reason])
+        standingReason = reason
         isActive(loop.timeouts.command)
-        reply { session.greet(greeting, into: &$0) }
+        reply { replies in
+            session.greet(greeting, into: &replies)
+            pendingReason = reason
+            logRefusals(event: "connection-refused")
+        }
+    }
+}
+
+extension ServerSession.Answer {
+    /// What a policy's answer is for the client.
+    init(_ answer: PolicyAnswer) {
+        switch answer.verdict {
+        case .accept, .submit:
+            self = answer.reply.map { .reply($0) } ?? .accept
+        case .refuse:
+            // A refusal in words of success is a mistake of the service; it stays a refusal.
+            guard let reply = answer.reply, !reply.isPositive else {
+                self = .reply(Self.denied)
+                return
+            }
+            self = .reply(reply)
+        case .drop:
+            self = .close(Self.denied)
+        }
+    }
+
+    private static let denied = Reply(550, EnhancedStatusCode(5, 7, 1), "Access denied")
+}
+
+extension ServerSession.Greeting {
+    /// A client that is refused for good stays, and hears it at each command; one that shall come again is sent away.
+    init(refusing answer: PolicyAnswer) {
+        let words = answer.reply ?? Reply(450, EnhancedStatusCode(4, 7, 0), "Come again later")
+        self = words.isPermanent ? .refuse(words) : .close(words)
     }
 }

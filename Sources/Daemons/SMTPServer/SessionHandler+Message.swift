@@ -1,6 +1,8 @@
 import Configuration
 import MailModel
 import NIOCore
+import Policy
+import PolicyAsking
 import Postoffice
 import SMTPProtocol
 import SpoolFormat
@@ -10,13 +12,13 @@ extension SessionHandler {
     func beginMessage(_ transaction: Transaction, _ replies: inout [UInt8]) {
         let trace = Trace(
             clientName: session.peer.name ?? client.literal, clientLiteral: client.literal, clientPort: client.port,
-            hello: session.hello, hostName: loop.settings.hostName,
+            hostFlags: hostFlags, hello: session.hello, hostName: loop.settings.hostName,
             protocolName: Trace.protocolName(
                 hello: session.hello, isLMTP: loop.settings.configuration.isLMTP,
                 isSMTPUTF8: transaction.mail.isSMTPUTF8))
         message = IncomingMessage(
-            transaction, id: loop.intake.postoffice.newID(), trace: trace, date: loop.date, submission: submission,
-            begun: loop.now, intake: loop.intake)
+            transaction, id: loop.intake.postoffice.newID(), trace: trace, date: loop.date,
+            submission: policy.isSubmission ? .client : nil, policy: policy, begun: loop.now, intake: loop.intake)
         guard message != nil else {
             pendingReason = "memory for messages is used up"
             let text = "Requested action not taken: insufficient storage"
@@ -26,6 +28,13 @@ extension SessionHandler {
         size.octets = ReceiveSize.message
         isActive(loop.timeouts.data)
         session.answer(.accept, into: &replies)
+    }
+
+    /// Nothing when `-g` lets us believe everybody.
+    private var hostFlags: String? {
+        guard !loop.settings.options.isGullible, let address = client.address else { return nil }
+        return Trace.hostFlags(
+            reverse: policy.reverseFlags, name: session.peer.name, address: address, hello: session.hello?.argument)
     }
 
     func contentArrived(_ replies: inout [UInt8]) {
@@ -99,14 +108,20 @@ extension SessionHandler {
         let bound = NIOLoopBound(self, eventLoop: loop.loop)
         let eventLoop = loop.loop
         let id = message.id
+        let sender = message.transaction.reversePath.mailbox?.description ?? ""
         loop.intake.commitLater(record, draft, octets, traits: traits) { error in
-            eventLoop.execute { bound.value.committed(id, error) }
+            eventLoop.execute { bound.value.committed(id, sender: sender, recipients: record.recipients, error) }
         }
     }
 
-    private func committed(_ id: SpoolID, _ error: PostofficeError?) {
+    private func committed(_ id: SpoolID, sender: String, recipients: Int, _ error: PostofficeError?) {
         isCommitting = false
         message = nil
+        if error == nil, !policy.isNeedless(.stored) {
+            var stored = question(.stored, sender: sender)
+            stored.count = recipients
+            loop.policy.tell(stored)
+        }
         guard phase == .open else { return }
         isActive(loop.timeouts.command)
         if let error {

@@ -1,6 +1,7 @@
 import MailModel
 import NIOCore
 import Policy
+import PolicyAsking
 import Postoffice
 import SMTPProtocol
 import SpoolFormat
@@ -26,9 +27,21 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     struct Asked {
         let number: UInt64
         let recipient: String
-        var answer: ServerSession.Answer?
-        /// Why, for the log.
-        var reason = ""
+        var answer: Decided?
+
+        enum Decided {
+            case answered(PolicyAnswer)
+            case unanswered
+
+            init(_ answer: PolicyAnswer?) { self = answer.map { .answered($0) } ?? .unanswered }
+
+            var policyAnswer: PolicyAnswer? {
+                switch self {
+                case .answered(let answer): answer
+                case .unanswered: nil
+                }
+            }
+        }
     }
 
     let loop: LoopContext
@@ -47,7 +60,10 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     var asked: [Asked] = []
     /// A question other than about recipients.
     var openQuestion: UInt64?
-    var submission: MessageEnvelope.Submission?
+    /// Its verb.
+    var openVerb = PolicyQuestion.Verb.connect
+    /// What the answers so far mean for the session and its transaction.
+    var policy = SessionPolicy()
     /// The style of the HELO pattern that matched, until HELO is answered.
     var helloStyle: Style?
     var accepted = 0
@@ -57,15 +73,11 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     private var isReading = false
     private var hasWritten = false
     private var isReadHeldBack = false
-    private var loggedRefusals = 0
-    private var tag: SessionLog.Tag?
+    private(set) var tag: SessionLog.Tag?
     private var isAnnounced = false
 
     var wheelPosition = WheelPosition()
     var expires: Int
-
-    /// Lines of refusals that one session may put into the log.
-    static let maximumLoggedRefusals = 100
 
     init(_ loop: LoopContext, client: ClientAddress, size: ReceiveSize) {
         self.loop = loop
@@ -77,6 +89,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             configuration: isLocal ? loop.settings.localSession : loop.settings.session,
             peer: ServerSession.Peer(literal: client.literal))
         expires = loop.now + loop.timeouts.command
+        session.refusalRecord = []
         if let sessionLog = loop.sessionLog {
             session.transcript = []
             tag = sessionLog.newTag()
@@ -102,7 +115,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         loop.wheel.add(self)
         loop.sessionCount.add(1)
         isAnnounced = true
-        openQuestion = loop.policy.ask(question(.connect), self)
+        ask(question(.connect))
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -164,7 +177,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             let step = octets.withUnsafeReadableBytes { session.receive($0, into: &replies) }
             consume(step.consumed)
             wantsMore = perform(step.action, octets, &replies)
-            logRefusals(replies)
+            logRefusals()
         }
         write(replies, context)
         loop.giveBack(replies)
@@ -244,7 +257,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         guard let context, phase == .open else { return }
         var replies = loop.borrowScratch()
         body(&replies)
-        logRefusals(replies)
+        logRefusals()
         write(replies, context)
         loop.giveBack(replies)
         pump()
@@ -257,27 +270,12 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         session.transcript = []
     }
 
-    /// A line for each refusal, in the words of its last reply.
-    func logRefusals(_ replies: [UInt8]) {
-        guard session.refusals > loggedRefusals else { return }
-        loggedRefusals = session.refusals
-        guard loggedRefusals <= Self.maximumLoggedRefusals else { return }
-        let lines = replies.split(separator: 0x0a)
-        let last = String(decoding: (lines.last ?? []).filter { $0 != 0x0d }, as: UTF8.self)
-        loop.log.info(
-            "refused",
-            [
-                "session": sessionID, "client": client.literal,
-                "command": pendingCommand.isEmpty ? "-" : pendingCommand, "reply": last,
-                "reason": pendingReason,
-            ])
-        pendingCommand = ""
-        pendingReason = "protocol"
-    }
-
-    /// Why the next refusal is made; `protocol` when the session itself decides.
-    var pendingReason = "protocol"
-    var pendingCommand = ""
+    /// Why the next refusal is made; `nil` when the session itself decides.
+    var pendingReason: String?
+    /// The refused command, where it is not the last one that was read.
+    var pendingCommand: String?
+    /// Why the client, or its sender, was refused: what the session refuses later in the name of that.
+    var standingReason = ""
 
     // MARK: the end
 
@@ -359,6 +357,11 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         for question in asked { loop.policy.forget(question.number) }
         asked = []
         if isAnnounced { loop.policy.tell(question(.disconnect)) }
+        let unlogged = session.refusals - ServerSession.maximumRecordedRefusals
+        if unlogged > 0 {
+            loop.log.info(
+                "refused-more", ["session": sessionID, "client": client.literal, "count": "\(unlogged)"])
+        }
         if wheelPosition.slot >= 0 {
             loop.wheel.remove(self)
             loop.sessionCount.add(-1)
@@ -383,17 +386,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     /// The policy service was restarted and knows nothing of us.
     func announceAgain() {
-        guard isAnnounced, openQuestion == nil else { return }
-        loop.policy.tell(question(.connect))
-    }
-
-    /// At the greeting.
-    func logConnection() {
-        loop.log.debug("connect", ["session": sessionID, "client": client.literal, "port": "\(client.port)"])
-        guard let tag else { return }
-        let count = loop.wheel.count
-        loop.sessionLog?.comment(
-            tag, "connection from \(client.literal):\(client.port) on port \(client.localPort) childs \(count)")
+        guard isAnnounced, phase != .closed, phase != .connecting || openQuestion == nil else { return }
+        loop.policy.announce(question(.connect))
     }
 }
 

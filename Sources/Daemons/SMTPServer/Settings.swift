@@ -1,6 +1,8 @@
 import Configuration
 import Glibc
 import MailModel
+import Policy
+import PolicyAsking
 import ProgramKit
 import SMTPProtocol
 
@@ -16,6 +18,8 @@ struct Settings: Sendable {
     /// What sessions share; the second for clients that need no HELO (pattern `127.0.0.1` with style `-`).
     let session: ServerConfiguration
     let localSession: ServerConfiguration
+    /// What the policy service is told at the start of a connection.
+    let asker: AskerSettings
 
     /// Octets of smtpserver.conf: it travels in a worker's environment.
     static let maximumConfigurationSize = 100_000
@@ -59,6 +63,7 @@ struct Settings: Sendable {
         var local = values
         if case .style("-")? = configuration.pattern(for: "127.0.0.1")?.effect { local.requiresHello = false }
         localSession = ServerConfiguration(local)
+        asker = AskerSettings(configuration, hostName: hostName)
     }
 
     private static func read(_ path: String, hint: String, limit: Int) throws(ConfigurationErrors) -> String {

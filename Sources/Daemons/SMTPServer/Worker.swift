@@ -23,7 +23,8 @@ final class Worker: Sendable {
 
     init(
         _ settings: Settings, log: EventLog, sessionLog: SessionLog?, timeouts: Timeouts = Timeouts(),
-        threads: Int = System.coreCount, poolThreads: Int = BlockingPool.defaultThreads
+        threads: Int = System.coreCount, poolThreads: Int = BlockingPool.defaultThreads,
+        maximumWaiting: Int = PolicyClient.defaultMaximumWaiting
     ) throws(PostofficeError) {
         self.settings = settings
         self.log = log
@@ -39,7 +40,7 @@ final class Worker: Sendable {
             let made = loop.submit {
                 let context = LoopContext(
                     loop: loop, settings: settings, intake: intake, log: log, sessionLog: sessionLog,
-                    sessionCount: sessions, timeouts: timeouts)
+                    sessionCount: sessions, timeouts: timeouts, maximumWaiting: maximumWaiting)
                 context.begin()
                 return NIOLoopBound(context, eventLoop: loop)
             }

@@ -8,16 +8,28 @@ import SpoolFormat
 /// Sound as `@unchecked Sendable`: a draft is handed from one pool job to the next and never shared.
 public final class MessageDraft: @unchecked Sendable {
     public let id: SpoolID
+    /// Where a message gets its name.
+    public enum Place: Sendable {
+        /// To be routed.
+        case router
+        /// Frozen by policy: nothing happens to it by itself.
+        case freezer
+    }
     /// Octets written so far.
     public private(set) var size = 0
     private let path: String
     private let sync: DirectorySync
+    /// Where the policy may have it put instead.
+    private let frozenPath: String
+    private let frozenSync: DirectorySync
     private var descriptor: Int32
 
-    init(_ id: SpoolID, path: String, sync: DirectorySync) throws(PostofficeError) {
+    init(_ id: SpoolID, _ postoffice: Postoffice) throws(PostofficeError) {
         self.id = id
-        self.path = path
-        self.sync = sync
+        path = postoffice.path(.router, id)
+        sync = postoffice.routerSync
+        frozenPath = postoffice.path(.freezer, id)
+        frozenSync = postoffice.freezerSync
         descriptor = try Postoffice.unnamedFile(in: sync.path)
     }
 
@@ -101,7 +113,14 @@ public final class MessageDraft: @unchecked Sendable {
     /// The content is on its way to the disk when the directory is synced for all that wait, so that one journal commit
     /// serves both, and the file's own sync finds little left to do. A power cut in between leaves a name without all of
     /// the content: `traits` tells (`MessageEnvelope.isWhole`), and no 250 was sent for it.
-    public func commit() throws(PostofficeError) {
+    public func commit(to place: Place = .router) throws(PostofficeError) {
+        switch place {
+        case .router: try commit(path, sync)
+        case .freezer: try commit(frozenPath, frozenSync)
+        }
+    }
+
+    private func commit(_ path: String, _ sync: DirectorySync) throws(PostofficeError) {
         guard cposix_link_fd(descriptor, path) == 0 else { throw PostofficeError(path, code: errno, missing: .missing) }
         do throws(PostofficeError) {
             cposix_start_writing(descriptor)
@@ -125,13 +144,15 @@ public final class MessageDraft: @unchecked Sendable {
 extension Postoffice {
     /// Begins a message in `router/`.
     public func draft(_ id: SpoolID) throws(PostofficeError) -> MessageDraft {
-        try MessageDraft(id, path: path(.router, id), sync: routerSync)
+        try MessageDraft(id, self)
     }
 
     /// A whole message at once; durable on return.
-    public func submit(_ id: SpoolID, _ parts: [[UInt8]]) throws(PostofficeError) {
+    public func submit(
+        _ id: SpoolID, _ parts: [[UInt8]], to place: MessageDraft.Place = .router
+    ) throws(PostofficeError) {
         let draft = try draft(id)
         try draft.append(pieces: parts)
-        try draft.commit()
+        try draft.commit(to: place)
     }
 }

@@ -9,6 +9,7 @@ public final class Postoffice: Sendable {
     public let root: String
     let routerSync: DirectorySync
     let queueSync: DirectorySync
+    let freezerSync: DirectorySync
     private let generator: Mutex<SpoolIDGenerator>
 
     /// Opens the spool and checks each directory: there, a directory, ours, not writable by others.
@@ -25,6 +26,7 @@ public final class Postoffice: Sendable {
         }
         routerSync = try DirectorySync("\(root)/router")
         queueSync = try DirectorySync("\(root)/queue")
+        freezerSync = try DirectorySync("\(root)/freezer")
         generator = Mutex(SpoolIDGenerator(slot: Int(getpid())))
     }
 

@@ -1,0 +1,34 @@
+import Policy
+import SMTPProtocol
+import Telemetry
+
+extension SessionHandler {
+    /// A line for each refusal, with the reason that stands now. To be called behind each answer to the session.
+    func logRefusals(event: StaticString = "refused") {
+        defer {
+            pendingReason = nil
+            pendingCommand = nil
+        }
+        guard let refusals = session.refusalRecord, !refusals.isEmpty else { return }
+        session.refusalRecord = []
+        for refusal in refusals {
+            let command = pendingCommand ?? refusal.command
+            let ownReason = refusal.isByEarlierRejection ? "earlier rejection: \(standingReason)" : "protocol"
+            loop.log.info(
+                event,
+                [
+                    "session": sessionID, "client": client.literal, "command": command.isEmpty ? "connect" : command,
+                    "reply": refusal.reply, "reason": pendingReason ?? ownReason,
+                ])
+        }
+    }
+
+    /// At the greeting.
+    func logConnection() {
+        loop.log.debug("connect", ["session": sessionID, "client": client.literal, "port": "\(client.port)"])
+        guard let tag else { return }
+        let count = loop.wheel.count
+        loop.sessionLog?.comment(
+            tag, "connection from \(client.literal):\(client.port) on port \(client.localPort) childs \(count)")
+    }
+}
