@@ -1,5 +1,3 @@
-import MailModel
-
 /// The name as the DNS knows it: labels with characters outside ASCII become A-labels (RFC 5890 §2.3.2.1, encoded as RFC 3492
 /// says). `nil` if it is no domain name or a label gets longer than 63 octets.
 ///
