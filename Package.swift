@@ -70,6 +70,12 @@ let package = Package(
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
         library("Services", "Tables", ["CPosix", "MailModel"]),
         library("Services", "Resolver", ["CUnbound", "MailModel"]),
+        library(
+            "Services", "PolicyEngine",
+            [
+                "CGDBM", "CPosix", "MailModel", "SpoolFormat", "Policy", "Routing", "Configuration", "Telemetry",
+                "ChildProcesses", "ProgramKit", "Tables", "Resolver",
+            ] + collections),
 
         library("Services", "PolicyAsking", ["MailModel", "Policy", "Configuration"]),
 
@@ -84,7 +90,7 @@ let package = Package(
             "Daemons", "Router",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Policy", "Routing", "Configuration", "Telemetry",
-                "ChildProcesses", "ProgramKit", "Postoffice", "Tables",
+                "ChildProcesses", "ProgramKit", "Postoffice", "Tables", "PolicyEngine",
             ] + collections),
         library(
             "Daemons", "Scheduler",
@@ -142,7 +148,13 @@ let package = Package(
             "RoutingTests",
             [
                 "Routing", "Router", "Tables", "MailModel", "SpoolFormat", "Postoffice", "Policy", "Configuration",
-                "Telemetry", "ChildProcesses", "ProgramKit", "AgentProtocol",
+                "Telemetry", "ChildProcesses", "ProgramKit", "AgentProtocol", "PolicyEngine",
+            ]),
+        tests(
+            "PolicyEngineTests",
+            [
+                "PolicyEngine", "Policy", "MailModel", "Configuration", "Telemetry", "ChildProcesses", "Tables",
+                "Resolver", "Routing", "CPosix",
             ]),
         tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"]),
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),

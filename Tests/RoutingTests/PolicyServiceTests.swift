@@ -2,6 +2,7 @@ import ChildProcesses
 import Glibc
 import MailModel
 import Policy
+import PolicyEngine
 import Testing
 
 @testable import Router
@@ -11,7 +12,7 @@ struct PolicyConnectionTests {
     /// Feeds `text` in pieces of `size` octets; the answers and why the asker had to go.
     private func ask(
         _ text: String, size: Int = .max, _ connection: PolicyConnection = PolicyConnection(),
-        _ counts: inout ConnectionCounts, _ tables: RouterTables
+        _ counts: inout ConnectionCounts, _ tables: MailTables
     ) -> (answers: [String], problem: String?) {
         let evaluator = LegacyPolicyEvaluator(tables: tables)
         var rest = Array(text.utf8)[...]

@@ -1,5 +1,6 @@
 import Configuration
 import MailModel
+import PolicyEngine
 import Testing
 
 @testable import Router
@@ -19,7 +20,7 @@ struct RouterConfigurationTests {
     @Test("each wrong setting is named with what would be valid")
     func wrong() {
         do throws(ConfigurationErrors) {
-            _ = try RouterConfiguration(
+            _ = try MailConfiguration(
                 .init(values: ["ACCOUNTS": "ldap", "SELFADDRESSES": "[192.0.2.1], x", "HOSTNAME": "a b", "MINUID": "x"]
                 ),
                 postoffice: nil)

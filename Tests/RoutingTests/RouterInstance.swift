@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import PolicyEngine
 import Postoffice
 import SpoolFormat
 import Telemetry
@@ -11,9 +12,9 @@ import Testing
 final class RouterInstance {
     let root: String
     let postoffice: Postoffice
-    let configuration: RouterConfiguration
+    let configuration: MailConfiguration
     let log: EventLog
-    let tables: RouterTables
+    let tables: MailTables
 
     init(
         aliases: String = "team: alice, bob\n", localnames: String = "example.test\n", users: String? = "alice\nbob\n",
@@ -31,9 +32,9 @@ final class RouterInstance {
             "MAILVAR": "\(root)/var", "ACCOUNTS": "file:\(root)/var/db/users", "HOSTNAME": "mail.example.test",
             "SELFADDRESSES": "[192.0.2.25]",
         ])
-        configuration = try RouterConfiguration(environment, postoffice: postoffice.root)
+        configuration = try MailConfiguration(environment, postoffice: postoffice.root)
         let log = log
-        tables = RouterTables(configuration, report: TableReports(log: log, namesMissing: true).write)
+        tables = MailTables(configuration, report: TableReports(log: log, namesMissing: true).write)
         write(aliases, to: "aliases")
         write(localnames, to: "localnames")
         write(routes, to: "routes")

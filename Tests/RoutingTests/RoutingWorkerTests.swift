@@ -1,4 +1,5 @@
 import Glibc
+import PolicyEngine
 import Postoffice
 import SpoolFormat
 import Testing

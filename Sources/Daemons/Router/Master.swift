@@ -1,6 +1,7 @@
 import AgentProtocol
 import ChildProcesses
 import Glibc
+import PolicyEngine
 import Postoffice
 import ProgramKit
 import SpoolFormat
@@ -18,7 +19,7 @@ final class Master {
     static let publicLifetime: Int64 = 2 * 86_400
 
     private let postoffice: Postoffice
-    private let configuration: RouterConfiguration
+    private let configuration: MailConfiguration
     private let signals: SignalSource
     private let log: EventLog
     private let poller = Poller()
@@ -35,7 +36,7 @@ final class Master {
 
     /// `request`: how a role of this program is started.
     init(
-        postoffice: Postoffice, configuration: RouterConfiguration, workers count: Int, signals: SignalSource,
+        postoffice: Postoffice, configuration: MailConfiguration, workers count: Int, signals: SignalSource,
         log: EventLog, request: (String) -> ChildRequest
     ) throws(PostofficeError) {
         self.postoffice = postoffice

@@ -3,6 +3,7 @@ import ChildProcesses
 import Glibc
 import MailModel
 import Policy
+import PolicyEngine
 import Telemetry
 
 /// The policy service: answers on `.policy` (docs/protocols.md §2). One thread, tables in memory.
@@ -11,7 +12,7 @@ final class PolicyService {
     static let maximumConnections = 1000
 
     private let listener: Int32
-    private let tables: RouterTables
+    private let tables: MailTables
     private let signals: SignalSource
     private let log: EventLog
     private let poller = Poller()
@@ -21,7 +22,7 @@ final class PolicyService {
     private var isEnding = false
     private var buffer = [UInt8](repeating: 0, count: 65536)
 
-    init(path: String, tables: RouterTables, signals: SignalSource, log: EventLog) throws(UnixSocket.Failure) {
+    init(path: String, tables: MailTables, signals: SignalSource, log: EventLog) throws(UnixSocket.Failure) {
         listener = try UnixSocket.listen(path)
         self.tables = tables
         self.signals = signals

@@ -1,6 +1,7 @@
 import ChildProcesses
 import Configuration
 import Glibc
+import PolicyEngine
 import Postoffice
 import ProgramKit
 import Tables
@@ -25,9 +26,9 @@ public enum RouterProgram {
             exit(0)
         }
         let environment = Program.environment(options.environmentFile)
-        let configuration: RouterConfiguration
+        let configuration: MailConfiguration
         do throws(ConfigurationErrors) {
-            configuration = try RouterConfiguration(environment, postoffice: options.postoffice)
+            configuration = try MailConfiguration(environment, postoffice: options.postoffice)
         } catch {
             Program.fail(error.description, .configuration)
         }
@@ -43,9 +44,9 @@ public enum RouterProgram {
     }
 
     /// All mistakes of all tables at once; ends with 78 if there are any.
-    private static func check(_ configuration: RouterConfiguration) {
+    private static func check(_ configuration: MailConfiguration) {
         var problems: [String] = []
-        let tables = RouterTables(configuration) { (event: TableEvent) in
+        let tables = MailTables(configuration) { (event: TableEvent) in
             switch event {
             case .missing, .loaded: return
             case .broken(let errors, _): problems.append(errors.description)
@@ -57,7 +58,7 @@ public enum RouterProgram {
         if let problem = tables.postmasterProblem() { Program.print("router: warning: \(problem)", to: 2) }
     }
 
-    private static func openSpool(_ configuration: RouterConfiguration) -> Postoffice {
+    private static func openSpool(_ configuration: MailConfiguration) -> Postoffice {
         do {
             try ProcessIdentity.becomeOwner(of: configuration.postoffice)
             return try Postoffice(configuration.postoffice)
@@ -71,7 +72,7 @@ public enum RouterProgram {
     }
 
     private static func master(
-        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: RouterConfiguration
+        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: MailConfiguration
     ) -> Never {
         let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
         check(configuration)
@@ -81,7 +82,7 @@ public enum RouterProgram {
         let postoffice = openSpool(configuration)
         let log = openLog(options, environment)
         let pidFile = takePidFile("\(postoffice.root)/.pid.router", options)
-        let tables = RouterTables(configuration, report: TableReports(log: log, namesMissing: true).write)
+        let tables = MailTables(configuration, report: TableReports(log: log, namesMissing: true).write)
         tables.now = SteadyClock.milliseconds
         _ = tables.load()
         if let problem = tables.postmasterProblem() { log.warning("no-postmaster", ["reason": problem]) }
@@ -115,12 +116,12 @@ public enum RouterProgram {
     }
 
     private static func policy(
-        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: RouterConfiguration
+        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: MailConfiguration
     ) -> Never {
         let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
         let postoffice = openSpool(configuration)
         let log = openLog(options, environment)
-        let tables = RouterTables(configuration, report: TableReports(log: log, namesMissing: false).write)
+        let tables = MailTables(configuration, report: TableReports(log: log, namesMissing: false).write)
         tables.now = SteadyClock.milliseconds
         _ = tables.load()
         do throws(UnixSocket.Failure) {
@@ -133,12 +134,12 @@ public enum RouterProgram {
     }
 
     private static func worker(
-        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: RouterConfiguration
+        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: MailConfiguration
     ) -> Never {
         let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
         let postoffice = openSpool(configuration)
         let log = openLog(options, environment)
-        let tables = RouterTables(configuration, report: TableReports(log: log, namesMissing: false).write)
+        let tables = MailTables(configuration, report: TableReports(log: log, namesMissing: false).write)
         tables.now = SteadyClock.milliseconds
         _ = tables.load()
         WorkerLoop(postoffice: postoffice, configuration: configuration, tables: tables, signals: signals, log: log)

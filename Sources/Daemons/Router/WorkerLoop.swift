@@ -1,6 +1,7 @@
 import AgentProtocol
 import ChildProcesses
 import Glibc
+import PolicyEngine
 import Postoffice
 import SpoolFormat
 import Telemetry
@@ -12,7 +13,7 @@ final class WorkerLoop {
 
     private let postoffice: Postoffice
     private let worker: RoutingWorker
-    private let tables: RouterTables
+    private let tables: MailTables
     private let signals: SignalSource
     private let log: EventLog
     private let scheduler: NoticeSender
@@ -27,7 +28,7 @@ final class WorkerLoop {
     private var buffer = [UInt8](repeating: 0, count: 4096)
 
     init(
-        postoffice: Postoffice, configuration: RouterConfiguration, tables: RouterTables, signals: SignalSource,
+        postoffice: Postoffice, configuration: MailConfiguration, tables: MailTables, signals: SignalSource,
         log: EventLog
     ) {
         self.postoffice = postoffice

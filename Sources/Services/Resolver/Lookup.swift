@@ -91,3 +91,14 @@ extension NameService {
         lookUp(Question(address.reverseName, .ptr)).decoded { RecordData.name($0) }
     }
 }
+
+/// Raw record data as what it means; unreadable records are left out, see ``decoded(_:)``.
+extension Lookup where Record == [UInt8] {
+    public var exchangers: Lookup<MXRecord> { decoded { MXRecord(recordData: $0) } }
+    public var addresses4: Lookup<IPAddress> { decoded { RecordData.address4($0) } }
+    public var addresses6: Lookup<IPAddress> { decoded { RecordData.address6($0) } }
+    /// Each record is the concatenation of its character-strings.
+    public var texts: Lookup<[UInt8]> { decoded { RecordData.text($0) } }
+    /// Presentation form without the final dot.
+    public var names: Lookup<String> { decoded { RecordData.name($0) } }
+}

@@ -43,13 +43,7 @@ final class UnboundEngine: @unchecked Sendable {
     private let thread: pthread_t
 
     init(_ configuration: ResolverConfiguration) throws(ResolverError) {
-        guard let context = ub_ctx_create() else { throw ResolverError(["libunbound: no context: out of memory"]) }
-        do {
-            try Self.configure(context, configuration)
-        } catch {
-            ub_ctx_delete(context)
-            throw error
-        }
+        let context = try makeUnboundContext(configuration)
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else {
             ub_ctx_delete(context)
@@ -76,45 +70,6 @@ final class UnboundEngine: @unchecked Sendable {
         pthread_join(thread, nil)
         close(stopPipe.read)
         ub_ctx_delete(context)
-    }
-
-    private static func configure(
-        _ context: OpaquePointer, _ configuration: ResolverConfiguration
-    ) throws(ResolverError) {
-        func check(_ code: Int32, _ what: String) throws(ResolverError) {
-            guard code != 0 else { return }
-            throw ResolverError(["resolver: \(what): \(String(cString: ub_strerror(code)))"])
-        }
-        // Its own log would go to standard error unasked; what matters comes back as lookups and errors.
-        try check(ub_ctx_debugout(context, nil), "log")
-        // Threads, not the default of forking a helper process.
-        try check(ub_ctx_async(context, 1), "thread mode")
-        for (option, value) in [
-            // Private addresses have names too; the servers we forward to know them.
-            ("unblock-lan-zones:", "yes"), ("insecure-lan-zones:", "yes"),
-            // An agent holds few names; the default of 4 MiB each is for servers.
-            ("msg-cache-size:", "1m"), ("rrset-cache-size:", "2m"), ("key-cache-size:", "1m"),
-        ] {
-            try check(ub_ctx_set_option(context, option, value), option)
-        }
-        if let file = configuration.trustAnchorFile {
-            try check(ub_ctx_add_ta_file(context, file), file)
-        }
-        if !configuration.forwarders.isEmpty {
-            for server in configuration.forwarders {
-                try check(ub_ctx_set_fwd(context, server), "forwarder \(server)")
-            }
-        } else if !configuration.isRecursive {
-            // A missing file leaves libunbound recursive, which is the next best thing on a host without one.
-            let code = ub_ctx_resolvconf(context, configuration.resolverFile)
-            if code != UB_READFILE.rawValue { try check(code, configuration.resolverFile) }
-        }
-        for zone in configuration.zones.zones {
-            try check(ub_ctx_zone_add(context, zone.name, zone.type), "zone \(zone.name) \(zone.type)")
-        }
-        for record in configuration.zones.records {
-            try check(ub_ctx_data_add(context, record), "data \(record)")
-        }
     }
 
     func lookUp(_ questions: [Question], timeout: Duration) -> [Lookup<[UInt8]>] {

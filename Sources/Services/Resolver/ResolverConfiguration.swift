@@ -13,6 +13,8 @@ public struct ResolverConfiguration: Hashable, Sendable {
     public var zones = ZoneData()
     /// Of one call, however many questions it asks.
     public var timeout: Duration = .seconds(20)
+    /// Questions that may be on their way to servers at once; `nil`: the library's own bound.
+    public var parallelQueries: Int?
 
     public init() {}
 

@@ -1,22 +1,26 @@
 import Configuration
 import Glibc
 import MailModel
+import Resolver
 import Tables
 
-/// What the router reads from zmailer.conf.
-struct RouterConfiguration {
-    let postoffice: String
+/// What routing and policy read from zmailer.conf.
+public struct MailConfiguration {
+    public let postoffice: String
     /// `$MAILVAR/db`.
-    let tables: String
-    let accounts: Accounts.Source
+    public let tables: String
+    public let accounts: Accounts.Source
     /// MINUID: accounts of the system below it have no mailbox, so mail for them is refused and not returned later.
-    let minimumUID: uid_t
+    public let minimumUID: uid_t
     /// The name by which this host is known: HOSTNAME, else the system's.
-    let hostName: String
+    public let hostName: String
     /// Addresses of this host's interfaces and of SELFADDRESSES: their literals are ours.
-    let ownAddresses: Set<IPAddress>
+    public let ownAddresses: Set<IPAddress>
+    /// RESOLVER, RESOLVERZONES.
+    public let resolver: ResolverConfiguration
 
-    init(_ environment: ZEnvironment, postoffice: String?) throws(ConfigurationErrors) {
+    /// `postoffice` instead of the file's.
+    public init(_ environment: ZEnvironment, postoffice: String? = nil) throws(ConfigurationErrors) {
         let file = environment["ZCONFIG"] ?? ""
         var errors: [ConfigurationError] = []
         self.postoffice = postoffice ?? environment.postoffice
@@ -56,8 +60,22 @@ struct RouterConfiguration {
                 ConfigurationError(
                     file: file, line: 0, key: "HOSTNAME", reason: "'\(name)' is no domain; valid is mail.example.org"))
         }
+        var resolver = ResolverConfiguration()
+        resolver.parallelQueries = Self.parallelQueries
+        if let server = environment["RESOLVER"], !server.isEmpty { resolver.forwarders = [server] }
+        if let zones = environment["RESOLVERZONES"], !zones.isEmpty {
+            do throws(ResolverError) { try resolver.readZones(from: zones) } catch {
+                errors += error.messages.map {
+                    ConfigurationError(file: file, line: 0, key: "RESOLVERZONES", reason: $0)
+                }
+            }
+        }
+        self.resolver = resolver
         guard errors.isEmpty else { throw ConfigurationErrors(errors) }
     }
+
+    /// Questions of the policy to the DNS that are on their way at once.
+    static let parallelQueries = 512
 
     private static func systemName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)

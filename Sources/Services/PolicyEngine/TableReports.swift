@@ -2,13 +2,18 @@ import Glibc
 import Tables
 import Telemetry
 
-/// Log lines about tables. The master's children leave out what the master says at its start.
-struct TableReports {
-    let log: EventLog
-    /// Whether tables that are missing from the start are worth a line.
-    let namesMissing: Bool
+/// Log lines about tables.
+public struct TableReports {
+    private let log: EventLog
+    /// Whether tables that are missing from the start are worth a line: one process of a daemon says it for all.
+    private let namesMissing: Bool
 
-    func write(_ event: TableEvent) {
+    public init(log: EventLog, namesMissing: Bool) {
+        self.log = log
+        self.namesMissing = namesMissing
+    }
+
+    public func write(_ event: TableEvent) {
         switch event {
         case .missing(let path):
             if namesMissing { log.notice("table-missing", ["table": path, "meaning": "empty"]) }

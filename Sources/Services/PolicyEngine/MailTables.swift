@@ -5,10 +5,10 @@ import SpoolFormat
 import Tables
 import Telemetry
 
-/// All tables of one router process, in memory, read again when they change. Confined to one thread.
-final class RouterTables {
+/// All tables that routing and policy need, in memory, read again when they change. Confined to one thread.
+public final class MailTables {
     /// Milliseconds of the steady clock: set by the process at each turn of its loop.
-    var now: Int64 = 0
+    public var now: Int64 = 0
 
     private let localnames: TableFile<DomainTable>
     private let routes: TableFile<DomainTable>
@@ -22,9 +22,9 @@ final class RouterTables {
     private let report: (TableEvent) -> Void
 
     /// `:include:` files kept in memory.
-    static let listLimit = 1000
+    public static let listLimit = 1000
 
-    init(_ configuration: RouterConfiguration, report: @escaping (TableEvent) -> Void) {
+    public init(_ configuration: MailConfiguration, report: @escaping (TableEvent) -> Void) {
         let folder = configuration.tables
         self.report = report
         ownAddresses = configuration.ownAddresses
@@ -56,7 +56,7 @@ final class RouterTables {
     }
 
     /// Reads all tables. The trouble of each that cannot be used; mistakes were reported before.
-    func load() -> [TableTrouble] {
+    public func load() -> [TableTrouble] {
         var troubles: [TableTrouble] = []
         func attempt(_ body: () throws(TableTrouble) -> Void) {
             do throws(TableTrouble) { try body() } catch { troubles.append(error) }
@@ -71,7 +71,7 @@ final class RouterTables {
     }
 
     /// What is missing for RFC 5321 §4.5.1: mail for postmaster must reach somebody. `nil`: nothing.
-    func postmasterProblem() -> String? {
+    public func postmasterProblem() -> String? {
         do throws(TableTrouble) {
             if try recipientOrigin("postmaster") != nil { return nil }
             if try accounts.postmasterOfLastResort(now: now) != nil { return nil }
@@ -82,7 +82,7 @@ final class RouterTables {
     }
 
     /// SIGHUP: the next use of each table looks at its file.
-    func lookAgain() {
+    public func lookAgain() {
         localnames.lookAgain()
         routes.lookAgain()
         relayTargets.lookAgain()
@@ -100,8 +100,8 @@ final class RouterTables {
     }
 }
 
-extension RouterTables: RoutingTables {
-    func isLocal(_ domain: MailDomain) throws(RoutingTrouble) -> Bool {
+extension MailTables: RoutingTables {
+    public func isLocal(_ domain: MailDomain) throws(RoutingTrouble) -> Bool {
         do throws(TableTrouble) { return try localOrigin(domain) != nil } catch { throw RoutingTrouble("\(error)") }
     }
 
@@ -110,13 +110,13 @@ extension RouterTables: RoutingTables {
         return try localnames.current(now: now).table.lookup(domain.key).map { "localnames:\($0.line)" }
     }
 
-    func route(_ domain: MailDomain) throws(RoutingTrouble) -> RouteSpec? {
+    public func route(_ domain: MailDomain) throws(RoutingTrouble) -> RouteSpec? {
         do throws(TableTrouble) {
             return try routes.current(now: now).table.lookup(domain.key).flatMap { RouteSpec($0.value) }
         } catch { throw RoutingTrouble("\(error)") }
     }
 
-    func alias(_ name: String) throws(RoutingTrouble) -> AliasEntry? {
+    public func alias(_ name: String) throws(RoutingTrouble) -> AliasEntry? {
         do throws(TableTrouble) {
             guard let (entry, owner) = try aliasEntry(name) else { return nil }
             return AliasEntry(
@@ -125,7 +125,7 @@ extension RouterTables: RoutingTables {
         } catch { throw RoutingTrouble("\(error)") }
     }
 
-    func list(_ path: String) throws(RoutingTrouble) -> AliasEntry? {
+    public func list(_ path: String) throws(RoutingTrouble) -> AliasEntry? {
         let file: TableFile<AddressListTable?>
         if let known = lists[path] {
             file = known
@@ -148,33 +148,33 @@ extension RouterTables: RoutingTables {
         } catch { throw RoutingTrouble("\(error)") }
     }
 
-    func account(_ name: String) throws(RoutingTrouble) -> String? {
+    public func account(_ name: String) throws(RoutingTrouble) -> String? {
         do throws(TableTrouble) { return try accounts.account(name, now: now)?.name } catch {
             throw RoutingTrouble("\(error)")
         }
     }
 
-    func postmasterOfLastResort() throws(RoutingTrouble) -> String? {
+    public func postmasterOfLastResort() throws(RoutingTrouble) -> String? {
         do throws(TableTrouble) { return try accounts.postmasterOfLastResort(now: now)?.name } catch {
             throw RoutingTrouble("\(error)")
         }
     }
 }
 
-extension RouterTables: LegacyPolicyTables {
-    func isOwnAddress(_ address: IPAddress) -> Bool { ownAddresses.contains(address.unmapped) }
+extension MailTables: LegacyPolicyTables {
+    public func isOwnAddress(_ address: IPAddress) -> Bool { ownAddresses.contains(address.unmapped) }
 
-    func localDomain(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
+    public func localDomain(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
         do throws(TableTrouble) { return try localOrigin(domain) } catch { throw PolicyTrouble("\(error)") }
     }
 
-    func relayTarget(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
+    public func relayTarget(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
         do throws(TableTrouble) {
             return try relayTargets.current(now: now).table.lookup(domain.key).map { "smtp-policy.mx:\($0.line)" }
         } catch { throw PolicyTrouble("\(error)") }
     }
 
-    func relayClient(_ address: IPAddress) throws(PolicyTrouble) -> RelayClient? {
+    public func relayClient(_ address: IPAddress) throws(PolicyTrouble) -> RelayClient? {
         do throws(TableTrouble) {
             return try relayClients.current(now: now).table.lookup(address).map {
                 RelayClient(submits: $0.submits, origin: "smtp-policy.relay:\($0.line)")
@@ -182,7 +182,7 @@ extension RouterTables: LegacyPolicyTables {
         } catch { throw PolicyTrouble("\(error)") }
     }
 
-    func localRecipient(_ localPart: String) throws(PolicyTrouble) -> String? {
+    public func localRecipient(_ localPart: String) throws(PolicyTrouble) -> String? {
         do throws(TableTrouble) {
             if let origin = try recipientOrigin(localPart) { return origin }
             guard let plus = localPart.utf8.firstIndex(of: UInt8(ascii: "+")), plus > localPart.startIndex else {
@@ -197,7 +197,7 @@ extension RouterTables: LegacyPolicyTables {
         return try accounts.account(name, now: now).map { "\(Self.name($0.origin))" }
     }
 
-    func destinations(_ address: String, expanding: Bool) throws(PolicyTrouble) -> [Destination] {
+    public func destinations(_ address: String, expanding: Bool) throws(PolicyTrouble) -> [Destination] {
         do throws(RoutingTrouble) {
             if !expanding, let name = try localName(address) {
                 let isKnown = try localRecipient(throwing: name) != nil

@@ -1,0 +1,42 @@
+import Policy
+
+/// A question whose decision waits for facts.
+final class PendingDecision {
+    let number: UInt64
+    let question: PolicyQuestion
+    let asker: PolicyAsker
+    let facts: DecisionFacts
+    let then: (PolicyAnswer) -> Void
+    /// Asked for and not found yet.
+    var missing: Set<NameQuestion> = []
+    var rounds = 0
+
+    init(
+        number: UInt64, _ question: PolicyQuestion, _ asker: PolicyAsker, _ facts: DecisionFacts,
+        _ then: @escaping (PolicyAnswer) -> Void
+    ) {
+        self.number = number
+        self.question = question
+        self.asker = asker
+        self.facts = facts
+        self.then = then
+    }
+}
+
+/// What one decision knows. It keeps each fact that it has seen: one that leaves the cache while others are awaited would have to
+/// be asked for again and again.
+final class DecisionFacts: NameFacts {
+    /// Milliseconds of the steady clock.
+    var now: Int64 = 0
+    var own: [NameQuestion: StoredFact] = [:]
+    private unowned let finder: NameFactFinder
+
+    init(_ finder: NameFactFinder) { self.finder = finder }
+
+    func fact(_ question: NameQuestion) -> NameFact? {
+        if let fact = own[question] { return fact.fact(now: now) }
+        guard let fact = finder.known(question, now: now) else { return nil }
+        own[question] = fact
+        return fact.fact(now: now)
+    }
+}
