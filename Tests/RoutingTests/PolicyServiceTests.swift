@@ -7,133 +7,156 @@ import Testing
 
 @testable import Router
 
-@Suite("Router: the policy service's connections")
-struct PolicyConnectionTests {
-    /// Feeds `text` in pieces of `size` octets; the answers and why the asker had to go.
-    private func ask(
-        _ text: String, size: Int = .max, _ connection: PolicyConnection = PolicyConnection(),
-        _ counts: inout ConnectionCounts, _ tables: MailTables
-    ) -> (answers: [String], problem: String?) {
-        let evaluator = LegacyPolicyEvaluator(tables: tables)
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let piece = Array(rest.prefix(size))
-            rest = rest.dropFirst(size)
-            let problem = piece.withUnsafeBytes { connection.take($0, evaluator, &counts) }
-            if let problem { return ([], problem) }
-        }
-        let answers = String(decoding: connection.output, as: UTF8.self).split(separator: "\n").map(String.init)
-        connection.output.removeAll()
-        return (answers, nil)
+/// Connections of one engine, with a clock that the test moves.
+private final class ServiceFixture {
+    let instance: RouterInstance
+    let engine: PolicyEngine
+    private let clock: Clock
+
+    private final class Clock { var now: Int64 = 1_000_000 }
+
+    init(users: String? = "alice\nbob\n") throws {
+        instance = try RouterInstance(users: users)
+        let clock = Clock()
+        self.clock = clock
+        engine = try PolicyEngine(
+            instance.configuration, writesState: true, log: instance.log,
+            clock: .init(milliseconds: { clock.now }, seconds: { clock.now / 1000 }))
     }
 
+    func connection() -> PolicyConnection { PolicyConnection(engine) }
+
+    func pass(_ milliseconds: Int64) { clock.now += milliseconds }
+
+    /// Feeds `text` in pieces of `size` octets; the answers, when all are there, and why the asker had to go.
+    func ask(
+        _ text: String, size: Int = .max, _ connection: PolicyConnection? = nil
+    ) throws -> (answers: [PolicyAnswer], problem: String?) {
+        let connection = connection ?? self.connection()
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(size)
+            rest = rest.dropFirst(size)
+            if let problem = connection.take(piece) { return ([], problem) }
+        }
+        let deadline = ContinuousClock.now + .seconds(10)
+        while engine.waiting > 0, ContinuousClock.now < deadline {
+            var entry = pollfd(fd: engine.descriptor ?? -1, events: Int16(POLLIN), revents: 0)
+            _ = poll(&entry, 1, 100)
+            engine.resolverReady()
+        }
+        #expect(engine.waiting == 0)
+        let lines = Octets.split(connection.output[...], at: 0x0a).dropLast()
+        let answers = try lines.map { try #require(PolicyAnswer(octets: $0)) }
+        connection.written(connection.output.count)
+        return (answers.sorted { $0.number < $1.number }, nil)
+    }
+}
+
+@Suite("Router: the policy service's connections")
+struct PolicyConnectionTests {
     private static let questions =
-        "limits\t2\t100\n1\tconnect\tsession=a\tclient=203.0.113.9\n2\trcpt\tclient=203.0.113.9\tto=team@example.test\n"
-        + "3\trcpt\tclient=203.0.113.9\tto=ghost@example.test\n4\trcpt\tclient=10.0.0.2\tto=x@there.test\n"
+        "settings\tsame-source=2\tparallel=100\n1\tconnect\tsession=a\tclient=203.0.113.9\n"
+        + "2\trcpt\tclient=203.0.113.9\tto=team@example.test\n"
+        + "3\trcpt\tclient=203.0.113.9\tto=ghost@example.test\n4\trcpt\tclient=203.0.113.9\tto=x@there.test\n"
         + "5\texpand\tto=team\n6\tverify\tto=ghost\n7\tdisconnect\tsession=a\n"
 
     @Test("all questions of one read are answered, however they are split", arguments: [1, 2, 7, 64, Int.max])
     func splits(size: Int) throws {
-        let instance = try RouterInstance()
-        var counts = ConnectionCounts()
-        let (answers, problem) = ask(Self.questions, size: size, PolicyConnection(), &counts, instance.tables)
+        let fixture = try ServiceFixture()
+        let (answers, problem) = try fixture.ask(Self.questions, size: size)
         #expect(problem == nil)
-        #expect(
-            answers == [
-                "1\taccept\t0\t-\tconnect", "2\taccept\t0\t-\tlocalnames:1 aliases:1",
-                "3\trefuse\t550\t5.1.1\tlocalnames:1 no such user\t:No such user: <ghost@example.test>",
-                "4\tsubmit\t0\t-\tsmtp-policy.relay:2", "5\taccept\t250\t2.1.5\texpand\t:<alice>\t:<bob>",
-                "6\trefuse\t550\t5.1.1\tno such user\t:no such user: <ghost>", "7\taccept\t0\t-\tdisconnect",
-            ])
-        #expect(counts.total == 0)
+        #expect(answers.map(\.number) == [1, 2, 3, 4, 5, 6, 7])
+        #expect(answers.map(\.verdict) == [.accept, .accept, .refuse, .refuse, .accept, .refuse, .accept])
+        #expect(answers.map { $0.reply?.code ?? 0 } == [0, 0, 550, 550, 250, 550, 0])
+        #expect(answers[4].reply?.lines == ["<alice>", "<bob>"])
+        #expect(fixture.engine.connections == 0)
     }
 
     @Test("sessions are counted over all askers, by unmapped address; refused ones too, dropped ones not")
     func counting() throws {
-        let instance = try RouterInstance()
-        var counts = ConnectionCounts()
-        let first = PolicyConnection()
-        let second = PolicyConnection()
-        var verdicts: [String] = []
+        let fixture = try ServiceFixture()
+        let first = fixture.connection()
+        let second = fixture.connection()
+        var verdicts: [PolicyAnswer.Verdict] = []
         for number in 1...12 {
             let connection = number % 2 == 0 ? first : second
-            let limits = number <= 2 ? "limits\t2\t0\n" : ""
+            let settings = number <= 2 ? "settings\tsame-source=2\n" : ""
             let client = number % 3 == 0 ? "::ffff:203.0.113.9" : "203.0.113.9"
-            let (answers, _) = ask(
-                "\(limits)\(number)\tconnect\tsession=s\(number)\tclient=\(client)\n", connection, &counts,
-                instance.tables)
-            verdicts += answers.map { String($0.split(separator: "\t")[1]) }
+            let (answers, _) = try fixture.ask(
+                "\(settings)\(number)\tconnect\tsession=s\(number)\tclient=\(client)\n", connection)
+            verdicts += answers.map(\.verdict)
         }
         #expect(
-            verdicts == Array(repeating: "accept", count: 2) + Array(repeating: "refuse", count: 6)
-                + Array(repeating: "drop", count: 4))
-        #expect(counts.total == 8)
-        _ = ask("1\tdisconnect\tsession=s1\n2\tdisconnect\tsession=nobody\n", second, &counts, instance.tables)
-        #expect(counts.total == 7)
+            verdicts == Array(repeating: .accept, count: 2) + Array(repeating: .refuse, count: 6)
+                + Array(repeating: .drop, count: 4))
+        #expect(fixture.engine.connections == 8)
+        _ = try fixture.ask("1\tdisconnect\tsession=s1\n2\tdisconnect\tsession=nobody\n", second)
+        #expect(fixture.engine.connections == 7)
+        first.end()
+        #expect(fixture.engine.connections == 3)
+        second.end()
+        #expect(fixture.engine.connections == 0)
     }
 
     @Test("a session that is counted already is refused")
     func twice() throws {
-        let instance = try RouterInstance()
-        var counts = ConnectionCounts()
-        let (answers, _) = ask(
-            "1\tconnect\tsession=a\tclient=203.0.113.9\n2\tconnect\tsession=a\tclient=203.0.113.9\n",
-            PolicyConnection(),
-            &counts, instance.tables)
-        #expect(answers.last?.hasPrefix("2\tdrop") == true)
-        #expect(counts.total == 1)
+        let fixture = try ServiceFixture()
+        let (answers, _) = try fixture.ask(
+            "1\tconnect\tsession=a\tclient=203.0.113.9\n2\tconnect\tsession=a\tclient=203.0.113.9\n")
+        #expect(answers.map(\.verdict) == [.accept, .drop])
+        #expect(fixture.engine.connections == 1)
+    }
+
+    @Test("an asker that goes while its questions wait is forgotten, answers and all")
+    func gone() throws {
+        let fixture = try ServiceFixture()
+        var connection: PolicyConnection? = fixture.connection()
+        #expect(connection?.take(Array("1\tconnect\tsession=a\tclient=203.0.113.9\n".utf8)[...]) == nil)
+        connection?.end()
+        connection = nil
+        #expect(fixture.engine.connections == 0)
+        let (answers, _) = try fixture.ask("2\trcpt\tclient=203.0.113.9\tto=alice@example.test\n")
+        #expect(answers.map(\.number) == [2])
     }
 
     @Test(
         "an asker that does not speak the protocol must go",
         arguments: [
-            "hello\n", "limits\t1\n", "1\tfly\n", "x\trcpt\tto=a\n", "1\trcpt\tto\n", "1\trcpt\tclient=nowhere\n",
-            "limits\t1\t1\nlimits\t1\t1\n", "\n", "GET / HTTP/1.1\r\n",
+            "hello\n", "settings\tsame-source=x\n", "1\tfly\n", "x\trcpt\tto=a\n", "1\trcpt\tto\n",
+            "1\trcpt\tclient=nowhere\n", "settings\nsettings\n", "\n", "GET / HTTP/1.1\r\n",
         ])
     func garbage(text: String) throws {
-        let instance = try RouterInstance()
-        var counts = ConnectionCounts()
-        #expect(ask(text, PolicyConnection(), &counts, instance.tables).problem != nil)
+        #expect(try ServiceFixture().ask(text).problem != nil)
     }
 
     @Test("a line without end costs no more than a line")
     func endless() throws {
-        let instance = try RouterInstance()
-        var counts = ConnectionCounts()
-        let text = "1\trcpt\tto=\(String(repeating: "x", count: 1 << 20))\n"
-        #expect(ask(text, size: 65536, PolicyConnection(), &counts, instance.tables).problem != nil)
+        let text = "1\trcpt\tto=\(String(repeating: "x", count: 1 << 20))"
+        #expect(try ServiceFixture().ask(text, size: 65536).problem != nil)
     }
 
     @Test("tables that change are believed within a second; wrong ones are not")
     func reload() throws {
-        let instance = try RouterInstance()
-        var counts = ConnectionCounts()
-        let question = "1\trcpt\tclient=203.0.113.9\tto=new@example.test\n"
-        func verdict() -> String {
-            ask(question, PolicyConnection(), &counts, instance.tables).answers.first.map {
-                String($0.split(separator: "\t")[2])
-            } ?? ""
+        let fixture = try ServiceFixture()
+        func code() throws -> Int? {
+            try fixture.ask("1\trcpt\tclient=203.0.113.9\tto=new@example.test\n").answers.first?.reply?.code
         }
-        #expect(verdict() == "550")
-        instance.write("alice\nnew\n", to: "users")
-        instance.tables.now += 1000
-        #expect(verdict() == "0")
-        instance.write("", to: "localnames")
-        instance.write("example.test nonsense x y\n", to: "localnames")
-        instance.tables.now += 1000
-        #expect(verdict() == "0")
-        #expect(instance.logText.contains("error table-broken"))
-        #expect(instance.logText.contains("localnames:1"))
+        #expect(try code() == 550)
+        fixture.instance.write("alice\nnew\n", to: "users")
+        fixture.pass(1000)
+        #expect(try code() == nil)
+        fixture.instance.write("example.test nonsense x y\n", to: "localnames")
+        fixture.pass(1000)
+        #expect(try code() == nil)
+        #expect(fixture.instance.logText.contains("error table-broken"))
+        #expect(fixture.instance.logText.contains("localnames:1"))
     }
 
     @Test("no list of users is no answer about users")
     func noUsers() throws {
-        let instance = try RouterInstance(users: nil)
-        var counts = ConnectionCounts()
-        let (answers, _) = ask(
-            "1\trcpt\tclient=203.0.113.9\tto=alice@example.test\n2\trcpt\tclient=203.0.113.9\tto=x@there.test\n",
-            PolicyConnection(), &counts, instance.tables)
-        #expect(answers.first?.hasPrefix("1\trefuse\t451\t4.3.0") == true)
-        #expect(answers.last?.hasPrefix("2\trefuse\t550\t5.7.1") == true)
+        let (answers, _) = try ServiceFixture(users: nil).ask(
+            "1\trcpt\tclient=203.0.113.9\tto=alice@example.test\n2\trcpt\tclient=203.0.113.9\tto=x@there.test\n")
+        #expect(answers.map { $0.reply?.code } == [451, 550])
     }
 }

@@ -18,7 +18,7 @@ final class RouterInstance {
 
     init(
         aliases: String = "team: alice, bob\n", localnames: String = "example.test\n", users: String? = "alice\nbob\n",
-        routes: String = "fixed.test smtpx![127.0.0.1]:2526\n", relay: String = "10.0.0.1\n10.0.0.2 submit\n"
+        routes: String = "fixed.test smtpx![127.0.0.1]:2526\n", relay: String = "[10.0.0.1]/32\n[10.0.0.2]/32 submit\n"
     ) throws {
         var template = Array("/tmp/router-XXXXXX".utf8CString)
         root = template.withUnsafeMutableBufferPointer { buffer in
@@ -28,9 +28,11 @@ final class RouterInstance {
         mkdir("\(root)/var", 0o755)
         mkdir("\(root)/var/db", 0o755)
         log = try EventLog(program: "router", destination: .file("\(root)/log"), level: .debug)
+        // No name exists: no packet leaves the machine.
+        Self.write("zone . static\n", to: "\(root)/zones")
         let environment = ZEnvironment(values: [
             "MAILVAR": "\(root)/var", "ACCOUNTS": "file:\(root)/var/db/users", "HOSTNAME": "mail.example.test",
-            "SELFADDRESSES": "[192.0.2.25]",
+            "SELFADDRESSES": "[192.0.2.25]", "RESOLVERZONES": "\(root)/zones",
         ])
         configuration = try MailConfiguration(environment, postoffice: postoffice.root)
         let log = log
@@ -50,13 +52,19 @@ final class RouterInstance {
         for name in ["aliases", "localnames", "routes", "smtp-policy.relay", "users", "list", "worker"] {
             unlink("\(root)/var/db/\(name)")
         }
-        for name in [".router.notify", ".scheduler.notify", ".policy"] { unlink("\(postoffice.root)/\(name)") }
+        for name in [".router.notify", ".scheduler.notify", ".policy", ".greylist.gdbm", ".greylist-old.gdbm"] {
+            unlink("\(postoffice.root)/\(name)")
+        }
         unlink("\(root)/log")
+        unlink("\(root)/zones")
         for folder in ["po", "var/db", "var", ""] { rmdir("\(root)/\(folder)") }
     }
 
     func write(_ text: String, to table: String, mode: mode_t = 0o644) {
-        let path = "\(root)/var/db/\(table)"
+        Self.write(text, to: "\(root)/var/db/\(table)", mode: mode)
+    }
+
+    private static func write(_ text: String, to path: String, mode: mode_t = 0o644) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
         #expect(Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count)
         close(descriptor)

@@ -1,34 +1,33 @@
-import AgentProtocol
 import ChildProcesses
 import Glibc
-import MailModel
-import Policy
 import PolicyEngine
 import Telemetry
 
-/// The policy service: answers on `.policy` (docs/protocols.md §2). One thread, tables in memory.
+/// The policy service: puts the engine behind `.policy` (docs/protocols.md §2). One thread, which waits for askers and the DNS.
 final class PolicyService {
     /// Askers at a time; an smtpserver worker has one connection a loop.
     static let maximumConnections = 1000
 
     private let listener: Int32
-    private let tables: MailTables
+    private let engine: PolicyEngine
     private let signals: SignalSource
     private let log: EventLog
     private let poller = Poller()
-    private let evaluator: LegacyPolicyEvaluator
-    private var counts = ConnectionCounts()
     private var connections: [Int32: PolicyConnection] = [:]
+    /// Those with answers that are not written yet.
+    private var unwritten: [Int32] = []
+    private var resolverDescriptor: Int32?
     private var isEnding = false
     private var buffer = [UInt8](repeating: 0, count: 65536)
 
-    init(path: String, tables: MailTables, signals: SignalSource, log: EventLog) throws(UnixSocket.Failure) {
+    init(path: String, engine: PolicyEngine, signals: SignalSource, log: EventLog) throws(UnixSocket.Failure) {
         listener = try UnixSocket.listen(path)
-        self.tables = tables
+        self.engine = engine
         self.signals = signals
         self.log = log
-        evaluator = LegacyPolicyEvaluator(tables: tables)
     }
+
+    deinit { close(listener) }
 
     /// Returns at SIGTERM, or when descriptor 0, the master's end, is closed.
     func run() {
@@ -38,14 +37,28 @@ final class PolicyService {
             let count = read(0, &buffer, buffer.count)
             if count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN) { isEnding = true }
         }
-        while !isEnding { poller.wait(milliseconds: -1) }
+        while !isEnding { turn() }
+    }
+
+    private func turn() {
+        if resolverDescriptor == nil, let descriptor = engine.descriptor {
+            resolverDescriptor = descriptor
+            poller.add(descriptor, .read) { [unowned self] _ in engine.resolverReady() }
+        }
+        let wait = engine.nextDeadline.map { max(0, $0 - SteadyClock.milliseconds) }
+        poller.wait(milliseconds: wait.map { Int32(clamping: $0) } ?? -1)
+        engine.tick()
+        // All answers of a turn in one write for each asker.
+        let descriptors = unwritten
+        unwritten.removeAll(keepingCapacity: true)
+        for descriptor in descriptors { if let connection = connections[descriptor] { flush(descriptor, connection) } }
     }
 
     private func takeSignals() {
         while let signal = signals.next() {
             switch signal {
             case SIGHUP:
-                tables.lookAgain()
+                engine.lookAgain()
                 log.reopen()
             case SIGTERM: isEnding = true
             default: continue
@@ -61,32 +74,35 @@ final class PolicyService {
                 close(descriptor)
                 continue
             }
-            connections[descriptor] = PolicyConnection()
+            let connection = PolicyConnection(engine)
+            connection.onAnswer = { [unowned self] in unwritten.append(descriptor) }
+            connections[descriptor] = connection
             poller.add(descriptor, .read) { [unowned self] interest in ready(descriptor, interest) }
         }
     }
 
     private func ready(_ descriptor: Int32, _ interest: Poller.Interest) {
         guard let connection = connections[descriptor] else { return }
-        if !connection.output.isEmpty {
+        switch connection.flow {
+        case .blocked:
             if interest.contains(.write) { flush(descriptor, connection) }
-            return
+        case .paused:
+            // Asked for nothing, got something: the connection is broken.
+            drop(descriptor, connection, nil)
+        case .reading: receive(descriptor, connection)
         }
+    }
+
+    private func receive(_ descriptor: Int32, _ connection: PolicyConnection) {
         let count = read(descriptor, &buffer, buffer.count)
         guard count > 0 else {
             if count < 0, errno == EINTR || errno == EAGAIN { return }
-            drop(descriptor, connection, nil)
-            return
+            return drop(descriptor, connection, nil)
         }
-        tables.now = SteadyClock.milliseconds
-        let problem = buffer.withUnsafeBytes { raw in
-            connection.take(UnsafeRawBufferPointer(rebasing: raw[0..<count]), evaluator, &counts)
-        }
-        if let problem { return drop(descriptor, connection, problem) }
-        flush(descriptor, connection)
+        if let problem = connection.take(buffer[..<count]) { return drop(descriptor, connection, problem) }
+        if !connection.mayAsk { setFlow(.paused, descriptor, connection) }
     }
 
-    /// Reads nothing more from an asker that does not take its answers.
     private func flush(_ descriptor: Int32, _ connection: PolicyConnection) {
         while !connection.output.isEmpty {
             let count = connection.output.withUnsafeBytes {
@@ -95,85 +111,29 @@ final class PolicyService {
             if count < 0 {
                 if errno == EINTR { continue }
                 guard errno == EAGAIN else { return drop(descriptor, connection, nil) }
-                if !connection.isBlocked { poller.change(descriptor, .write) }
-                connection.isBlocked = true
-                return
+                // Reads nothing more from an asker that does not take its answers.
+                return setFlow(.blocked, descriptor, connection)
             }
-            if count == connection.output.count {
-                connection.output.removeAll(keepingCapacity: true)
-            } else {
-                connection.output.removeFirst(count)
-            }
+            connection.written(count)
         }
-        if connection.isBlocked { poller.change(descriptor, .read) }
-        connection.isBlocked = false
+        setFlow(connection.mayAsk ? .reading : .paused, descriptor, connection)
+    }
+
+    private func setFlow(_ flow: PolicyConnection.Flow, _ descriptor: Int32, _ connection: PolicyConnection) {
+        guard connection.flow != flow else { return }
+        connection.flow = flow
+        switch flow {
+        case .reading: poller.change(descriptor, .read)
+        case .blocked: poller.change(descriptor, .write)
+        case .paused: poller.change(descriptor, [])
+        }
     }
 
     private func drop(_ descriptor: Int32, _ connection: PolicyConnection, _ problem: String?) {
         if let problem { log.warning("asker-dropped", ["reason": problem]) }
-        for address in connection.sessions.addresses.values { counts.remove(address) }
+        connection.end()
         connections[descriptor] = nil
         poller.remove(descriptor)
         close(descriptor)
-    }
-}
-
-/// One asker: its limits, its sessions, its unfinished line and unwritten answers.
-final class PolicyConnection {
-    /// Octets of one question.
-    static let maximumLineLength = 8192
-
-    private(set) var limits = ConnectionLimits()
-    private(set) var sessions = AskerSessions()
-    var output: [UInt8] = []
-    var isBlocked = false
-    private var splitter = LineSplitter(maximumLineLength: maximumLineLength)
-    private var isFirst = true
-
-    /// Answers the questions in `octets` into ``output``; the result is why the asker must go.
-    func take(
-        _ octets: UnsafeRawBufferPointer, _ evaluator: LegacyPolicyEvaluator, _ counts: inout ConnectionCounts
-    ) -> String? {
-        var problem: String?
-        splitter.append(octets) { line in
-            guard problem == nil else { return }
-            if isFirst {
-                isFirst = false
-                if let limits = AskerSettings(line: line)?.limits ?? ConnectionLimits(line: line) {
-                    self.limits = limits
-                    return
-                }
-            }
-            guard line.utf8.count < Self.maximumLineLength, let question = PolicyQuestion(line: line) else {
-                problem = "no question: \(line.prefix(100))"
-                return
-            }
-            output.append(contentsOf: answer(question, evaluator, &counts).line.utf8)
-            output.append(0x0a)
-        }
-        return problem
-    }
-
-    private func answer(
-        _ question: PolicyQuestion, _ evaluator: LegacyPolicyEvaluator, _ counts: inout ConnectionCounts
-    ) -> PolicyAnswer {
-        switch question.verb {
-        case .connect:
-            guard let client = question.client?.unmapped else { return evaluator.answer(question) }
-            guard sessions.begin(question.session, client) else {
-                return PolicyAnswer(number: question.number, verdict: .drop, reason: "session is known or too many")
-            }
-            counts.add(client)
-            var question = question
-            question.client = client
-            let answer = LegacyPolicyEvaluator.connect(question, counts, limits)
-            // Who is dropped is gone; who is refused lives until its disconnect.
-            if answer.verdict == .drop, sessions.end(question.session) != nil { counts.remove(client) }
-            return answer
-        case .disconnect:
-            if let address = sessions.end(question.session) { counts.remove(address) }
-            return evaluator.answer(question)
-        case .helo, .mail, .rcpt, .stored, .verify, .expand: return evaluator.answer(question)
-        }
     }
 }

@@ -4,6 +4,7 @@ import Glibc
 import PolicyEngine
 import Postoffice
 import ProgramKit
+import Resolver
 import Tables
 import Telemetry
 
@@ -54,6 +55,7 @@ public enum RouterProgram {
             }
         }
         _ = tables.load()
+        problems += PolicyCheck.problems(configuration)
         if !problems.isEmpty { Program.fail(problems.joined(separator: "\n"), .configuration) }
         if let problem = tables.postmasterProblem() { Program.print("router: warning: \(problem)", to: 2) }
     }
@@ -121,11 +123,16 @@ public enum RouterProgram {
         let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
         let postoffice = openSpool(configuration)
         let log = openLog(options, environment)
-        let tables = MailTables(configuration, report: TableReports(log: log, namesMissing: false).write)
-        tables.now = SteadyClock.milliseconds
-        _ = tables.load()
+        let engine: PolicyEngine
+        do throws(ResolverError) {
+            engine = try PolicyEngine(configuration, writesState: true, log: log)
+        } catch {
+            log.error("policy-not-started", ["reason": error.description])
+            exit(ExitCode.configuration.rawValue)
+        }
+        engine.load()
         do throws(UnixSocket.Failure) {
-            try PolicyService(path: "\(postoffice.root)/.policy", tables: tables, signals: signals, log: log).run()
+            try PolicyService(path: "\(postoffice.root)/.policy", engine: engine, signals: signals, log: log).run()
         } catch {
             log.error("policy-not-started", ["reason": error.description])
             exit(ExitCode.osFile.rawValue)

@@ -12,8 +12,6 @@ public final class MailTables {
 
     private let localnames: TableFile<DomainTable>
     private let routes: TableFile<DomainTable>
-    private let relayTargets: TableFile<DomainTable>
-    private let relayClients: TableFile<NetworkTable>
     private let aliases: TableFile<AliasTable>
     private let accounts: Accounts
     private var lists: [String: TableFile<AddressListTable?>] = [:]
@@ -40,13 +38,6 @@ public final class MailTables {
                 try DomainTable.parse(
                     octets, file: file, form: .init(.required, allowsDefault: true, check: RouteSpec.problem))
             }, report: report)
-        relayTargets = TableFile(
-            path: "\(folder)/smtp-policy.mx", empty: DomainTable(),
-            parse: { (octets, file) throws(TableErrors) in
-                try DomainTable.parse(octets, file: file, form: .init(.none, allowsDefault: false))
-            }, report: report)
-        relayClients = TableFile(
-            path: "\(folder)/smtp-policy.relay", empty: NetworkTable(), parse: NetworkTable.parse, report: report)
         aliases = TableFile(
             path: "\(folder)/aliases", empty: AliasTable(),
             parse: { (octets, file) throws(TableErrors) in
@@ -63,8 +54,6 @@ public final class MailTables {
         }
         attempt { () throws(TableTrouble) in _ = try localnames.current(now: now) }
         attempt { () throws(TableTrouble) in _ = try routes.current(now: now) }
-        attempt { () throws(TableTrouble) in _ = try relayTargets.current(now: now) }
-        attempt { () throws(TableTrouble) in _ = try relayClients.current(now: now) }
         attempt { () throws(TableTrouble) in _ = try aliases.current(now: now) }
         attempt { () throws(TableTrouble) in _ = try accounts.account("postmaster", now: now) }
         return troubles
@@ -85,8 +74,6 @@ public final class MailTables {
     public func lookAgain() {
         localnames.lookAgain()
         routes.lookAgain()
-        relayTargets.lookAgain()
-        relayClients.lookAgain()
         aliases.lookAgain()
         accounts.lookAgain()
         lists.removeAll()
@@ -161,25 +148,11 @@ extension MailTables: RoutingTables {
     }
 }
 
-extension MailTables: LegacyPolicyTables {
+extension MailTables: PolicyTables {
     public func isOwnAddress(_ address: IPAddress) -> Bool { ownAddresses.contains(address.unmapped) }
 
     public func localDomain(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
         do throws(TableTrouble) { return try localOrigin(domain) } catch { throw PolicyTrouble("\(error)") }
-    }
-
-    public func relayTarget(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
-        do throws(TableTrouble) {
-            return try relayTargets.current(now: now).table.lookup(domain.key).map { "smtp-policy.mx:\($0.line)" }
-        } catch { throw PolicyTrouble("\(error)") }
-    }
-
-    public func relayClient(_ address: IPAddress) throws(PolicyTrouble) -> RelayClient? {
-        do throws(TableTrouble) {
-            return try relayClients.current(now: now).table.lookup(address).map {
-                RelayClient(submits: $0.submits, origin: "smtp-policy.relay:\($0.line)")
-            }
-        } catch { throw PolicyTrouble("\(error)") }
     }
 
     public func localRecipient(_ localPart: String) throws(PolicyTrouble) -> String? {

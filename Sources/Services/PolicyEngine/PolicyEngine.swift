@@ -162,6 +162,19 @@ public final class PolicyEngine {
         }
     }
 
+    /// Reads all tables, so that the first question does not wait and mistakes are logged early.
+    public func load() {
+        tables.now = clock.milliseconds()
+        _ = tables.load()
+    }
+
+    /// Opens the database that the settings name, likewise; what is wrong with it is logged, and answered to each question.
+    public func prepare(_ settings: AskerSettings) {
+        do throws(PolicyTrouble) { _ = try sources.current(settings.database, now: clock.milliseconds()) } catch {
+            return
+        }
+    }
+
     /// SIGHUP: the next question looks at all files.
     public func lookAgain() {
         tables.lookAgain()

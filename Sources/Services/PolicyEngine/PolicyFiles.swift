@@ -10,7 +10,8 @@ final class PolicyFiles: PolicySource {
     static let maximumSize = 64 << 20
 
     private let folder: String
-    private let log: EventLog
+    private let log: EventLog?
+    private var problemsFound: [String] = []
     private var database: PolicyMemoryDatabase?
     /// Of the files when they were read; `nil`: never, or in vain.
     private var signatures: [FileSignature?]?
@@ -18,9 +19,18 @@ final class PolicyFiles: PolicySource {
     private var vanishedAt: Int64?
     private var trouble: PolicyTrouble?
 
-    init(folder: String, log: EventLog) {
+    /// Without a `log` nothing is said.
+    init(folder: String, log: EventLog?) {
         self.folder = folder
         self.log = log
+    }
+
+    /// All mistakes in the files as they are now.
+    func problems() -> [String] {
+        problemsFound = []
+        signatures = nil
+        look(0)
+        return problemsFound
     }
 
     func current(now: Int64) throws(PolicyTrouble) -> any PolicyDatabase {
@@ -77,7 +87,7 @@ final class PolicyFiles: PolicySource {
             database = fresh
             trouble = nil
             signatures = found
-            log.notice("policy-loaded", ["files": folder, "keys": PolicySources.entries(fresh)])
+            log?.notice("policy-loaded", ["files": folder, "keys": PolicySources.entries(fresh)])
         } catch {
             fail(error.errors.map { "\(folder)/\($0)" }, found)
         }
@@ -86,9 +96,10 @@ final class PolicyFiles: PolicySource {
     /// `found`: what was read and is wrong, and is not read again before it changes.
     private func fail(_ reasons: [String], _ found: [FileSignature?]?) {
         let first = PolicyTrouble(reasons.first ?? folder)
+        problemsFound = reasons
         if found != nil || trouble != first {
             for reason in reasons.prefix(100) {
-                log.error(
+                log?.error(
                     "policy-broken", ["reason": reason, "in-use": database == nil ? "none" : "the version before"])
             }
         }

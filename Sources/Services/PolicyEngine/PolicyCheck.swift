@@ -1,0 +1,20 @@
+import Glibc
+import Policy
+
+/// What is wrong with the policy, for `router --check`.
+public enum PolicyCheck {
+    /// The mistakes of the text files of `$MAILVAR/db`, and of the database that policy-builder.sh makes of them if it is there: which of
+    /// them an smtpserver uses stands in its own configuration.
+    public static func problems(_ configuration: MailConfiguration) -> [String] {
+        var problems = PolicyFiles(folder: configuration.tables, log: nil).problems()
+        let database = "\(configuration.tables)/smtp-policy"
+        if access("\(database).gdbm", F_OK) == 0 {
+            do throws(PolicyTrouble) {
+                _ = try PolicyDatabaseFile(path: database, log: nil).current(now: 0).metadata()
+            } catch {
+                problems.append(error.description)
+            }
+        }
+        return problems
+    }
+}
