@@ -37,6 +37,9 @@ final class LoopContext {
     let intake: Intake
     let policy: PolicyClient
     let log: EventLog
+    /// Lines about refusals.
+    let refusals: LogBatch
+    private var isRefusalFlushDue = false
     let sessionLog: SessionLog?
     let timeouts: Timeouts
     /// Of the whole process.
@@ -58,6 +61,7 @@ final class LoopContext {
         self.settings = settings
         self.intake = intake
         self.log = log
+        refusals = LogBatch(log)
         self.sessionLog = sessionLog
         self.timeouts = timeouts
         start = .now()
@@ -80,6 +84,19 @@ final class LoopContext {
         let now = Int((NIODeadline.now() - start).nanoseconds / 1_000_000_000)
         policy.tick(now)
         wheel.advance(to: now)
+    }
+
+    /// A refusal is in the log within this time.
+    static let refusalDelay = TimeAmount.milliseconds(20)
+
+    func flushRefusalsSoon() {
+        guard !isRefusalFlushDue, !refusals.isEmpty else { return }
+        isRefusalFlushDue = true
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.scheduleTask(in: Self.refusalDelay) {
+            bound.value.isRefusalFlushDue = false
+            bound.value.refusals.flush()
+        }
     }
 
     /// Seconds on this loop's clock.

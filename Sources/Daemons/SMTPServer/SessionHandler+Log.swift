@@ -14,13 +14,14 @@ extension SessionHandler {
         for refusal in refusals {
             let command = pendingCommand ?? refusal.command
             let ownReason = refusal.isByEarlierRejection ? "earlier rejection: \(standingReason)" : "protocol"
-            loop.log.info(
+            loop.refusals.info(
                 event,
                 [
                     "session": sessionID, "client": client.literal, "command": command.isEmpty ? "connect" : command,
                     "reply": refusal.reply, "reason": pendingReason ?? ownReason,
                 ])
         }
+        loop.flushRefusalsSoon()
     }
 
     /// At the greeting.

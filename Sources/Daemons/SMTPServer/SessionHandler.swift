@@ -133,17 +133,20 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             input?.writeBuffer(&buffer)
         }
         pump()
-        // What is left could not be handled now: no more before it is.
-        if input != nil { isReadHeldBack = true }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
-        flushIfNeeded(context)
+        flushIfDue(context)
     }
 
     func read(context: ChannelHandlerContext) {
-        if input == nil || phase == .lingering { context.read() } else { isReadHeldBack = true }
+        // What is left could not be handled now: a little more may be read, so that a short wait costs no calls, no more.
+        if phase == .lingering || (input?.readableBytes ?? 0) < ReceiveSize.commands {
+            context.read()
+        } else {
+            isReadHeldBack = true
+        }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -186,7 +189,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             finish()
             return
         }
-        if !isReading { flushIfNeeded(context) }
+        if !isReading { flushIfDue(context) }
         if input == nil, isReadHeldBack, phase == .open, !isReading {
             isReadHeldBack = false
             context.read()
@@ -252,6 +255,13 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         context.flush()
     }
 
+    /// A client that has sent more commands already gets the replies to all of them together (RFC 2920 §3.2): what is written
+    /// waits while one of them is being decided.
+    private func flushIfDue(_ context: ChannelHandlerContext) {
+        if phase == .open, openQuestion != nil || !asked.isEmpty { return }
+        flushIfNeeded(context)
+    }
+
     /// Lets `body` answer, writes what it said, and goes on.
     func reply(_ body: (inout [UInt8]) -> Void) {
         guard let context, phase == .open else { return }
@@ -261,7 +271,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         write(replies, context)
         loop.giveBack(replies)
         pump()
-        if !isReading { flushIfNeeded(context) }
+        if !isReading { flushIfDue(context) }
     }
 
     private func writeTranscript() {

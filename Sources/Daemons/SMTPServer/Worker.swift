@@ -98,7 +98,12 @@ final class Worker: Sendable {
 
     /// Ends the loops and threads; no session may be left.
     func shutDown() {
-        for context in contexts.values { try? context.eventLoop.submit { context.value.policy.stop() }.wait() }
+        for context in contexts.values {
+            try? context.eventLoop.submit {
+                context.value.policy.stop()
+                context.value.refusals.flush()
+            }.wait()
+        }
         pool.stop()
         try? group.syncShutdownGracefully()
     }
