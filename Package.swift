@@ -77,14 +77,14 @@ let package = Package(
                 "ChildProcesses", "ProgramKit", "Tables", "Resolver",
             ] + collections),
 
-        library("Services", "PolicyAsking", ["MailModel", "Policy", "Configuration"]),
+        library("Services", "PolicyAsking", ["MailModel", "SMTPProtocol", "Policy", "Configuration", "ProgramKit"]),
 
         // Daemons
         library(
             "Daemons", "SMTPServer",
             [
-                "MailModel", "SMTPProtocol", "SpoolFormat", "Policy", "PolicyAsking", "Configuration", "Telemetry",
-                "ChildProcesses", "ProgramKit", "Postoffice",
+                "MailModel", "SMTPProtocol", "SpoolFormat", "Policy", "PolicyAsking", "PolicyEngine", "Resolver",
+                "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
             ] + nio + collections),
         library(
             "Daemons", "Router",
@@ -100,7 +100,10 @@ let package = Package(
             ] + collections),
         library(
             "Daemons", "Supervisor",
-            ["MailModel", "SpoolFormat", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice"]),
+            [
+                "MailModel", "SMTPProtocol", "SpoolFormat", "Policy", "PolicyAsking", "PolicyEngine", "Resolver",
+                "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
+            ]),
 
         // Agents
         library(
@@ -171,14 +174,16 @@ let package = Package(
                 "SMTPServer", "SMTPProtocol", "Policy", "PolicyAsking", "MailModel", "SpoolFormat", "Configuration",
                 "Postoffice", "ProgramKit", "Telemetry",
             ] + nio),
-        tests("PolicyAskingTests", ["PolicyAsking", "Policy", "Configuration", "MailModel"]),
+        tests("PolicyAskingTests", ["PolicyAsking", "SMTPProtocol", "Policy", "Configuration", "MailModel"]),
         tests(
             "SchedulerTests",
             [
                 "Scheduler", "Scheduling", "SpoolFormat", "Postoffice", "Configuration", "AgentProtocol",
                 "ChildProcesses", "MailModel", "ProgramKit", "Telemetry",
             ]),
-        tests("SupervisorTests", ["Supervisor", "Configuration", "ProgramKit"]),
+        tests(
+            "SupervisorTests",
+            ["Supervisor", "Policy", "PolicyAsking", "MailModel", "Configuration", "ProgramKit", "Postoffice"]),
         tests(
             "AgentTests",
             [

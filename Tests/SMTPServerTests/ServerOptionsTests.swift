@@ -37,7 +37,16 @@ import Testing
             (["-R", "x"], "-R (the policy service verifies addresses) is not available in this version"),
             (["-S", "local"], "-S is not available in this version"),
             (["-t"], "-t (TLS) is not available in this version"),
-            (["-T", "[1.2.3.4]"], "-T (policy test) is not available in this version"),
+            (["-T", "[1.2.3.4]"], "-T is for -i sessions only"),
+            (
+                ["-i", "-T", "1.2.3.4"],
+                "-T 1.2.3.4: no address literal; valid are [192.0.2.1] and [IPv6:2001:db8::1]; the brackets belong to it: "
+                    + "[1.2.3.4]"
+            ),
+            (
+                ["-i", "-T", "[1.2.3.400]"],
+                "-T [1.2.3.400]: no address literal; valid are [192.0.2.1] and [IPv6:2001:db8::1]"
+            ),
             (["-w"], "-w (whoson) is not available in this version"),
             (["-X"], "-X (character-set translation) is not available in this version"),
             (["-8"], "-8 (character-set translation) is not available in this version"),
@@ -58,6 +67,16 @@ import Testing
         } catch {
             #expect(error.description == expected)
         }
+    }
+
+    @Test(
+        "-T takes an address literal as ZMailer and RFC 5321 write it",
+        arguments: [
+            ("[1.2.3.4]", "1.2.3.4"), ("[IPv6:2001:db8::1]", "2001:db8::1"), ("[ipv6.2001:db8::1]", "2001:db8::1"),
+            ("[ipv6.0:0:0:0:0:ffff:1.2.3.4]", "1.2.3.4"),
+        ])
+    func testClient(literal: String, expected: String) throws {
+        #expect(try parse("-i", "-d", "1", "-T", literal).testClient.map { "\($0)" } == expected)
     }
 
     @Test("--help tells of every letter of the man page")

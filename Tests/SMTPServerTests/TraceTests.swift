@@ -1,5 +1,6 @@
 import Configuration
 import MailModel
+import PolicyAsking
 import SpoolFormat
 import Testing
 
@@ -9,7 +10,7 @@ import Testing
 @Suite struct TraceTests {
     func trace(_ argument: String = "client.example", kind: ServerSession.Hello.Kind = .ehlo) -> Trace {
         Trace(
-            clientName: "[192.0.2.1]", clientLiteral: "[192.0.2.1]", clientPort: 4711,
+            clientName: "[192.0.2.1]", clientLiteral: "[192.0.2.1]", clientPort: 4711, hostFlags: nil,
             hello: .init(kind: kind, argument: argument), hostName: "mx.example", protocolName: "ESMTP")
     }
 
@@ -46,6 +47,28 @@ import Testing
         #expect(Trace.protocolName(hello: ehlo, isLMTP: true, isSMTPUTF8: false) == "LMTP")
     }
 
+    @Test(
+        "what is known of the client's name stands in four flags",
+        arguments: [
+            ("OK-OK", "a.example", "A.example", "OK-OK-OK-OK"), ("OK-OK", "a.example", "b.example", "OK-OK-OK-FAIL"),
+            ("OK-FAIL", nil, "b.example", "OK-FAIL-OK-??"), ("FAIL", nil, "[192.0.2.1]", "FAIL-FAIL-OK-OK"),
+            ("??", nil, "[192.0.2.2]", "??-??-OK-FAIL"), ("", nil, "no domain", "??-??-FAIL-??"),
+            ("OK-OK", "a.example", nil, "OK-OK-??-??"), ("x-y)", nil, "b.example", "??-??-OK-??"),
+        ] as [(String, String?, String?, String)])
+    func hostFlags(reverse: String, name: String?, hello: String?, expected: String) {
+        #expect(Trace.hostFlags(reverse: reverse, name: name, address: .v4(0xc000_0201), hello: hello) == expected)
+    }
+
+    @Test("a field is folded at its blanks, never longer than a line may be")
+    func folded() {
+        #expect(MessageHead.folded("Received-SPF: pass") == "Received-SPF: pass\r\n")
+        let long = "Received-SPF: " + String(repeating: "word ", count: 40) + String(repeating: "x", count: 2000)
+        let lines = MessageHead.folded(long).split(separator: "\r\n")
+        #expect(lines.count > 3)
+        #expect(lines.allSatisfy { $0.utf8.count <= 78 })
+        #expect(lines.dropFirst().allSatisfy { $0.hasPrefix("\t") })
+    }
+
     @Test("traits count our own field")
     func traits() {
         var summary = MessageSummary()
@@ -67,7 +90,9 @@ import Testing
         let settings = try Settings.make(
             try ServerOptions.parse(["smtpserver"]), ZEnvironment(values: ["HOSTNAME": "mx.example"]), text: text,
             file: "f")
-        #expect(Greeting.lines(settings, peer: "[192.0.2.1]", localPort: 25, unixTime: 0) == expected)
+        let lines = Greeting.lines(
+            settings.configuration, hostName: settings.hostName, peer: "[192.0.2.1]", localPort: 25, unixTime: 0)
+        #expect(lines == expected)
     }
 
     @Test("the tag of the session log is ZMailer's")

@@ -1,6 +1,7 @@
 import Configuration
 import Glibc
 import MailModel
+import PolicyAsking
 import Postoffice
 import ProgramKit
 import SMTPProtocol
@@ -74,7 +75,9 @@ enum InteractiveSession {
         /// `false`: standard input or output failed.
         mutating func run() -> Bool {
             var replies: [UInt8] = []
-            let lines = Greeting.lines(settings, peer: "stdin", localPort: 0, unixTime: Int64(time(nil)))
+            let lines = Greeting.lines(
+                settings.configuration, hostName: settings.hostName, peer: "stdin", localPort: 0,
+                unixTime: Int64(time(nil)))
             session.greet(.welcome(lines), into: &replies)
             var buffer = [UInt8](repeating: 0, count: 64 << 10)
             while true {

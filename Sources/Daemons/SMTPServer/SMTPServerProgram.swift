@@ -46,6 +46,7 @@ public enum SMTPServerProgram {
             }
             exit(0)
         }
+        if let client = options.testClient { PolicyTestSession.run(settings, client: client) }
         if options.isInteractive { InteractiveSession.run(settings) }
         checkSpool(settings)
         if options.isForeground || options.debugLevel >= 2 || options.isDetached { serve(settings) }

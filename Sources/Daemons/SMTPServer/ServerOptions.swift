@@ -1,3 +1,4 @@
+import MailModel
 import ProgramKit
 import SMTPProtocol
 
@@ -26,6 +27,8 @@ struct ServerOptions: Sendable {
     var style: Style?
     var echoesCommands = false
     var environmentFile: String?
+    /// `-T`: the session is a test of the policy, as if from here.
+    var testClient: IPAddress?
     var isForeground = false
     /// Where events go instead of `$LOGDIR/smtpserver` or standard error.
     var eventLogFile: String?
@@ -58,7 +61,9 @@ struct ServerOptions: Sendable {
         OptionSpec("s", nil, value: "STYLE", "letters ftveRSh, or strict, or sloppy (default ve)"),
         OptionSpec("S", nil, value: "HOST", "append a host name to the log's name: not available in this version"),
         OptionSpec("t", nil, "TLS before the greeting: not available in this version"),
-        OptionSpec("T", nil, value: "[ADDR]", "test the policy for an address: not available in this version"),
+        OptionSpec(
+            "T", nil, value: "[ADDR]",
+            "with -i: a test of the policy, as if from this address; -d 1 shows the way to each verdict"),
         OptionSpec("v", nil, "with -i: echo each command line"),
         OptionSpec("V", nil, "print the version and exit"),
         OptionSpec("w", nil, "whoson queries: not available in this version"),
@@ -82,7 +87,8 @@ struct ServerOptions: Sendable {
         CommandLineOptions.usage(
             "smtpserver",
             "[-46ghivV] [-C file] [-d level] [-I pidfile] [-l file|SYSLOG] [-L load] [-M octets] [-p port] "
-                + "[-P dir] [-s style] [-Z file]\n\nReceives mail by SMTP and puts it into POSTOFFICE.\n", specs)
+                + "[-P dir] [-s style] [-T '[addr]'] [-Z file]\n\nReceives mail by SMTP and puts it into POSTOFFICE.\n",
+            specs)
     }
 
     static func parse(_ arguments: [String]) throws(UsageError) -> ServerOptions {
@@ -94,6 +100,7 @@ struct ServerOptions: Sendable {
         }
         if line.has("4"), line.has("6") { throw UsageError("-4 and -6 exclude each other") }
         if options.echoesCommands, !options.isInteractive { throw UsageError("-v is for -i sessions only") }
+        if options.testClient != nil, !options.isInteractive { throw UsageError("-T is for -i sessions only") }
         return options
     }
 
@@ -132,7 +139,7 @@ struct ServerOptions: Sendable {
         case "R": throw Self.unavailable("-R (the policy service verifies addresses)")
         case "S": throw Self.unavailable("-S")
         case "t": throw Self.unavailable("-t (TLS)")
-        case "T": throw Self.unavailable("-T (policy test)")
+        case "T": testClient = try Self.literal(value)
         case "w": throw Self.unavailable("-w (whoson)")
         case "X", "8": throw Self.unavailable("-\(key) (character-set translation)")
         default: throw UsageError("unknown option '\(key)'")
@@ -149,6 +156,15 @@ struct ServerOptions: Sendable {
             throw UsageError("\(option) \(text): valid is \(range.lowerBound) to \(range.upperBound)")
         }
         return value
+    }
+
+    private static func literal(_ text: String) throws(UsageError) -> IPAddress {
+        guard let address = AddressLiteral.address(in: text) else {
+            let hint = IPAddress(text).map { "; the brackets belong to it: \($0.literal)" } ?? ""
+            throw UsageError(
+                "-T \(text): no address literal; valid are [192.0.2.1] and [IPv6:2001:db8::1]\(hint)")
+        }
+        return address.unmapped
     }
 
     private static func style(_ text: String) throws(UsageError) -> Style {

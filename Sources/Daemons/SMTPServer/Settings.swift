@@ -84,86 +84,11 @@ struct Settings: Sendable {
     private static func sessionValues(
         _ options: ServerOptions, _ configuration: SMTPServerConfiguration, hostName: String
     ) -> ServerConfiguration.Values {
-        var values = ServerConfiguration.Values(hostName: hostName)
-        var extensions = Extensions.all
-        if !configuration.offersEHLO { extensions.remove(.ehlo) }
-        if !configuration.offersPipelining { extensions.remove(.pipelining) }
-        if !configuration.offersEightBitMIME { extensions.remove(.eightBitMIME) }
-        if !configuration.offersChunking { extensions.remove(.chunking) }
-        if !configuration.offersDSN { extensions.remove(.dsn) }
-        if !configuration.offersEnhancedStatusCodes { extensions.remove(.enhancedStatusCodes) }
-        values.extensions = extensions
-        values.isLMTP = configuration.isLMTP
-        values.maximumMessageSize = configuration.maximumMessageSize
+        var values = ServerConfiguration.Values(configuration, hostName: hostName)
         if let size = options.maximumMessageSize, size > 0 { values.maximumMessageSize = size }
-        values.maximumRecipients = configuration.maximumRecipients
-        values.maximumErrorRecipients = configuration.maximumErrorRecipients
-        values.maximumUnknownCommands = configuration.maximumUnknownCommands
-        values.maximumOpenQuestions = 64
         values.style = options.style ?? .default
         values.checksHelloSyntax = options.checksHelloSyntax
         values.isSkeptical = !options.isGullible
-        values.enablesVRFY = configuration.enablesVRFY && configuration.enablesRouter
-        values.enablesEXPN = configuration.enablesEXPN && configuration.enablesRouter
-        values.forcesNotifyNever = configuration.forcesNotifyNever
-        values.writesSingleLines = !configuration.writesMultilineReplies
-        values.help = configuration.help
-        values.version = Program.version
-        values.contactPointer = configuration.contactPointer
         return values
-    }
-}
-
-/// The name of this host in mail.
-enum HostName {
-    /// `HOSTNAME` of zmailer.conf; else the system's, made full by the resolver's files if it has no dot.
-    static func own(_ environment: ZEnvironment) -> String {
-        if let name = environment["HOSTNAME"], !name.isEmpty { return name }
-        var buffer = [CChar](repeating: 0, count: 256)
-        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-        let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        if name.contains(".") { return name }
-        return canonical(name) ?? name
-    }
-
-    private static func canonical(_ name: String) -> String? {
-        var hints = addrinfo()
-        hints.ai_flags = AI_CANONNAME
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        var result: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(name, nil, &hints, &result) == 0, let result else { return nil }
-        defer { freeaddrinfo(result) }
-        guard let text = result.pointee.ai_canonname.map({ String(cString: $0) }), text.contains("."),
-            DomainName(text) != nil
-        else { return nil }
-        return text
-    }
-}
-
-/// Lines of the greeting, with the meta tags of `PARAM hdr220` (smtpserver.md §3.3).
-enum Greeting {
-    static let usual = "%H ZMailer Server %V ESMTP%I ready at %T"
-
-    static func lines(_ settings: Settings, peer: String, localPort: Int, unixTime: Int64) -> [String] {
-        let templates = settings.configuration.greeting.isEmpty ? [usual] : settings.configuration.greeting
-        return templates.map { template in
-            var text = ""
-            var rest = Substring(template)
-            while let percent = rest.firstIndex(of: "%") {
-                text += rest[..<percent]
-                let tag = rest[rest.index(after: percent)...]
-                switch tag.first {
-                case "%": text += "%"
-                case "H": text += settings.hostName
-                case "V": text += Program.version
-                case "T": text += CalendarDate(unixTime: unixTime).rfc5322
-                case "i": text += peer
-                case "p": text += String(localPort)
-                default: break  // Unknown tags vanish, as %I and %X do without ident and translation.
-                }
-                rest = tag.dropFirst()
-            }
-            return text + rest
-        }
     }
 }

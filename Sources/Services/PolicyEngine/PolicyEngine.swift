@@ -222,7 +222,10 @@ public final class PolicyEngine {
             let decision = try PolicyEvaluator(
                 settings: settings, database: database, tables: tables, facts: facts, counters: counters
             ).decide(question)
-            for effect in decision.effects { counters.apply(effect) }
+            // A question that wants to be told the steps is a test (`zmailer explain`, `-T`): it leaves no trace.
+            if !question.wantsSteps {
+                for effect in decision.effects { counters.apply(effect) }
+            }
             return .answered(decision.answer)
         } catch {
             switch error {
