@@ -18,18 +18,11 @@ struct SPFZone: NameFacts {
     private mutating func add(_ name: String, _ type: String, _ data: String) {
         names.insert(name)
         switch type {
-        case "A": append(name, .a) { $0 + [.v4(Self.address(data))] }
-        case "AAAA":
-            guard let address = IPAddress(data) else { preconditionFailure("\(data) is no address") }
-            if case .addresses(let found)? = answers[NameQuestion(name, .aaaa)] {
-                answers[NameQuestion(name, .aaaa)] = .addresses(found + [address])
-            } else {
-                answers[NameQuestion(name, .aaaa)] = .addresses([address])
-            }
+        case "A": addAddress(data, NameQuestion(name, .a))
+        case "AAAA": addAddress(data, NameQuestion(name, .aaaa))
         case "MX":
             let parts = data.split(separator: " ").map(String.init)
-            let exchanger = NameFact.Exchanger(preference: Int(parts[0]) ?? 0, name: parts[1])
-            var found = [exchanger]
+            var found = [NameFact.Exchanger(preference: Int(parts[0]) ?? 0, name: parts[1])]
             if case .exchangers(let others)? = answers[NameQuestion(name, .mx)] { found = others + found }
             answers[NameQuestion(name, .mx)] = .exchangers(found)
         case "TXT":
@@ -41,8 +34,8 @@ struct SPFZone: NameFacts {
             if case .names(let others)? = answers[NameQuestion(name, .ptr)] { found = others + found }
             answers[NameQuestion(name, .ptr)] = .names(found)
         case "FAIL":
-            for type in [NameQuestion.RecordType.a, .aaaa, .mx, .txt, .ptr] where data.isEmpty || type.rawValue == data
-            {
+            for type in [NameQuestion.RecordType.a, .aaaa, .mx, .txt, .ptr]
+            where data.isEmpty || type.rawValue == data {
                 answers[NameQuestion(name, type)] = .failure("SERVFAIL")
             }
         case "NONE": break
@@ -50,17 +43,11 @@ struct SPFZone: NameFacts {
         }
     }
 
-    private mutating func append(
-        _ name: String, _ type: NameQuestion.RecordType, _ change: ([IPAddress]) -> [IPAddress]
-    ) {
-        var found: [IPAddress] = []
-        if case .addresses(let others)? = answers[NameQuestion(name, type)] { found = others }
-        answers[NameQuestion(name, type)] = .addresses(change(found))
-    }
-
-    private static func address(_ text: String) -> UInt32 {
-        guard case .v4(let value)? = IPAddress(text) else { preconditionFailure("\(text) is no IPv4 address") }
-        return value
+    private mutating func addAddress(_ text: String, _ question: NameQuestion) {
+        guard let address = IPAddress(text) else { preconditionFailure("\(text) is no address") }
+        var found = [address]
+        if case .addresses(let others)? = answers[question] { found = others + found }
+        answers[question] = .addresses(found)
     }
 
     private static func octets(_ text: String) -> [UInt8] {

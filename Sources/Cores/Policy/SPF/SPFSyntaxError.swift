@@ -12,7 +12,6 @@ public struct SPFSyntaxError: Error, Hashable, Sendable, CustomStringConvertible
         case domain = "has no valid domain-spec"
         case macro = "has no valid macro"
         case character = "has a character that is not printable US-ASCII"
-        case notAllowedHere = "is not allowed in a local policy"
     }
     public let reason: Reason
     /// The term, cut to something that fits a log line.
