@@ -4,6 +4,8 @@ public enum PolicyEffect: Hashable, Sendable {
     case sawGreylist(GreylistKey)
     /// Has waited long enough: remember it from now on.
     case passedGreylist(GreylistKey)
+    /// A block or allow list gave an answer that is none (127.255.255.0/24, or outside of 127.0.0.0/8): for the log.
+    case wrongList(zone: String, problem: String)
 }
 
 public struct PolicyDecision: Hashable, Sendable {

@@ -22,7 +22,17 @@ public struct PolicyEvaluator {
 
     /// The answer to any question, and what it changes.
     public func decide(_ question: PolicyQuestion) throws(PolicySuspension) -> PolicyDecision {
-        throw .trouble(PolicyTrouble("no decision"))
+        let state: PolicyState
+        switch question.verb {
+        case .connect, .disconnect, .stored, .verify, .expand: state = PolicyState()
+        case .helo, .mail, .rcpt:
+            // A state that cannot be read may have held "reject": it is never taken for an empty one.
+            guard let known = PolicyState(text: question.state) else {
+                throw .trouble(PolicyTrouble("the question does not say what was found out about the session"))
+            }
+            state = known
+        }
+        return try PolicyInquiry(self, question, state).decide()
     }
 
     /// The answer when there can be no decision: 451 4.3.0, never an accept.

@@ -7,7 +7,8 @@ public struct PolicyMetadata: Hashable, Sendable {
     public var version = currentVersion
     /// Bit n: there is a network of prefix length n.
     public var v4Lengths: UInt64 = 0
-    public var v6Lengths: Set<Int> = []
+    /// Longest first.
+    public private(set) var v6Lengths: [Int] = []
     /// Keys, the metadata not counted.
     public var entries = 0
     /// Seconds since 1970.
@@ -22,7 +23,10 @@ public struct PolicyMetadata: Hashable, Sendable {
         guard case .network(let network) = key else { return }
         switch network.address {
         case .v4: v4Lengths |= 1 << UInt64(network.prefixLength)
-        case .v6: v6Lengths.insert(network.prefixLength)
+        case .v6:
+            guard !v6Lengths.contains(network.prefixLength) else { return }
+            v6Lengths.append(network.prefixLength)
+            v6Lengths.sort(by: >)
         }
     }
 
@@ -33,7 +37,7 @@ public struct PolicyMetadata: Hashable, Sendable {
             lengths.isEmpty ? "-" : lengths.map(String.init).joined(separator: ",")
         }
         let text =
-            "version=\(version) entries=\(entries) built=\(built) v4=\(list(v4)) v6=\(list(v6Lengths.sorted()))"
+            "version=\(version) entries=\(entries) built=\(built) v4=\(list(v4)) v6=\(list(v6Lengths.reversed()))"
             + " names=\(namesGrant ? "+" : "-")"
         return Array(text.utf8) + [0]
     }
@@ -62,7 +66,7 @@ public struct PolicyMetadata: Hashable, Sendable {
                 seen += 1
             case "v6":
                 guard let lengths = Self.lengths(value, 128) else { return nil }
-                v6Lengths = Set(lengths)
+                v6Lengths = lengths.sorted(by: >)
                 seen += 1
             case "names": namesGrant = Octets.equal(value, "+")
             default: break

@@ -6,19 +6,6 @@ public struct PolicyTrouble: Error, Hashable, Sendable, CustomStringConvertible 
     public init(_ description: String) { self.description = description }
 }
 
-/// A network of `smtp-policy.relay`.
-public struct RelayClient: Hashable, Sendable {
-    /// The client's mail is a submission.
-    public let submits: Bool
-    /// `file:line`.
-    public let origin: String
-
-    public init(submits: Bool, origin: String) {
-        self.submits = submits
-        self.origin = origin
-    }
-}
-
 /// Where an address leads: for VRFY and EXPN.
 public struct Destination: Hashable, Sendable {
     public let channel: String
@@ -42,12 +29,10 @@ public protocol PolicyTables {
     func destinations(_ address: String, expanding: Bool) throws(PolicyTrouble) -> [Destination]
     /// Whether the address is one of this host's interfaces or of SELFADDRESSES.
     func isOwnAddress(_ address: IPAddress) -> Bool
+    /// The `origin` if a table says where mail for the domain goes: the DNS has no say about such a domain then.
+    func route(to domain: MailDomain) throws(PolicyTrouble) -> String?
 }
 
-/// For the evaluator without a database, until it has gone.
-public protocol LegacyPolicyTables: PolicyTables {
-    /// The `origin` if we take mail for the domain and pass it on: `smtp-policy.mx`.
-    func relayTarget(_ domain: MailDomain) throws(PolicyTrouble) -> String?
-    /// The network of `smtp-policy.relay` that the client is in.
-    func relayClient(_ address: IPAddress) throws(PolicyTrouble) -> RelayClient?
+extension PolicyTables {
+    public func route(to domain: MailDomain) throws(PolicyTrouble) -> String? { nil }
 }

@@ -32,6 +32,7 @@ final class EngineCounters: PolicyCounters {
     func apply(_ effect: PolicyEffect) {
         switch effect {
         case .sawGreylist(let key), .passedGreylist(let key): greylist.saw("\(key)", now: now)
+        case .wrongList: break
         }
     }
 }

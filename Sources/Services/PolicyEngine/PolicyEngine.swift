@@ -40,6 +40,7 @@ public final class PolicyEngine {
     private let finder: NameFactFinder
     private let counters: EngineCounters
     private let clock: Clock
+    private let log: EventLog
     private var pending: [UInt64: PendingDecision] = [:]
     private var lastPending: UInt64 = 0
     private var deadlines = Deque<(time: Int64, decision: UInt64)>()
@@ -54,6 +55,7 @@ public final class PolicyEngine {
         _ configuration: MailConfiguration, writesState: Bool = false, log: EventLog, clock: Clock = .system
     ) throws(ResolverError) {
         self.clock = clock
+        self.log = log
         tables = MailTables(configuration, report: TableReports(log: log, namesMissing: false).write)
         sources = PolicySources(folder: configuration.tables, log: log)
         finder = NameFactFinder(
@@ -224,7 +226,12 @@ public final class PolicyEngine {
             ).decide(question)
             // A question that wants to be told the steps is a test (`zmailer explain`, `-T`): it leaves no trace.
             if !question.wantsSteps {
-                for effect in decision.effects { counters.apply(effect) }
+                for effect in decision.effects {
+                    counters.apply(effect)
+                    if case .wrongList(let zone, let problem) = effect {
+                        log.warning("list-answers-wrong", ["list": zone, "answer": problem])
+                    }
+                }
             }
             return .answered(decision.answer)
         } catch {

@@ -1,0 +1,100 @@
+import MailModel
+
+/// MAIL FROM (policy.md §8).
+extension PolicyInquiry {
+    func sender() throws(PolicySuspension) -> PolicyAnswer {
+        step(.chain, "mail", "<\(question.sender)>")
+        state.flags.subtract(PolicyState.Flags.transaction)
+        if state.flags.contains(.alwaysReject) { return rejectedNet() }
+        if state.flags.contains(.alwaysFreeze) { return freeze(state.reason) }
+        if state.flags.contains(.fullTrust) { return accept(state.reason) }
+        if isAuthenticated { return exceedsRates() ?? accept("authenticated") }
+        let isNull = question.sender.isEmpty
+        let mailbox = Mailbox(question.sender)
+        guard isNull || mailbox != nil else { return refused(-1, "", "no address") }
+
+        var wanted: PolicyAttributeSet = [.rejectsource, .freezesource, .sendernorelay, .senderokwithdns, .trustWhoson]
+        if let mailbox {
+            // What the user's own entry says hides what the domain's says.
+            let findings = try findings(user: mailbox, [.rejectsource, .freezesource])
+            if let answer = judge(findings) { return answer }
+            if findings[.freezesource] != nil { wanted.remove(.freezesource) }
+            if findings[.rejectsource] != nil { wanted.remove(.rejectsource) }
+        }
+        let findings = try senderDomain(mailbox?.domain, wanted)
+        if let hit = try listed(mailbox?.domain, findings) { return hit }
+        if !isNull, let found = findings.plus(.sendernorelay) {
+            state.flags.insert(.senderNoRelay)
+            step(.flag, "sender_norelay", "set", origin: Octets.text(found.origin))
+        }
+        if state.flags.contains(.alwaysAccept), let answer = exceedsRates() { return answer }
+        if let answer = judge(findings) { return answer }
+        if case .name(let domain)? = mailbox?.domain, let found = findings[.senderokwithdns] {
+            let code = try existence(of: domain, soft: found.isPlus)
+            if code != 0 { return refused(code, text(found), findings.reason(found)) }
+        }
+        if state.flags.contains(.alwaysAccept) { return accept(state.reason) }
+        return try checkSPF(mailbox) ?? accept("nothing against the sender")
+    }
+
+    private func senderDomain(
+        _ domain: MailDomain?, _ wanted: PolicyAttributeSet
+    ) throws(PolicySuspension) -> PolicyFindings {
+        switch domain {
+        case nil: return try findings(domain: ".".utf8, wanted)
+        case .name(let name)?: return try findings(domain: name.key.utf8, wanted)
+        case .literal(.ip(let address))?:
+            return try findings(address, tables.isOwnAddress(address.unmapped) ? wanted : wanted.union([.testDNSRBL]))
+        case .literal(.general)?: return try findings(domain: ".".utf8, wanted)
+        }
+    }
+
+    /// A sender's address literal on a list of `test-dns-rbl`.
+    private func listed(_ domain: MailDomain?, _ findings: PolicyFindings) throws(PolicySuspension) -> PolicyAnswer? {
+        guard case .literal(.ip(let address))? = domain, let found = findings[.testDNSRBL], !found.isMinus else {
+            return nil
+        }
+        let hit = ask(found.value, about: address.unmapped)
+        try settle()
+        guard let hit else { return nil }
+        return refused(
+            -1, hit.text.isEmpty ? text(found) : hit.text, "\(hit.zone) \(hit.address) \(findings.reason(found))")
+    }
+
+    /// `freezesource`, `rejectsource`.
+    private func judge(_ findings: PolicyFindings) -> PolicyAnswer? {
+        if let found = findings.plus(.rejectsource) {
+            set(.senderReject, "sender_reject", findings, found)
+            return refused(-1, text(found), findings.reason(found))
+        }
+        if let found = findings.plus(.freezesource) {
+            set(.senderFreeze, "sender_freeze", findings, found)
+            return freeze(findings.reason(found))
+        }
+        return nil
+    }
+
+    private func refused(_ code: Int, _ text: String, _ reason: String) -> PolicyAnswer {
+        refuse(PolicyReplies.sender(code, client, question.sender, text), reason)
+    }
+
+    /// `ratelimitmsgs` (policy.md §9); `nil`: it does not.
+    private func exceedsRates() -> PolicyAnswer? {
+        guard !state.rates.isEmpty, let limits = RateLimits(octets: Array(state.rates.utf8)[...]),
+            let key = RateKey(client: client)
+        else { return nil }
+        let factor = isAuthenticated ? 10 : 1
+        for (name, limit, count) in [
+            ("messages", limits.messages, counters.messages(key)),
+            ("recipients", limits.recipients, counters.recipients(key)),
+        ] where limit != 0 {
+            step(.count, "\(name) of \(key) in an hour", "\(count) of \(abs(limit) * factor)")
+            guard count >= abs(limit) * factor else { continue }
+            let standard = "You are sending too much mail/rcpts per time interval.  Try again later."
+            return refused(
+                limit < 0 ? -1 : -100, state.rateText.isEmpty ? standard : state.rateText,
+                "ratelimitmsgs \(state.rates): \(count) \(name) of \(key)")
+        }
+        return nil
+    }
+}
