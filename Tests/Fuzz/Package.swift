@@ -10,9 +10,9 @@ let features: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-func fuzz(_ name: String) -> Target {
+func fuzz(_ name: String, _ module: Target.Dependency = "SMTPProtocol") -> Target {
     .executableTarget(
-        name: name, dependencies: ["FuzzSupport", "SMTPProtocol", "MailModel"],
+        name: name, dependencies: ["FuzzSupport", module, "MailModel"],
         swiftSettings: features + [.unsafeFlags(["-parse-as-library"])])
 }
 
@@ -21,10 +21,12 @@ let package = Package(
     targets: [
         .target(name: "MailModel", swiftSettings: features),
         .target(name: "SMTPProtocol", dependencies: ["MailModel"], swiftSettings: features),
+        .target(name: "Policy", dependencies: ["MailModel"], swiftSettings: features),
         .target(name: "FuzzSupport", swiftSettings: features),
         fuzz("FuzzCommandDecoder"),
         fuzz("FuzzDataDecoder"),
         fuzz("FuzzReplyParser"),
+        fuzz("FuzzSPF", "Policy"),
         fuzz("FuzzServerSession"),
     ],
     swiftLanguageModes: [.v6]
