@@ -151,6 +151,12 @@ extension MailTables: RoutingTables {
 extension MailTables: PolicyTables {
     public func isOwnAddress(_ address: IPAddress) -> Bool { ownAddresses.contains(address.unmapped) }
 
+    public func route(to domain: MailDomain) throws(PolicyTrouble) -> String? {
+        do throws(TableTrouble) {
+            return try routes.current(now: now).table.lookup(domain.key).map { "routes:\($0.line)" }
+        } catch { throw PolicyTrouble("\(error)") }
+    }
+
     public func localDomain(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
         do throws(TableTrouble) { return try localOrigin(domain) } catch { throw PolicyTrouble("\(error)") }
     }
