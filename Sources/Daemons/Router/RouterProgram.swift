@@ -34,7 +34,7 @@ public enum RouterProgram {
             Program.fail(error.description, .configuration)
         }
         if options.onlyChecks {
-            check(configuration)
+            check(configuration, withPolicy: true)
             exit(0)
         }
         switch options.role {
@@ -44,8 +44,9 @@ public enum RouterProgram {
         }
     }
 
-    /// All mistakes of all tables at once; ends with 78 if there are any.
-    private static func check(_ configuration: MailConfiguration) {
+    /// All mistakes of all tables at once; ends with 78 if there are any. Those of the policy keep no router from starting: the
+    /// service answers 451 until they are mended, and says why, and what was accepted before is routed.
+    private static func check(_ configuration: MailConfiguration, withPolicy: Bool) {
         var problems: [String] = []
         let tables = MailTables(configuration) { (event: TableEvent) in
             switch event {
@@ -55,7 +56,7 @@ public enum RouterProgram {
             }
         }
         _ = tables.load()
-        problems += PolicyCheck.problems(configuration)
+        if withPolicy { problems += PolicyCheck.problems(configuration) }
         if !problems.isEmpty { Program.fail(problems.joined(separator: "\n"), .configuration) }
         if let problem = tables.postmasterProblem() { Program.print("router: warning: \(problem)", to: 2) }
     }
@@ -77,7 +78,7 @@ public enum RouterProgram {
         _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: MailConfiguration
     ) -> Never {
         let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
-        check(configuration)
+        check(configuration, withPolicy: false)
         if !options.staysInForeground, !options.isDetached {
             do throws(SpawnError) { exit(try Detachment.start()) } catch { Program.fail("router: \(error)", .osError) }
         }

@@ -1,0 +1,188 @@
+import MailModel
+import Policy
+import Testing
+
+@testable import PolicyEngine
+
+@Suite("Policy engine")
+struct PolicyEngineTests {
+    private static let tags = """
+        _rbl1 test-rcpt-dns-rbl +
+        _localnames localdomain + relaytarget + = _rbl1
+
+        """
+
+    @Test("without any file but localnames: our users from everybody, nobody else's")
+    func files() throws {
+        let fixture = try EngineFixture()
+        #expect(try fixture.recipient("alice@example.test").verdict == .accept)
+        #expect(try fixture.recipient("ghost@example.test").reply?.code == 550)
+        #expect(try fixture.recipient("someone@there.test").reply?.code == 550)
+    }
+
+    @Test("a policy that changes is in use within a second; a wrong one is not, and the log says where it is wrong")
+    func reload() throws {
+        let fixture = try EngineFixture()
+        func code() throws -> Int? { try fixture.recipient("x@mx.test").reply?.code }
+        #expect(try code() == 550)
+        fixture.scratch.write("mx.test\n", to: "var/db/smtp-policy.mx")
+        fixture.pass(999)
+        #expect(try code() == 550)
+        fixture.pass(1)
+        #expect(try code() == nil)
+        fixture.scratch.write("mx.test\nother.test relaytarget\n", to: "var/db/smtp-policy.mx")
+        fixture.pass(1000)
+        #expect(try code() == nil)
+        #expect(fixture.scratch.logLines("policy-broken").first?.contains("smtp-policy.mx:2") == true)
+        fixture.pass(1000)
+        #expect(try code() == nil)
+        #expect(fixture.scratch.logLines("policy-broken").count == 1)
+        fixture.scratch.write("other.test\n", to: "var/db/smtp-policy.mx")
+        fixture.pass(1000)
+        #expect(try code() == 550)
+        #expect(fixture.scratch.logLines("policy-loaded").count == 3)
+    }
+
+    @Test("a policy that was wrong from the start is trouble for every question, never an accept, until it is right")
+    func broken() throws {
+        let fixture = try EngineFixture(source: "example.test nonsense +\n")
+        for verb in [PolicyQuestion.Verb.connect, .helo, .mail, .rcpt] {
+            let answer = try fixture.ask(fixture.question(verb, from: "a@b.test", to: "alice@example.test"))
+            #expect(answer.verdict == .refuse)
+            #expect(answer.reply?.code == 451)
+            #expect(answer.reply?.status == EnhancedStatusCode(4, 3, 0))
+        }
+        #expect(fixture.scratch.logLines("policy-broken").count == 1)
+        fixture.scratch.write(PolicyMerge.boilerplate, to: "var/db/smtp-policy.src")
+        fixture.pass(1000)
+        #expect(try fixture.recipient("alice@example.test").verdict == .accept)
+    }
+
+    @Test("a database that is not there is trouble, and named")
+    func missing() throws {
+        let fixture = try EngineFixture()
+        fixture.settings.database = .gdbm("\(fixture.scratch.path)/nowhere")
+        #expect(try fixture.recipient("alice@example.test").reply?.code == 451)
+        #expect(fixture.scratch.logText.contains("nowhere.gdbm"))
+    }
+
+    @Test("all zones of a list are asked at once: one silent server costs one deadline, and after three sessions none")
+    func deadLists() throws {
+        let server = try SilentNameServer()
+        let fixture = try EngineFixture(
+            source: Self.tags + "[0.0.0.0]/0 rcpt-dns-rbl one.test:two.test:three.test\n. relaytarget -\n",
+            zones: "zone 113.0.203.in-addr.arpa. static\n", forwarder: server.address)
+        for number in 1...3 {
+            var answer: PolicyAnswer?
+            let question = fixture.question(.connect, client: "203.0.113.\(number)", session: "s\(number)")
+            fixture.engine.ask(question, from: fixture.engine.asker()) { answer = $0 }
+            var passed: Int64 = 0
+            while answer == nil, passed < 20_000 {
+                fixture.wait { answer != nil || fixture.engine.nextDeadline != nil }
+                fixture.pass(100)
+                passed += 100
+            }
+            #expect(answer?.verdict == .accept)
+            #expect(passed <= 3200, "session \(number)")
+        }
+        #expect(fixture.scratch.logLines("list-dead").count == 3)
+        let answer = try fixture.ask(fixture.question(.connect, client: "203.0.113.4", session: "s4"))
+        #expect(answer.verdict == .accept)
+    }
+
+    @Test("a question that the DNS does not answer is 451 after 25 s at most")
+    func silence() throws {
+        let server = try SilentNameServer()
+        let fixture = try EngineFixture(
+            source: Self.tags + "[0.0.0.0]/0 relaycustnet -\n. senderokwithdns - relaytarget -\n",
+            forwarder: server.address)
+        var answer: PolicyAnswer?
+        let asker = fixture.engine.asker()
+        fixture.engine.ask(fixture.question(.mail, from: "a@silent.test"), from: asker) { answer = $0 }
+        #expect(answer == nil)
+        #expect(asker.waiting == 1)
+        #expect(fixture.engine.waiting == 1)
+        var passed: Int64 = 0
+        while answer == nil, passed < 30_000 {
+            fixture.pass(500)
+            passed += 500
+        }
+        #expect(answer?.verdict == .refuse)
+        #expect(answer.map { (400..<500).contains($0.reply?.code ?? 0) } == true)
+        #expect(passed <= PolicyEngine.questionDeadline)
+        #expect(asker.waiting == 0)
+        #expect(fixture.engine.waiting == 0)
+    }
+
+    @Test("facts that are known cost no question to the DNS")
+    func cache() throws {
+        let fixture = try EngineFixture(
+            source: Self.tags + "[0.0.0.0]/0 relaycustnet -\n. senderokwithdns - relaytarget -\n",
+            zones: "data \"from.test. 300 IN MX 10 mx.from.test.\"\n")
+        #expect(try fixture.ask(fixture.question(.mail, from: "a@from.test")).verdict == .accept)
+        var answer: PolicyAnswer?
+        fixture.engine.ask(fixture.question(.mail, from: "b@from.test"), from: fixture.engine.asker()) { answer = $0 }
+        #expect(answer?.verdict == .accept, "at once")
+        fixture.pass(301_000)
+        answer = nil
+        fixture.engine.ask(fixture.question(.mail, from: "b@from.test"), from: fixture.engine.asker()) { answer = $0 }
+        #expect(answer == nil, "too old to be believed")
+        fixture.wait { answer != nil }
+    }
+
+    @Test("a blocking question is answered by the same code, one after the other")
+    func blocking() throws {
+        let fixture = try EngineFixture()
+        let engine = try PolicyEngine(
+            try .init(
+                .init(values: [
+                    "MAILVAR": "\(fixture.scratch.path)/var", "RESOLVERZONES": "\(fixture.scratch.path)/zones",
+                    "ACCOUNTS": "file:\(fixture.scratch.path)/var/db/users", "HOSTNAME": "mail.example.test",
+                ]), postoffice: "\(fixture.scratch.path)/po"), log: fixture.scratch.log)
+        let connect = engine.answer(fixture.question(.connect), AskerSettings())
+        #expect(connect.verdict == .accept)
+        #expect(connect.clientName == "")
+        fixture.state = connect.state
+        let answer = engine.answer(fixture.question(.rcpt, from: "a@b.test", to: "x@there.test"), AskerSettings())
+        #expect(answer.reply?.code == 550)
+    }
+
+    @Test("recipients of stored messages are counted for the sliding hour")
+    func rates() throws {
+        let fixture = try EngineFixture(
+            source: Self.tags + "[203.0.113.0]/24 relaycustnet + ratelimitmsgs 3,5\n[0.0.0.0]/0 relaycustnet -\n"
+                + ". relaytarget -\n")
+        func code() throws -> Int? { try fixture.recipient("alice@example.test").reply?.code }
+        #expect(try code() == nil)
+        for _ in 0..<2 { try fixture.ask(fixture.question(.stored, count: 1)) }
+        #expect(try code() == nil)
+        try fixture.ask(fixture.question(.stored, count: 1))
+        #expect(try code() == 451)
+        fixture.pass(3_600_000)
+        #expect(try code() == nil)
+        try fixture.ask(fixture.question(.stored, count: 5))
+        #expect(try code() == 451)
+    }
+
+    @Test("greylisting makes strangers wait, and a restart forgets nobody")
+    func greylist() throws {
+        let source =
+            Self.tags + "[203.0.113.0]/24 greylist 300\n[0.0.0.0]/0 relaycustnet -\n. relaytarget -\n"
+        let scratch = try Scratch()
+        var fixture = try EngineFixture(source: source, scratch: scratch)
+        func code(_ from: String = "a@from.test") throws -> Int? {
+            try fixture.recipient("alice@example.test", from: from).reply?.code
+        }
+        #expect(try code() == 451)
+        fixture.pass(299_000)
+        #expect(try code() == 451)
+        fixture = try EngineFixture(source: source, scratch: scratch, writesState: false)
+        fixture.pass(300_000)
+        #expect(try code() == nil, "a second process sees what the first has written")
+        #expect(try code("b@from.test") == 451)
+        fixture = try EngineFixture(source: source, scratch: scratch)
+        fixture.pass(300_000)
+        #expect(try code() == nil)
+        #expect(try code("b@from.test") == 451)
+    }
+}
