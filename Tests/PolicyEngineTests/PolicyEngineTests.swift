@@ -1,3 +1,4 @@
+import Configuration
 import MailModel
 import Policy
 import Testing
