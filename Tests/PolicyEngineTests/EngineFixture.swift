@@ -18,7 +18,7 @@ final class EngineFixture {
 
     final class TestClock { var milliseconds: Int64 = 1_000_000_000 }
 
-    /// Everything that is asked for and not in `zones` does not exist, unless `forwarder` is asked.
+    /// Everything that is asked for and not in `zones` does not exist, unless `forwarder` is asked; `test.` never does (RFC 6761).
     init(
         source: String? = nil, localnames: String = "example.test\n", zones: String = "", forwarder: String? = nil,
         scratch: Scratch? = nil, writesState: Bool = true
@@ -68,6 +68,20 @@ final class EngineFixture {
             engine.resolverReady()
         }
         #expect(isDone())
+    }
+
+    /// Takes what the DNS has answered until it is quiet for 50 real milliseconds.
+    func settle() {
+        guard let descriptor = engine.descriptor else { return }
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while poll(&entry, 1, 50) > 0 { engine.resolverReady() }
+    }
+
+    /// The state after CONNECT and HELO, for questions of a session.
+    func openSession(client: String = "203.0.113.9") throws {
+        state = ""
+        _ = try ask(question(.connect, client: client))
+        _ = try ask(question(.helo, client: client))
     }
 
     /// The answer to one question, its state kept.

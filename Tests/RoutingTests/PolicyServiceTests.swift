@@ -26,6 +26,14 @@ private final class ServiceFixture {
 
     func connection() -> PolicyConnection { PolicyConnection(engine) }
 
+    /// What a session has to give back after its `connect`, as a field.
+    func state() throws -> String {
+        let connection = connection()
+        defer { connection.end() }
+        let (answers, _) = try ask("1\tconnect\tsession=state\tclient=203.0.113.9\n", connection)
+        return "state=\(try #require(answers.first).state)"
+    }
+
     func pass(_ milliseconds: Int64) { clock.now += milliseconds }
 
     /// Feeds `text` in pieces of `size` octets; the answers, when all are there, and why the asker had to go.
@@ -55,16 +63,18 @@ private final class ServiceFixture {
 
 @Suite("Router: the policy service's connections")
 struct PolicyConnectionTests {
-    private static let questions =
+    private static func questions(_ state: String) -> String {
         "settings\tsame-source=2\tparallel=100\n1\tconnect\tsession=a\tclient=203.0.113.9\n"
-        + "2\trcpt\tclient=203.0.113.9\tto=team@example.test\n"
-        + "3\trcpt\tclient=203.0.113.9\tto=ghost@example.test\n4\trcpt\tclient=203.0.113.9\tto=x@there.test\n"
-        + "5\texpand\tto=team\n6\tverify\tto=ghost\n7\tdisconnect\tsession=a\n"
+            + "2\trcpt\tclient=203.0.113.9\tto=team@example.test\t\(state)\n"
+            + "3\trcpt\tclient=203.0.113.9\tto=ghost@example.test\t\(state)\n"
+            + "4\trcpt\tclient=203.0.113.9\tto=x@there.test\t\(state)\n"
+            + "5\texpand\tto=team\n6\tverify\tto=ghost\n7\tdisconnect\tsession=a\n"
+    }
 
     @Test("all questions of one read are answered, however they are split", arguments: [1, 2, 7, 64, Int.max])
     func splits(size: Int) throws {
         let fixture = try ServiceFixture()
-        let (answers, problem) = try fixture.ask(Self.questions, size: size)
+        let (answers, problem) = try fixture.ask(Self.questions(try fixture.state()), size: size)
         #expect(problem == nil)
         #expect(answers.map(\.number) == [1, 2, 3, 4, 5, 6, 7])
         #expect(answers.map(\.verdict) == [.accept, .accept, .refuse, .refuse, .accept, .refuse, .accept])
@@ -139,8 +149,10 @@ struct PolicyConnectionTests {
     @Test("tables that change are believed within a second; wrong ones are not")
     func reload() throws {
         let fixture = try ServiceFixture()
+        let state = try fixture.state()
         func code() throws -> Int? {
-            try fixture.ask("1\trcpt\tclient=203.0.113.9\tto=new@example.test\n").answers.first?.reply?.code
+            try fixture.ask("1\trcpt\tclient=203.0.113.9\tto=new@example.test\t\(state)\n")
+                .answers.first?.reply?.code
         }
         #expect(try code() == 550)
         fixture.instance.write("alice\nnew\n", to: "users")
@@ -155,8 +167,11 @@ struct PolicyConnectionTests {
 
     @Test("no list of users is no answer about users")
     func noUsers() throws {
-        let (answers, _) = try ServiceFixture(users: nil).ask(
-            "1\trcpt\tclient=203.0.113.9\tto=alice@example.test\n2\trcpt\tclient=203.0.113.9\tto=x@there.test\n")
+        let fixture = try ServiceFixture(users: nil)
+        let state = try fixture.state()
+        let (answers, _) = try fixture.ask(
+            "1\trcpt\tclient=203.0.113.9\tto=alice@example.test\t\(state)\n"
+                + "2\trcpt\tclient=203.0.113.9\tto=x@there.test\t\(state)\n")
         #expect(answers.map { $0.reply?.code } == [451, 550])
     }
 }

@@ -32,6 +32,7 @@ final class EngineCounters: PolicyCounters {
     func apply(_ effect: PolicyEffect) {
         switch effect {
         case .sawGreylist(let key), .passedGreylist(let key): greylist.saw("\(key)", now: now)
+        // Said by ListHealth when the answer came, not each time it is looked at.
         case .wrongList: break
         }
     }

@@ -40,7 +40,6 @@ public final class PolicyEngine {
     private let finder: NameFactFinder
     private let counters: EngineCounters
     private let clock: Clock
-    private let log: EventLog
     private var pending: [UInt64: PendingDecision] = [:]
     private var lastPending: UInt64 = 0
     private var deadlines = Deque<(time: Int64, decision: UInt64)>()
@@ -55,7 +54,6 @@ public final class PolicyEngine {
         _ configuration: MailConfiguration, writesState: Bool = false, log: EventLog, clock: Clock = .system
     ) throws(ResolverError) {
         self.clock = clock
-        self.log = log
         tables = MailTables(configuration, report: TableReports(log: log, namesMissing: false).write)
         sources = PolicySources(folder: configuration.tables, log: log)
         finder = NameFactFinder(
@@ -225,14 +223,7 @@ public final class PolicyEngine {
                 settings: settings, database: database, tables: tables, facts: facts, counters: counters
             ).decide(question)
             // A question that wants to be told the steps is a test (`zmailer explain`, `-T`): it leaves no trace.
-            if !question.wantsSteps {
-                for effect in decision.effects {
-                    counters.apply(effect)
-                    if case .wrongList(let zone, let problem) = effect {
-                        log.warning("list-answers-wrong", ["list": zone, "answer": problem])
-                    }
-                }
-            }
+            if !question.wantsSteps { for effect in decision.effects { counters.apply(effect) } }
             return .answered(decision.answer)
         } catch {
             switch error {
