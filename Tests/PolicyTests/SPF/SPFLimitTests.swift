@@ -52,6 +52,7 @@ import Testing
         void-mx.example MX 1 v1.example
         void-mx.example MX 2 v2.example
         void-mx.example MX 3 v3.example
+        void-mx3.example TXT v=spf1 mx:void-mx.example mx:void-mx.example mx:void-mx.example ip4:192.0.2.1 -all
         void-some.example TXT v=spf1 mx mx mx ip4:192.0.2.1 -all
         void-some.example MX 1 v1.example
         void-some.example MX 2 h.example
@@ -91,6 +92,7 @@ import Testing
         SPFRow("the same void lookup three times", "192.0.2.1", "u@void-same.example", .permError),
         SPFRow("names without the record are void too", "192.0.2.1", "u@void-data.example", .permError),
         SPFRow("an mx is one lookup", "192.0.2.1", "u@void-mx.example", .pass),
+        SPFRow("an mx without any address is void", "192.0.2.1", "u@void-mx3.example", .permError),
         SPFRow("an mx with a host is not void", "192.0.2.1", "u@void-some.example", .pass),
         SPFRow("a ptr without name is void", "192.0.2.1", "u@void-ptr.example", .permError),
         SPFRow("the client's family counts, IPv6", "2001:db8::1", "u@void-family.example", .permError),

@@ -113,6 +113,9 @@ import Testing
         Row("%{l}.\(b60)b.%{l}.%{l}", "\(a63).\(b60)b.\(a63).\(a63)", sender: "\(a63)@email.example.com", helo: "253"),
         Row("%{l}.\(b60)bb.%{l}.%{l}", "\(b60)bb.\(a63).\(a63)", sender: "\(a63)@email.example.com", helo: "254"),
         Row("%{l}.\(b60)b.%{l}.xx.example.", "\(a63).\(b60)b.\(a63).xx.example", sender: "\(a63)@email.example.com"),
+        Row(
+            "x%{l}.\(b60)b.%{l}.\(a63).", "\(b60)b.\(a63).\(a63)", sender: "\(a63)@email.example.com",
+            helo: "a dot more"),
         Row("%{l}.x.example", "x.example", sender: "\(String(repeating: "c", count: 300))@email.example.com"),
         Row("%{l}.x.example", "-", sender: "\(String(repeating: "c", count: 64))@email.example.com"),
         Row("%{l}%{l}%{l}%{l}%{l}", "-", sender: "\(a63)@email.example.com"),

@@ -97,6 +97,9 @@ import Testing
 
     static let kib10 = 10_240
 
+    /// Each takes some milliseconds; a machine that is busy with a build must not matter.
+    static let patience = Duration.seconds(10)
+
     /// Records of a stranger that are long, deep or wrong.
     static let records: [(name: String, record: String, level: SPFResult.Level)] = [
         ("networks", String(repeating: "ip4:10.0.0.0/8 ", count: kib10 / 15), .neutral),
@@ -134,24 +137,20 @@ import Testing
             #expect(result.level == level, "\(name): \(result.problem)")
             #expect(result.receivedSPF.utf8.count < 2000)
         }
-        #expect(time < .seconds(2), "\(name)")
+        #expect(time < Self.patience, "\(name)")
     }
 
-    @Test(arguments: [
-        String(repeating: "%{s}", count: 2560), String(repeating: "%{S}", count: 2560),
-        String(repeating: "%{l1r-}", count: 1460),
-        String(repeating: "%{p}", count: 2560), String(repeating: "%%", count: 5120),
-        String(repeating: "x ", count: 5120),
-    ])
-    func longExplanationsAreCut(_ text: String) {
+    @Test(arguments: ["%{s}", "%{S}", "%{l1r-}", "%{p}", "%%", "x "]) func longExplanationsAreCut(_ part: String) {
+        let text = String(repeating: part, count: Self.kib10 / part.utf8.count)
         let zone = SPFZone("evil.example TXT v=spf1 -all exp=why.example\nwhy.example TXT \(text)")
-        let sender = String(repeating: "a-", count: 2000) + "@evil.example"
+        // As long as a command line lets it be.
+        let sender = String(repeating: "a-", count: 240) + "@evil.example"
         let time = Self.elapsed {
             let result = SPFCase(client: "192.0.2.1", sender: sender).run(zone).result
             #expect(result.level == .fail && result.explanation.utf8.count == SPFSettings.maximumExplanationLength)
             #expect(result.explanation.hasSuffix("..."))
         }
-        #expect(time < .seconds(2))
+        #expect(time < Self.patience)
     }
 
     @Test func chainsOfIncludesEnd() {
