@@ -68,7 +68,7 @@ let package = Package(
         library("Services", "ChildProcesses", ["CPosix"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
-        library("Services", "Tables", ["CPosix", "MailModel"]),
+        library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy"]),
         library("Services", "Resolver", ["CUnbound", "MailModel"]),
         library(
             "Services", "PolicyEngine",
@@ -98,6 +98,11 @@ let package = Package(
                 "MailModel", "SpoolFormat", "AgentProtocol", "Scheduling", "DeliveryStatus", "Configuration",
                 "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
             ] + collections),
+        library(
+            "Daemons", "DatabaseTools",
+            [
+                "MailModel", "Policy", "Routing", "Configuration", "ChildProcesses", "ProgramKit", "Tables",
+            ]),
         library(
             "Daemons", "Supervisor",
             [
@@ -138,7 +143,9 @@ let package = Package(
         program("ta-smtp", ["SMTPAgent"]),
         program("ta-mailbox", ["MailboxAgent"]),
         program("ta-errormail", ["ErrorMailAgent"]),
-        program("zmailer", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
+        program("makedb", ["DatabaseTools"]),
+        program("dblook", ["DatabaseTools"]),
+        program("zmailer", ["DatabaseTools", "Supervisor", "Configuration", "ProgramKit", argumentParser]),
         program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
         // Tests
@@ -184,6 +191,9 @@ let package = Package(
         tests(
             "SupervisorTests",
             ["Supervisor", "Policy", "PolicyAsking", "MailModel", "Configuration", "ProgramKit", "Postoffice"]),
+        tests(
+            "DatabaseToolsTests",
+            ["DatabaseTools", "Tables", "Policy", "MailModel", "Configuration", "ProgramKit"]),
         tests(
             "AgentTests",
             [

@@ -84,6 +84,7 @@ final class Instance {
         let status = try await initialise.waitForExit()
         guard status == .exited(0) else { throw HarnessError("zmailer init: \(status): \(initialise.output)") }
         try configure()
+        try await buildPolicy()
     }
 
     deinit { destroy() }
@@ -150,6 +151,13 @@ final class Instance {
             guard line.dropFirst(indent.count).hasPrefix("interval=") else { return String(line) }
             return "\(indent)interval=\(settings.retryInterval)"
         }.joined(separator: "\n")
+    }
+
+    /// `zmailer newdb`: what was changed below `var/db` becomes the policy.
+    func buildPolicy() async throws {
+        let build = try spawn(Programs.zmailer, ["newdb", "-Z", configuration])
+        let status = try await build.waitForExit()
+        guard status == .exited(0) else { throw HarnessError("zmailer newdb: \(status): \(build.output)") }
     }
 
     // MARK: Start and stop

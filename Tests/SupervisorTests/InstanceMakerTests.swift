@@ -44,6 +44,9 @@ struct InstanceMakerTests {
         #expect(try lines("var/db/localnames") == ["mine.test"])
         #expect(try lines("var/db/users") == ["alice", "bob", "postmaster"])
         #expect(try lines("var/db/smtp-policy.relay") == [], "nobody relays unless listed")
+        let defaults = try lines("var/db/smtp-policy.src").filter { $0.hasPrefix(". ") || $0.hasPrefix("[0.0.0.0]/0 ") }
+        #expect(defaults.count == 2)
+        #expect(defaults.allSatisfy { $0.hasSuffix(" relaycustomer - relaytarget -") }, "senders need no DNS")
         #expect(access("\(directory)/share/scheduler.conf", R_OK) == 0)
         #expect(throws: InstanceMaker.Failure.self) { try maker(directory).make() }
     }

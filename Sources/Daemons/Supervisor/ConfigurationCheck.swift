@@ -27,10 +27,16 @@ public enum ConfigurationCheck {
         }
     }
 
-    /// Every program reads the tables as text; a value that it would not act upon is a mistake and not a wish.
+    /// The type of the policy database (`PARAM policydb $DBTYPE …`). Those of ZMailer that are not here are built as gdbm by
+    /// makedb, but who opens the database has to know what it is.
     private static func unknownTableType(_ environment: ZEnvironment) -> [String] {
-        guard let type = environment["DBTYPE"], type != "text" else { return [] }
-        return ["\(environment["ZCONFIG"] ?? ""): DBTYPE: '\(type)' is not supported; valid is text"]
+        guard let type = environment["DBTYPE"], !["gdbm", "text"].contains(type.lowercased()) else { return [] }
+        let isReplaced = ["btree", "ndbm", "dbm", "bhash"].contains(type.lowercased())
+        return [
+            "\(environment["ZCONFIG"] ?? ""): DBTYPE: '\(type)' is not supported"
+                + (isReplaced ? " (makedb builds gdbm in its place)" : "")
+                + "; valid are gdbm, and text for a policy that is read from its sources"
+        ]
     }
 
     private static func unknownRestartLimit(_ environment: ZEnvironment) -> [String] {

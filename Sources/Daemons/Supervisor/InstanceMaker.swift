@@ -26,7 +26,10 @@ public struct InstanceMaker: Sendable {
     }
 
     private static let folders = ["share", "share/forms", "var", "var/db", "var/lists", "log", "mail"]
-    private static let tables = ["localnames", "aliases", "routes", "smtp-policy.relay", "smtp-policy.mx", "users"]
+    private static let tables = [
+        "localnames", "aliases", "routes", "users", "smtp-policy.src", "smtp-policy.relay", "smtp-policy.mx",
+        "smtp-policy.spam",
+    ]
 
     /// `zmailer.conf` is written last: what has one is complete.
     public func make() throws(Failure) {
@@ -51,6 +54,7 @@ public struct InstanceMaker: Sendable {
             var text = try read("\(samples)/db/\(name)")
             switch name {
             case "localnames": text += "\(domain)\n"
+            case "smtp-policy.src": text = Self.forTrial(text)
             case "users": text += users.map { "\($0)\n" }.joined()
             default: break
             }
@@ -79,6 +83,16 @@ public struct InstanceMaker: Sendable {
             }
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// The sample policy with its first default pair: senders of a trial need not be in the DNS, and the DNS need not be there.
+    static func forTrial(_ sample: String) -> String {
+        func isDefault(_ line: Substring) -> Bool { line.hasPrefix(". ") || line.hasPrefix("[0.0.0.0]/0 ") }
+        return sample.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            if isDefault(line) { return "#\(line)" }
+            let isFirstPair = line.hasSuffix(" relaycustomer - relaytarget -") && line.hasPrefix("#")
+            return isFirstPair && isDefault(line.dropFirst()) ? String(line.dropFirst()) : String(line)
+        }.joined(separator: "\n")
     }
 
     /// A value that zmailer.conf reads back as it is.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import DatabaseTools
 import Glibc
 import ProgramKit
 import Supervisor
@@ -9,7 +10,8 @@ struct ZMailer: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "zmailer", abstract: "Controls an instance of the mail system.", version: Program.version,
         subcommands: [
-            Init.self, Start.self, Stop.self, Reload.self, Status.self, Check.self, Queue.self, Flush.self,
+            Init.self, Start.self, Stop.self, Reload.self, Status.self, Check.self, NewDatabase.self, Queue.self,
+            Flush.self,
         ])
 }
 
@@ -125,7 +127,10 @@ struct Init: ParsableCommand {
             Program.print("zmailer: \(error)", to: 2)
             try finish(error.code)
         }
-        Program.print("\(maker.directory)/zmailer.conf")
+        // smtpserver refuses mail without a policy.
+        let configuration = "\(maker.directory)/zmailer.conf"
+        try finish(NewDatabases.build(Program.environment(configuration), isSilent: true))
+        Program.print(configuration)
     }
 
     /// Programs and samples are beside us in an installation: bin/, libexec/zmailer/, share/zmailer/. A link to us counts

@@ -1,0 +1,5 @@
+import DatabaseTools
+
+@main enum Main {
+    static func main() { MakedbProgram.run(CommandLine.arguments) }
+}

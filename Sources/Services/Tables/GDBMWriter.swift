@@ -1,0 +1,98 @@
+import CGDBM
+import CPosix
+import Glibc
+
+/// Builds a GDBM file that appears under its name when it is complete and on the disk, in the place of the one before. Until then it
+/// has no name: whoever is killed leaves nothing.
+public final class GDBMWriter {
+    /// Buckets in memory: all of a file with some millions of keys.
+    private static let cachedBuckets = 1 << 16
+    private static let blockSize: Int32 = 4096
+
+    /// The finished file's, with its suffix.
+    public let path: String
+    private let folder: String
+    private let handle: GDBM_FILE
+    private var descriptor: Int32
+    /// Keys that were stored.
+    public private(set) var count = 0
+
+    public init(path: String, mode: mode_t = 0o644) throws(GDBMFailure) {
+        self.path = path
+        folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let file = cposix_tmpfile(folder, mode)
+        guard file >= 0 else { throw GDBMFailure(path, errno: errno, doing: "making a file in \(folder)") }
+        // Also readable by the daemons when whoever builds keeps others out (umask).
+        _ = fchmod(file, mode)
+        // The library closes its own.
+        let descriptor = fcntl(file, F_DUPFD_CLOEXEC, 3)
+        guard descriptor >= 0 else {
+            let failure = GDBMFailure(path, errno: errno)
+            close(file)
+            throw failure
+        }
+        // Written with write(2), not through a mapping: a full disk is an error and not a signal.
+        let flags = GDBM_NEWDB | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOEXEC | GDBM_CLOERROR
+        guard let handle = gdbm_fd_open(file, path, Self.blockSize, flags, { _ in }) else {
+            close(descriptor)
+            throw GDBMFailure(path, library: gdbm_error(UInt32(bitPattern: cgdbm_errno())), errno: errno)
+        }
+        self.handle = handle
+        self.descriptor = descriptor
+        guard GDBMOctets.setCacheSize(handle, Self.cachedBuckets) else { throw GDBMFailure(path, of: handle) }
+    }
+
+    deinit {
+        if !isClosed { gdbm_close(handle) }
+        if descriptor >= 0 { close(descriptor) }
+    }
+    private var isClosed = false
+
+    /// `false`: the key is there already, and stays as it is.
+    public func insert(_ key: [UInt8], _ value: [UInt8]) throws(GDBMFailure) -> Bool {
+        switch store(key, value, GDBM_INSERT) {
+        case 0:
+            count += 1
+            return true
+        case 1: return false
+        default: throw GDBMFailure(path, of: handle)
+        }
+    }
+
+    /// `false`: the key is there already; `value` was put behind what it has, with `separator` between.
+    public func append(_ key: [UInt8], _ value: [UInt8], separator: [UInt8] = []) throws(GDBMFailure) -> Bool {
+        if try insert(key, value) { return true }
+        guard let old = GDBMOctets.take(GDBMOctets.with(key) { gdbm_fetch(handle, $0) }),
+            store(key, old + separator + value, GDBM_REPLACE) == 0
+        else { throw GDBMFailure(path, of: handle) }
+        return false
+    }
+
+    private func store(_ key: [UInt8], _ value: [UInt8], _ flag: Int32) -> Int32 {
+        GDBMOctets.with(key) { key in GDBMOctets.with(value) { gdbm_store(handle, key, $0, flag) } }
+    }
+
+    /// Syncs the file, gives it its name, and syncs the folder. Nothing can be stored any more.
+    public func commit() throws(GDBMFailure) {
+        isClosed = true
+        guard gdbm_close(handle) == 0 else {
+            throw GDBMFailure(path, library: gdbm_error(UInt32(bitPattern: cgdbm_errno())), errno: errno)
+        }
+        guard fsync(descriptor) == 0 else { throw GDBMFailure(path, errno: errno, doing: "sync") }
+        let temporary = "\(path.hasSuffix(".gdbm") ? String(path.dropLast(5)) : path)-new.gdbm"
+        // A name that a killed builder has left. Another builder's goes the same way: one of the two comes last, complete.
+        if unlink(temporary) != 0, errno != ENOENT { throw GDBMFailure(temporary, errno: errno, doing: "remove") }
+        guard cposix_link_fd(descriptor, temporary) == 0 else {
+            throw GDBMFailure(temporary, errno: errno, doing: "link")
+        }
+        guard rename(temporary, path) == 0 else {
+            let failure = GDBMFailure(path, errno: errno, doing: "rename")
+            unlink(temporary)
+            throw failure
+        }
+        let directory = cposix_open(folder, O_RDONLY | O_DIRECTORY, 0)
+        guard directory >= 0 else { throw GDBMFailure(folder, errno: errno) }
+        defer { close(directory) }
+        guard fsync(directory) == 0 else { throw GDBMFailure(folder, errno: errno, doing: "sync") }
+    }
+}
