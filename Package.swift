@@ -145,7 +145,8 @@ let package = Package(
         program("ta-errormail", ["ErrorMailAgent"]),
         program("makedb", ["DatabaseTools"]),
         program("dblook", ["DatabaseTools"]),
-        program("zmailer", ["DatabaseTools", "Supervisor", "Configuration", "ProgramKit", argumentParser]),
+        program(
+            "zmailer", ["DatabaseTools", "Supervisor", "MailModel", "Configuration", "ProgramKit", argumentParser]),
         program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
         // Tests

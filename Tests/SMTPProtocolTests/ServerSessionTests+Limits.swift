@@ -344,4 +344,26 @@ extension ServerSessionTests {
     func size() {
         #expect(MemoryLayout<ServerSession>.size <= 512)
     }
+
+    @Test("refusals are recorded with command and reply, those that follow from an earlier one marked, at most 100")
+    func refusalRecord() throws {
+        var host = ServerHost()
+        host.session.refusalRecord = []
+        host.greet()
+        host.decide = {
+            guard case .sender = $0 else { return .accept }
+            return .reply(Reply(553, EnhancedStatusCode(5, 7, 1), ["One", "Two"]))
+        }
+        host.receive(octets("EHLO a.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nFOO\r\n"))
+        let record = try #require(host.session.refusalRecord)
+        #expect(
+            record.map(\.command) == [
+                "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA", "FOO",
+            ])
+        #expect(record.map(\.isByEarlierRejection) == [false, true, true, false])
+        #expect(record.first?.reply == "553 5.7.1 Two")
+        host.session.refusalRecord = []
+        for _ in 0..<200 { host.receive(octets("RCPT TO:<c@d.example>\r\n")) }
+        #expect(host.session.refusalRecord?.count == ServerSession.maximumRecordedRefusals - 4)
+    }
 }

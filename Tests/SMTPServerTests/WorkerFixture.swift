@@ -76,7 +76,12 @@ final class WorkerFixture {
     func frozen(_ id: String) throws -> String {
         String(decoding: try FileOctets.read("\(directory)/po/freezer/\(id)", limit: 1 << 26), as: UTF8.self)
     }
+    /// With the lines that were on their way to it.
     func log() throws -> String {
+        worker.flushLog()
+        return try written()
+    }
+    private func written() throws -> String {
         String(decoding: try FileOctets.read("\(directory)/log", limit: 1 << 26), as: UTF8.self)
     }
 

@@ -21,8 +21,8 @@ public struct PolicyAnswer: Hashable, Sendable {
     public var state = ""
     /// The confirmed reverse name of the client, `connect` only.
     public var clientName = ""
-    /// `connect`: what the reverse lookup found, `OK`, `FAIL` or `??` (not looked up, or DNS trouble): the address has a name, and
-    /// that name has the address (rhost-flags of smtpserver.md §9).
+    /// `connect`: what the reverse lookup found, `A-B`, each `OK`, `FAIL` or `??` (not looked up, or DNS trouble): the address has a
+    /// name; that name has the address (rhost-flags of smtpserver.md §9).
     public var reverseFlags = ""
     /// Octets that a message of this client may have; 0: no limit of its own.
     public var maximumSize = 0

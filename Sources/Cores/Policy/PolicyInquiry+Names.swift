@@ -27,7 +27,8 @@ extension PolicyInquiry {
         let confirmed = names.all.first { $0.isConfirmed }?.name
         var answer = try decide(names.all)
         answer.clientName = confirmed ?? ""
-        answer.reverseFlags = confirmed != nil ? "OK" : names.isUnknown ? "??" : "FAIL"
+        let missing = names.isUnknown ? "??" : "FAIL"
+        answer.reverseFlags = "\(names.all.isEmpty ? missing : "OK")-\(confirmed == nil ? missing : "OK")"
         if names.isUnknown, confirmed == nil,
             try table({ () throws(PolicyTrouble) in try database.metadata() }).namesGrant
         {

@@ -93,6 +93,11 @@ final class Worker: Sendable {
         }
     }
 
+    /// Writes the lines that the loops have collected.
+    func flushLog() {
+        for context in contexts.values { try? context.eventLoop.submit { context.value.refusals.flush() }.wait() }
+    }
+
     /// Whether nothing is left to be done.
     var isIdle: Bool { sessions.now == 0 && !intake.isStoring }
 
@@ -190,6 +195,7 @@ enum WorkerProgram {
         worker.stopSessions()
         let limit = monotonicSeconds() + stopDeadline
         while !worker.isIdle, monotonicSeconds() < limit { usleep(5000) }
+        worker.flushLog()
         log.notice("worker-ended", ["sessions": "\(worker.sessions.now)"])
         exit(0)
     }

@@ -68,10 +68,12 @@ public struct QueueClient {
         each(value)
     }
 
-    /// Messages that are not with the scheduler: accepted and not yet routed, or waiting for another try at it.
+    /// Messages that are not with the scheduler: accepted and not yet routed, waiting for another try at it, or frozen.
     public func unrouted() -> [UnroutedMessage] {
-        ["router", "deferred"].flatMap { folder in
-            ProcFile.names(in: "\(environment.postoffice)/\(folder)").sorted().compactMap { name -> UnroutedMessage? in
+        UnroutedMessage.State.allCases.flatMap { state in
+            let folder = state.folder
+            return ProcFile.names(in: "\(environment.postoffice)/\(folder)").sorted().compactMap {
+                name -> UnroutedMessage? in
                 // A file whose successor is in `queue` is routed; only its removal is still to come.
                 if access("\(environment.postoffice)/queue/\(name)", F_OK) == 0 { return nil }
                 var info = stat()
@@ -80,26 +82,49 @@ public struct QueueClient {
                     return nil
                 }
                 return UnroutedMessage(
-                    name: name, isDeferred: folder == "deferred", size: Int(info.st_size),
+                    name: name, state: state, size: Int(info.st_size),
                     arrived: Int(info.st_mtim.tv_sec))
             }
         }
     }
 }
 
-/// A message file that the router has not yet done.
+/// A message file that the router has not yet done, or will not.
 public struct UnroutedMessage: Hashable, Sendable {
+    public enum State: String, Sendable, CaseIterable {
+        case routing
+        /// Routing was tried and waits for another time.
+        case routingDeferred = "routing-deferred"
+        /// By policy: nothing happens to it by itself.
+        case frozen
+
+        /// In POSTOFFICE.
+        var folder: String {
+            switch self {
+            case .routing: "router"
+            case .routingDeferred: "deferred"
+            case .frozen: "freezer"
+            }
+        }
+
+        /// For people.
+        var text: String {
+            switch self {
+            case .routing: "(to be routed)"
+            case .routingDeferred: "(routing is tried again)"
+            case .frozen: "(frozen by policy)"
+            }
+        }
+    }
     public let name: String
-    /// Routing was tried and waits for another time.
-    public let isDeferred: Bool
+    public let state: State
     /// Octets of the file.
     public let size: Int
     /// Seconds since 1970.
     public let arrived: Int
 
     public var json: String {
-        let state = isDeferred ? "routing-deferred" : "routing"
-        return "{\"id\":\(JSONValue.string(name).text),\"state\":\"\(state)\",\"size\":\(size),\"arrived\":\(arrived)}"
+        "{\"id\":\(JSONValue.string(name).text),\"state\":\"\(state.rawValue)\",\"size\":\(size),\"arrived\":\(arrived)}"
     }
 }
 

@@ -19,7 +19,7 @@ public enum QueueCommand {
                 for message in unrouted { Program.print(json ? message.json : listing.unrouted(message)) }
             }
             guard !json else { return .ok }
-            try client.ask(.status) { Program.print(listing.summary($0, unrouted: unrouted.count)) }
+            try client.ask(.status) { Program.print(listing.summary($0, unrouted: unrouted)) }
             return .ok
         } catch {
             Program.print("mailq: \(error)", to: 2)

@@ -18,7 +18,7 @@ struct QueueListing {
 
     func unrouted(_ message: UnroutedMessage) -> String {
         head(id: message.name, size: message.size, arrived: message.arrived)
-            + (message.isDeferred ? "(routing is tried again)" : "(to be routed)")
+            + message.state.text
     }
 
     func thread(_ value: JSONValue) -> String {
@@ -30,11 +30,12 @@ struct QueueListing {
         return text
     }
 
-    func summary(_ value: JSONValue, unrouted: Int) -> String {
+    func summary(_ value: JSONValue, unrouted: [UnroutedMessage]) -> String {
+        let frozen = unrouted.count { $0.state == .frozen }
         func number(_ key: String) -> Int { value[key]?.integer ?? 0 }
         return "Msgs: \(number("messages")) Rcpnts: \(number("recipients")) Thrds: \(number("threads"))"
-            + " Kids: \(number("agents")) Active: \(number("active")) Unrouted: \(unrouted)"
-            + " Uptime: \(Self.age(number("uptime")))"
+            + " Kids: \(number("agents")) Active: \(number("active")) Unrouted: \(unrouted.count - frozen)"
+            + (frozen == 0 ? "" : " Frozen: \(frozen)") + " Uptime: \(Self.age(number("uptime")))"
     }
 
     private func isDone(_ recipient: JSONValue) -> Bool {
