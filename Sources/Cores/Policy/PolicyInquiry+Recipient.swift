@@ -30,13 +30,13 @@ extension PolicyInquiry {
         if !state.flags.isDisjoint(with: [.alwaysReject, .senderReject]) {
             if let second = try secondChance(mailbox) { return accept(second.reason) }
             if state.flags.contains(.alwaysReject) { return rejectedNet() }
-            return refuse(PolicyReplies.earlierRejection(client), state.reason)
+            return refuse(PolicyReplies.earlierRejection(client), state.senderReason)
         }
         guard isPostmaster || mailbox != nil else {
             return refuse(
                 Reply(553, EnhancedStatusCode(5, 1, 3), "Bad recipient address syntax"), "syntax of the recipient")
         }
-        if !state.flags.isDisjoint(with: [.alwaysFreeze, .senderFreeze]) { return freeze(state.reason) }
+        if !state.flags.isDisjoint(with: [.alwaysFreeze, .senderFreeze]) { return freeze(state.freezeReason) }
         var outcome = if let rights = rights() { rights } else { try judge(mailbox) }
         if outcome.code < 0, outcome.code > -100 || mailbox == nil, let second = try secondChance(mailbox) {
             outcome = second

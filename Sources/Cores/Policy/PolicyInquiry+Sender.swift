@@ -4,7 +4,7 @@ import MailModel
 extension PolicyInquiry {
     func sender() throws(PolicySuspension) -> PolicyAnswer {
         step(.chain, "mail", "<\(question.sender)>")
-        state.flags.subtract(PolicyState.Flags.transaction)
+        state.beginTransaction()
         if state.flags.contains(.alwaysReject) { return rejectedNet() }
         if state.flags.contains(.alwaysFreeze) { return freeze(state.reason) }
         if state.flags.contains(.fullTrust) { return accept(state.reason) }

@@ -42,7 +42,11 @@ final class PolicyInquiry {
 
     func set(_ flag: PolicyState.Flags, _ name: String, _ findings: PolicyFindings, _ found: PolicyFindings.Found) {
         state.flags.insert(flag)
-        state.reason = findings.reason(found)
+        if flag == .senderReject || flag == .senderFreeze {
+            state.senderReason = findings.reason(found)
+        } else {
+            state.reason = findings.reason(found)
+        }
         step(.flag, name, "set", origin: Octets.text(found.origin))
     }
 

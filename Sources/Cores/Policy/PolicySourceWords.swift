@@ -109,9 +109,9 @@ struct PolicySourceWords {
     /// `#@line 7 "file"`.
     static func lineMark(_ octets: ArraySlice<UInt8>) -> (file: String, line: Int)? {
         guard Octets.hasPrefix(octets, "#@line ") else { return nil }
-        let words = Octets.words(octets)
-        guard words.count >= 3, let line = Octets.decimal(words[1]), line > 0 else { return nil }
-        let file = words[2].filter { $0 != UInt8(ascii: "\"") && $0 != 0x0d }
+        let parts = Octets.split(octets, at: 0x20, limit: 3)
+        guard parts.count == 3, let line = Octets.decimal(parts[1]), line > 0 else { return nil }
+        let file = parts[2].filter { $0 != UInt8(ascii: "\"") && $0 != 0x0d }
         return file.isEmpty ? nil : (Octets.text(file[...]), line)
     }
 }

@@ -32,8 +32,6 @@ struct PolicyState: Hashable {
 
         /// In the order of the bits.
         static let letters = Array("RFATCrfnSPlLN".utf8)
-        /// What a new MAIL clears.
-        static let transaction: Flags = [.senderReject, .senderFreeze, .senderNoRelay]
     }
     var flags: Flags = []
     /// Octets of a message; 0: no limit.
@@ -45,17 +43,28 @@ struct PolicyState: Hashable {
     var listText = ""
     /// What the client is told if it, or its sender, is rejected; empty: the standard text.
     var rejectText = ""
-    /// Which entry rejects, freezes or gives rights.
+    /// Which entry rejects or freezes the client, or gives it rights.
     var reason = ""
+    /// Which entry rejects or freezes the sender, or freezes the message for a recipient's sake.
+    var senderReason = ""
     /// Seconds, from the client's network; 0: none.
     var greylist = 0
 
     /// Octets of ``text``.
     static let maximumLength = 2000
     /// Octets of each text in it, so that all together stay below the limit.
-    static let textLimit = 300
+    static let textLimit = 270
 
     init() {}
+
+    /// A new MAIL: what was found out about the last sender is gone.
+    mutating func beginTransaction() {
+        flags.subtract([.senderReject, .senderFreeze, .senderNoRelay])
+        senderReason = ""
+    }
+
+    /// Why what comes is frozen.
+    var freezeReason: String { flags.contains(.alwaysFreeze) ? reason : senderReason }
 
     /// `nil`: not written by ``text``.
     init?(text: String) {
@@ -83,6 +92,7 @@ struct PolicyState: Hashable {
             case UInt8(ascii: "l"): listText = Self.plain(value)
             case UInt8(ascii: "m"): rejectText = Self.plain(value)
             case UInt8(ascii: "w"): reason = Self.plain(value)
+            case UInt8(ascii: "v"): senderReason = Self.plain(value)
             default: return nil
             }
         }
@@ -104,6 +114,7 @@ struct PolicyState: Hashable {
         add("l", listText, to: &text)
         add("m", rejectText, to: &text)
         add("w", reason, to: &text)
+        add("v", senderReason, to: &text)
         return text + ";."
     }
 
