@@ -104,6 +104,7 @@ import Testing
             policy: Self.script {
                 guard $0.verb == .rcpt, $0.recipient.hasPrefix("f") else { return }
                 $1.freezeCode = 1
+                $1.comment = "policytest() reported freeze state 1"
                 $1.reason = "freeze + @smtp-policy.src:4 via f@e.test"
             })
         let dialogue = try fixture.greeted()
@@ -112,7 +113,7 @@ import Testing
         let frozen = Directory.names("\(fixture.directory)/po/freezer")
         #expect(frozen.count == 1)
         let text = try fixture.frozen(try #require(frozen.first))
-        #expect(text.contains("\ncomment policytest() reported freeze state [1]\n"))
+        #expect(text.contains("\ncomment policytest() reported freeze state 1\n"))
         #expect(text.hasSuffix("Subject: t\r\n\r\nx\r\n"))
         let log = try fixture.log()
         #expect(log.contains(" freeze=1 reason=\"freeze + @smtp-policy.src:4 via f@e.test\""))
@@ -147,6 +148,7 @@ import Testing
                 }
                 if $0.verb == .rcpt, $0.recipient.hasPrefix("no") {
                     $1.verdict = .refuse
+                    $1.comment = "policytest() rejected rcptaddr: <no@e.test>"
                     $1.reply = Reply(550, EnhancedStatusCode(5, 7, 1), "No")
                 }
             })

@@ -90,7 +90,7 @@ extension SessionHandler {
             while let first = asked.first, let decided = first.answer {
                 asked.removeFirst()
                 let answer = decided.policyAnswer
-                if let answer { policy.take(answer, to: .rcpt, recipient: first.recipient) }
+                if let answer { policy.take(answer, to: .rcpt) }
                 pendingReason = answer?.reason ?? PolicyAnswer.unanswered
                 pendingCommand = "RCPT TO:<\(first.recipient)>"
                 session.answer(ServerSession.Answer(answer), into: &replies)

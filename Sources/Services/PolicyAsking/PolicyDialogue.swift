@@ -85,7 +85,7 @@ public struct PolicyDialogue {
             helo: helo ?? session.hello?.argument ?? "", sender: sender, recipient: recipient,
             authenticatedUser: authenticatedUser, state: policy.state(for: verb), wantsSteps: true)
         let answer = ask(question)
-        if let answer { policy.take(answer, to: verb, recipient: recipient) }
+        if let answer { policy.take(answer, to: verb) }
         return answer
     }
 

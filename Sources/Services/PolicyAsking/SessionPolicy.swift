@@ -69,7 +69,7 @@ public struct SessionPolicy: Hashable, Sendable {
     /// Takes over what an answer says. Answers about recipients must come in the order of the commands.
     ///
     /// An answer without a state leaves the last one: a service in trouble must not make a session forget its flags.
-    public mutating func take(_ answer: PolicyAnswer, to question: PolicyQuestion.Verb, recipient: String = "") {
+    public mutating func take(_ answer: PolicyAnswer, to question: PolicyQuestion.Verb) {
         switch question {
         case .connect:
             clientName = answer.clientName
@@ -80,9 +80,6 @@ public struct SessionPolicy: Hashable, Sendable {
         case .mail, .rcpt:
             Self.gather(answer, &transaction)
             if answer.verdict == .submit { isSubmission = true }
-            if question == .rcpt, answer.verdict == .refuse {
-                Self.add("policytest() rejected rcptaddr: <\(recipient)>", to: &transaction)
-            }
         case .disconnect, .stored, .verify, .expand:
             break
         }
@@ -100,27 +97,22 @@ public struct SessionPolicy: Hashable, Sendable {
         if isAccepted, answer.freezeCode > 0, gathered.freeze == nil {
             gathered.freeze = Freeze(code: answer.freezeCode, reason: answer.reason)
         }
-        if !answer.comment.isEmpty { add(answer.comment, to: &gathered) }
+        if !answer.comment.isEmpty, gathered.comments.count < maximumComments,
+            !gathered.comments.contains(answer.comment)
+        {
+            gathered.comments.append(answer.comment)
+        }
         let fields = gathered.headerFields
         if !answer.headerField.isEmpty, fields.count < maximumHeaderFields, !fields.contains(answer.headerField) {
             gathered.headerFields.append(answer.headerField)
         }
     }
 
-    private static func add(_ comment: String, to gathered: inout Gathered) {
-        guard gathered.comments.count < maximumComments else { return }
-        gathered.comments.append(comment)
-    }
-
     /// Not `nil`: the message goes to the freezer.
     public var freeze: Freeze? { session.freeze ?? transaction.freeze }
 
     /// `comment` lines of the message's envelope (policy.md §8.2).
-    public var comments: [String] {
-        var lines = session.comments + transaction.comments
-        if let freeze { lines.append("policytest() reported freeze state [\(freeze.code)]") }
-        return lines
-    }
+    public var comments: [String] { session.comments + transaction.comments }
 
     /// Fields for the top of the message, without line ends.
     public var headerFields: [String] { session.headerFields + transaction.headerFields }
