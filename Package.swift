@@ -159,7 +159,7 @@ let package = Package(
             "RoutingTests",
             [
                 "Routing", "Router", "Tables", "MailModel", "SpoolFormat", "Postoffice", "Policy", "Configuration",
-                "Telemetry", "ChildProcesses", "ProgramKit", "AgentProtocol", "PolicyEngine",
+                "Telemetry", "ChildProcesses", "ProgramKit", "AgentProtocol", "PolicyEngine", "CPosix",
             ]),
         tests(
             "PolicyEngineTests",

@@ -30,10 +30,11 @@ final class RouterInstance {
         log = try EventLog(program: "router", destination: .file("\(root)/log"), level: .debug)
         // No name exists: no packet leaves the machine.
         Self.write("zone . static\n", to: "\(root)/zones")
-        let environment = ZEnvironment(values: [
+        let values = [
             "MAILVAR": "\(root)/var", "ACCOUNTS": "file:\(root)/var/db/users", "HOSTNAME": "mail.example.test",
             "SELFADDRESSES": "[192.0.2.25]", "RESOLVERZONES": "\(root)/zones",
-        ])
+        ]
+        let environment = ZEnvironment(values: values)
         configuration = try MailConfiguration(environment, postoffice: postoffice.root)
         let log = log
         tables = MailTables(configuration, report: TableReports(log: log, namesMissing: true).write)

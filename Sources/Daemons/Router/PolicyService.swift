@@ -17,7 +17,7 @@ final class PolicyService {
     /// Those with answers that are not written yet.
     private var unwritten: [Int32] = []
     private var resolverDescriptor: Int32?
-    private var isEnding = false
+    private(set) var isEnding = false
     private var buffer = [UInt8](repeating: 0, count: 65536)
 
     init(path: String, engine: PolicyEngine, signals: SignalSource, log: EventLog) throws(UnixSocket.Failure) {
@@ -29,24 +29,29 @@ final class PolicyService {
 
     deinit { close(listener) }
 
-    /// Returns at SIGTERM, or when descriptor 0, the master's end, is closed.
-    func run() {
-        poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals() }
-        poller.add(listener, .read) { [unowned self] _ in accept() }
-        poller.add(0, .read) { [unowned self] _ in
-            let count = read(0, &buffer, buffer.count)
-            if count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN) { isEnding = true }
-        }
+    /// Returns at SIGTERM, or when `lifeline`, the master's end, is closed.
+    func run(lifeline: Int32 = 0) {
+        start(lifeline: lifeline)
         while !isEnding { turn() }
     }
 
-    private func turn() {
+    func start(lifeline: Int32) {
+        poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals() }
+        poller.add(listener, .read) { [unowned self] _ in accept() }
+        poller.add(lifeline, .read) { [unowned self] _ in
+            let count = read(lifeline, &buffer, buffer.count)
+            if count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN) { isEnding = true }
+        }
+    }
+
+    /// Waits for something to do, `milliseconds` at most, and does it.
+    func turn(atMost milliseconds: Int64? = nil) {
         if resolverDescriptor == nil, let descriptor = engine.descriptor {
             resolverDescriptor = descriptor
             poller.add(descriptor, .read) { [unowned self] _ in engine.resolverReady() }
         }
-        let wait = engine.nextDeadline.map { max(0, $0 - SteadyClock.milliseconds) }
-        poller.wait(milliseconds: wait.map { Int32(clamping: $0) } ?? -1)
+        let wait = [engine.nextDeadline.map { max(0, $0 - SteadyClock.milliseconds) }, milliseconds].compactMap { $0 }
+        poller.wait(milliseconds: wait.min().map { Int32(clamping: $0) } ?? -1)
         engine.tick()
         // All answers of a turn in one write for each asker.
         let descriptors = unwritten
