@@ -1,20 +1,23 @@
 import Policy
+import Tables
 import Telemetry
 
-/// Until the reader of GDBM files is there: trouble.
+/// The policy in a GDBM file that policy-builder.sh makes. Confined to one thread.
 final class PolicyDatabaseFile: PolicySource {
-    private let path: String
-    private var log: EventLog?
+    private let database: GDBMPolicyDatabase
 
+    /// `path` without `.gdbm`; without a `log` nothing is said.
     init(path: String, log: EventLog?) {
-        self.path = path
-        self.log = log
+        database = GDBMPolicyDatabase(basename: path) { event in
+            switch event {
+            case .opened(let path, let entries, _):
+                log?.notice("policy-loaded", ["database": path, "keys": "\(entries)"])
+            case .broken(let reason, let keepsOld):
+                log?.error("policy-broken", ["reason": reason, "in-use": keepsOld ? "the version before" : "none"])
+            }
+        }
     }
 
-    func current(now: Int64) throws(PolicyTrouble) -> any PolicyDatabase {
-        log?.error("policy-broken", ["reason": "\(path).gdbm: cannot be read"])
-        log = nil
-        throw PolicyTrouble("\(path).gdbm: cannot be read")
-    }
-    func lookAgain() {}
+    func current(now: Int64) throws(PolicyTrouble) -> any PolicyDatabase { try database.current(now: now) }
+    func lookAgain() { database.lookAgain() }
 }

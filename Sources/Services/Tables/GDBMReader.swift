@@ -35,7 +35,8 @@ public final class GDBMReader: PolicyDatabase {
         }
         // Nobody writes to a file that has its name: no lock is needed, and none can keep us out.
         let flags = GDBM_READER | GDBM_NOLOCK | GDBM_CLOEXEC | GDBM_CLOERROR
-        guard let handle = gdbm_fd_open(descriptor, path, 0, flags, { _ in }) else {
+        // With a function for fatal errors the library would end the process behind it.
+        guard let handle = gdbm_fd_open(descriptor, path, 0, flags, nil) else {
             throw GDBMFailure(path, library: gdbm_error(UInt32(bitPattern: cgdbm_errno())), errno: errno)
         }
         self.path = path

@@ -33,7 +33,8 @@ public final class GDBMWriter {
         }
         // Written with write(2), not through a mapping: a full disk is an error and not a signal.
         let flags = GDBM_NEWDB | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOEXEC | GDBM_CLOERROR
-        guard let handle = gdbm_fd_open(file, path, Self.blockSize, flags, { _ in }) else {
+        // With a function for fatal errors the library would end the process behind it.
+        guard let handle = gdbm_fd_open(file, path, Self.blockSize, flags, nil) else {
             close(descriptor)
             throw GDBMFailure(path, library: gdbm_error(UInt32(bitPattern: cgdbm_errno())), errno: errno)
         }
