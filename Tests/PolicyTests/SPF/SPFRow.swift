@@ -57,7 +57,7 @@ struct SPFRow: Sendable, CustomTestStringConvertible {
         let field = result.receivedSPF
         #expect(field.hasPrefix("Received-SPF: \(result.level.rawValue) ("))
         #expect(field.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control })
-        #expect(ReceivedSPF.folded(field).joined() == field)
+        #expect(field.split(separator: " ").allSatisfy { $0.utf8.count <= 900 })
         for line in result.replyLines + [result.explanation] {
             #expect(line.utf8.count <= 1000 && line.utf8.allSatisfy { (0x20...0x7e).contains($0) })
         }

@@ -2,9 +2,9 @@ import MailModel
 
 /// The trace field `Received-SPF` (RFC 7208 §9.1). Whatever client and sender said is quoted, cut to ``limit`` octets and
 /// holds no control character: it cannot end the field, a comment or a value.
-public struct ReceivedSPF: Hashable, Sendable {
-    /// Without the line end, unfolded.
-    public let line: String
+struct ReceivedSPF {
+    /// Without the line end, unfolded: the server folds it at its spaces, which a quoted string allows too (RFC 5322 §3.2.4).
+    let line: String
 
     /// Octets of a value.
     static let limit = 400
@@ -78,38 +78,6 @@ public struct ReceivedSPF: Hashable, Sendable {
 
     /// `atext` but letters and digits.
     private static let atomMarks = Array("!#$%&'*+-/=?^_`{|}~".utf8)
-
-    /// A header field in lines of at most 78 octets where it has spaces outside of quotes and comments; joined, the lines are
-    /// the field again. Each but the first begins with a space (RFC 5322 §2.2.3).
-    public static func folded(_ field: String) -> [String] {
-        var lines: [String] = []
-        var line: [UInt8] = []
-        var word: [UInt8] = []
-        var isQuoted = false
-        var isEscaped = false
-        func endWord() {
-            if !line.isEmpty, line.count + word.count > 78, !lines.isEmpty || line.contains(0x20) {
-                lines.append(String(decoding: line, as: UTF8.self))
-                line = []
-            }
-            line += word
-            word = []
-        }
-        for octet in field.utf8 {
-            if octet == 0x20, !isQuoted { endWord() }
-            word.append(octet)
-            if isEscaped {
-                isEscaped = false
-            } else if octet == UInt8(ascii: "\\") {
-                isEscaped = true
-            } else if octet == UInt8(ascii: "\"") {
-                isQuoted.toggle()
-            }
-        }
-        endWord()
-        lines.append(String(decoding: line, as: UTF8.self))
-        return lines
-    }
 }
 
 extension String {

@@ -35,7 +35,7 @@ public struct SPFResult: Hashable, Sendable {
     /// Terms counted against the limit of RFC 7208 §4.6.4.
     public let lookups: Int
     public let voidLookups: Int
-    /// The header field without its line end (RFC 7208 §9.1), unfolded: ``ReceivedSPF/folded(_:)``.
+    /// The header field without its line end (RFC 7208 §9.1), unfolded; no word of it has more than 900 octets.
     public let receivedSPF: String
     /// Each term that was evaluated and what it gave, if asked for.
     public let steps: [PolicyStep]
