@@ -9,7 +9,7 @@ extension PolicyInquiry {
 
     func findings(of domain: MailDomain) throws(PolicySuspension) -> PolicyFindings {
         switch domain {
-        case .name(let name): return try findings(domain: name.key.utf8, Self.wantedOfDomain)
+        case .name(let name): return try findings(domain: name.lookupName.utf8, Self.wantedOfDomain)
         case .literal(.general): return try findings(domain: ".".utf8, Self.wantedOfDomain)
         case .literal(.ip(let address)):
             let lists: PolicyAttributeSet = isOwn(domain) ? [] : [.testDNSRBL, .rcptDNSRBL]

@@ -8,8 +8,8 @@ extension PolicyInquiry {
 
     /// Any MX (but the null MX, RFC 7505) or address record will do. `soft`: `+`.
     func existence(of domain: DomainName, soft: Bool) throws(PolicySuspension) -> Int {
-        guard domain.isASCII else { return -2 }
-        let answer = answer(domain.key, .mx)
+        let name = domain.lookupName
+        let answer = answer(name, .mx)
         try settle()
         switch answer {
         case .exchangers(let exchangers)? where Self.isNull(exchangers): return missing(soft)
@@ -18,7 +18,7 @@ extension PolicyInquiry {
         case .noName?: return -2
         case .addresses?, .texts?, .names?, .noData?, nil: break
         }
-        let (addresses, hasFailed) = try addresses(of: [domain.key])
+        let (addresses, hasFailed) = try addresses(of: [name])
         if !addresses.isEmpty { return 0 }
         return hasFailed ? -104 : missing(soft)
     }
@@ -27,10 +27,10 @@ extension PolicyInquiry {
 
     /// Whether we are among the hosts that take mail for the domain, or the domain itself is this host.
     func exchange(of domain: DomainName, soft: Bool) throws(PolicySuspension) -> Int {
-        guard domain.isASCII else { return -2 }
-        let answer = answer(domain.key, .mx)
+        let name = domain.lookupName
+        let answer = answer(name, .mx)
         try settle()
-        var hosts = [domain.key]
+        var hosts = [name]
         var isBare = true
         switch answer {
         case .exchangers(let exchangers)? where Self.isNull(exchangers): return soft ? -103 : -3
@@ -44,11 +44,11 @@ extension PolicyInquiry {
         }
         let (addresses, hasFailed) = try addresses(of: hosts)
         if let bogus = addresses.first(where: { $0.isBogus && !isOurs($0) }) {
-            step(.name, domain.key, "\(bogus) is no address of the public network")
+            step(.name, name, "\(bogus) is no address of the public network")
             return -104
         }
         if let own = addresses.first(where: isOurs) {
-            step(.name, domain.key, "\(own) is our address")
+            step(.name, name, "\(own) is our address")
             return 0
         }
         if hasFailed { return -104 }

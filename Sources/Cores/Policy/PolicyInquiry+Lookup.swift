@@ -68,7 +68,7 @@ extension PolicyInquiry {
         var text = Array(asciiLowercased(mailbox.localPart.encoded).utf8)
         text.append(UInt8(ascii: "@"))
         let length = text.count
-        text.append(contentsOf: mailbox.domain.key.utf8)
+        text.append(contentsOf: mailbox.domain.lookupName.utf8)
         if text.count <= PolicyKey.maximumLength,
             let findings = try resolve(PolicyKey.octets(PolicyKey.Kind.user, text), wanted)
         {

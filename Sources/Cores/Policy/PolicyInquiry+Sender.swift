@@ -42,7 +42,7 @@ extension PolicyInquiry {
     ) throws(PolicySuspension) -> PolicyFindings {
         switch domain {
         case nil: return try findings(domain: ".".utf8, wanted)
-        case .name(let name)?: return try findings(domain: name.key.utf8, wanted)
+        case .name(let name)?: return try findings(domain: name.lookupName.utf8, wanted)
         case .literal(.ip(let address))?:
             return try findings(address, tables.isOwnAddress(address.unmapped) ? wanted : wanted.union([.testDNSRBL]))
         case .literal(.general)?: return try findings(domain: ".".utf8, wanted)

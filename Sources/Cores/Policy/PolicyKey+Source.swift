@@ -12,7 +12,7 @@ extension PolicyKey {
             case UInt8(ascii: "@"): hasAt = true
             case UInt8(ascii: "/"): hasSlash = true
             case UInt8(ascii: "A")...UInt8(ascii: "Z"): hasUpper = true
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): hasOdd = true
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "["), 0x80...: hasOdd = true
             case 0..<0x20, 0x7f: throw PolicySourceProblem("the key holds a control character")
             default: break
             }
@@ -103,7 +103,13 @@ extension PolicyKey {
             previous = byte
         }
         guard previous != 0 else { throw PolicySourceProblem("no key: the domain is empty") }
-        return asciiLowercased(Octets.text(name))
+        let text = Octets.text(name)
+        if name.allSatisfy({ $0 < 0x80 }) { return asciiLowercased(text) }
+        let isSuffix = name.first == UInt8(ascii: ".")
+        guard let ascii = asciiName(isSuffix ? String(text.dropFirst()) : text) else {
+            throw PolicySourceProblem("no key: the domain has no form that the DNS could hold")
+        }
+        return (isSuffix ? "." : "") + ascii
     }
 
     /// `user@` or `user@domain`, in lower case; a quoted local part as it would come from the wire.
@@ -117,10 +123,12 @@ extension PolicyKey {
         }
         let text = Octets.text(name)
         guard hasOdd else { return hasUpper ? asciiLowercased(text) : text }
-        if let mailbox = Mailbox(text) { return asciiLowercased(mailbox.description) }
+        if let mailbox = Mailbox(text) {
+            return "\(asciiLowercased(mailbox.localPart.encoded))@\(mailbox.domain.lookupName)"
+        }
         if name.last == UInt8(ascii: "@"), let mailbox = Mailbox("\(text)x") {
             return asciiLowercased("\(mailbox.localPart.encoded)@")
         }
-        throw PolicySourceProblem("no key: what is quoted is no local part of an address")
+        throw PolicySourceProblem("no key: that is no address")
     }
 }
