@@ -194,6 +194,19 @@ struct NameFactFinderTests {
         #expect(fixture.scratch.logText.contains("name=9.0.0.127.list.test"))
     }
 
+    @Test("names below test. do not exist, unless the zone is opened")
+    func specialNames() throws {
+        let server = try SilentNameServer()
+        let closed = try FinderFixture(forwarder: server.address)
+        _ = closed.ask(NameQuestion("host.test", .a))
+        try closed.wait(1)
+        #expect(closed.found.first?.1 == .noName)
+        let open = try FinderFixture(zones: "zone test. nodefault\n", forwarder: server.address)
+        _ = open.ask(NameQuestion("host.test", .a))
+        try server.receive()
+        #expect(open.found.isEmpty)
+    }
+
     @Test("there is an end to what may be on its way")
     func bound() throws {
         let server = try SilentNameServer()

@@ -24,4 +24,10 @@ final class SilentNameServer {
     }
 
     deinit { close(descriptor) }
+
+    /// Waits for a question, ten seconds at most.
+    func receive() throws {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        try #require(poll(&entry, 1, 10_000) == 1)
+    }
 }
