@@ -85,6 +85,14 @@ final class WorkerFixture {
         String(decoding: try FileOctets.read("\(directory)/log", limit: 1 << 26), as: UTF8.self)
     }
 
+    /// Clients that the system lets wait for us; tcp_info(7) of a listening socket tells it as `tcpi_sacked`.
+    var listenQueue: Int {
+        var octets = [UInt8](repeating: 0, count: 64)
+        var length = socklen_t(octets.count)
+        guard getsockopt(socket.descriptor, Int32(IPPROTO_TCP), TCP_INFO, &octets, &length) == 0 else { return -1 }
+        return octets.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: 28, as: UInt32.self)) }
+    }
+
     private static func port(of descriptor: Int32) throws -> Int {
         var octets = [UInt8](repeating: 0, count: 28)
         var length = socklen_t(octets.count)

@@ -301,4 +301,9 @@ import Testing
         try dialogue.expectEnd()
         try eventually("idle") { fixture.worker.isIdle }
     }
+
+    @Test("as many clients may wait for us as ListenQueueSize says")
+    func listenQueue() throws {
+        #expect(try WorkerFixture(parameters: ["ListenQueueSize 300"]).listenQueue == 300)
+    }
 }

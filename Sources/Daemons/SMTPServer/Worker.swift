@@ -65,7 +65,7 @@ final class Worker: Sendable {
         let log = log
         let sessions = sessions
         let limit = maximumSessions
-        return try ServerBootstrap(group: group)
+        let channel = try ServerBootstrap(group: group)
             .serverChannelOption(.maxMessagesPerRead, value: 16)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
@@ -81,6 +81,9 @@ final class Worker: Sendable {
                 }
             }
             .withBoundSocket(socket).wait()
+        // NIO has called listen(2) with 128, whatever its backlog option says about a socket that it was given.
+        _ = listen(socket, Int32(settings.configuration.listenQueueSize))
+        return channel
     }
 
     /// Ends every session with 421, those that store a message after its answer.
