@@ -194,7 +194,7 @@ let package = Package(
             ["Supervisor", "Policy", "PolicyAsking", "MailModel", "Configuration", "ProgramKit", "Postoffice"]),
         tests(
             "DatabaseToolsTests",
-            ["DatabaseTools", "Tables", "Policy", "MailModel", "Configuration", "ProgramKit"]),
+            ["DatabaseTools", "Tables", "Policy", "MailModel", "ProgramKit", "ChildProcesses"]),
         tests(
             "AgentTests",
             [

@@ -1,21 +1,17 @@
-import CGDBM
 import CPosix
 import Glibc
 import Policy
 
-/// An open GDBM file. It is mapped, so that its pages are shared and can be dropped; memory of its own is bounded. Confined to one
-/// thread.
+/// An open GDBM file, mapped: its pages are shared and can be dropped, and there is no memory of its own. Confined to one thread.
 ///
 /// The file must not be written to any more: a new version comes as a new file under its name (``GDBMWriter``). Should somebody
 /// truncate it, look-ups fail from then on.
 public final class GDBMReader: PolicyDatabase {
-    /// Buckets in memory, usually of 4096 octets each.
-    static let cachedBuckets = 100
-
     public let path: String
     let identity: FileIdentity
-    private let handle: GDBM_FILE
     private let descriptor: Int32
+    private let mapping: UnsafeRawBufferPointer
+    private let layout: GDBMLayout
     private var kept: PolicyMetadata?
 
     /// - Parameter path: of the file, with its suffix.
@@ -23,57 +19,63 @@ public final class GDBMReader: PolicyDatabase {
         // Not waiting: a FIFO of that name would never open.
         let descriptor = cposix_open(path, O_RDONLY | O_NONBLOCK, 0)
         guard descriptor >= 0 else { throw GDBMFailure(path, errno: errno) }
-        var info = stat()
-        guard fstat(descriptor, &info) == 0 else {
-            let failure = GDBMFailure(path, errno: errno)
+        do throws(GDBMFailure) {
+            var info = stat()
+            guard fstat(descriptor, &info) == 0 else { throw GDBMFailure(path, errno: errno) }
+            guard info.st_mode & S_IFMT == S_IFREG else { throw GDBMFailure(path, "is no file") }
+            guard info.st_size > 0 else { throw GDBMFailure(path, "is empty, no GDBM database") }
+            let size = Int(info.st_size)
+            guard let base = mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0), base != MAP_FAILED else {
+                throw GDBMFailure(path, errno: errno, doing: "map")
+            }
+            mapping = UnsafeRawBufferPointer(start: base, count: size)
+            // Keys are hashed: what lies beside a page is not what is wanted next.
+            madvise(base, size, MADV_RANDOM)
+            identity = FileIdentity(info)
+        } catch {
             close(descriptor)
-            throw failure
+            throw error
         }
-        if let problem = GDBMHeader.problem(descriptor, path, info) {
+        do throws(GDBMLayout.Damage) {
+            layout = try GDBMLayout(mapping)
+        } catch {
+            munmap(UnsafeMutableRawPointer(mutating: mapping.baseAddress), mapping.count)
             close(descriptor)
-            throw problem
-        }
-        // Nobody writes to a file that has its name: no lock is needed, and none can keep us out.
-        let flags = GDBM_READER | GDBM_NOLOCK | GDBM_CLOEXEC | GDBM_CLOERROR
-        // With a function for fatal errors the library would end the process behind it.
-        guard let handle = gdbm_fd_open(descriptor, path, 0, flags, nil) else {
-            throw GDBMFailure(path, library: gdbm_error(UInt32(bitPattern: cgdbm_errno())), errno: errno)
+            throw GDBMFailure(path, error.reason)
         }
         self.path = path
-        self.handle = handle
         self.descriptor = descriptor
-        identity = FileIdentity(info)
-        guard GDBMOctets.setCacheSize(handle, Self.cachedBuckets) else { throw GDBMFailure(path, of: handle) }
     }
 
-    deinit { gdbm_close(handle) }
+    deinit {
+        munmap(UnsafeMutableRawPointer(mutating: mapping.baseAddress), mapping.count)
+        close(descriptor)
+    }
 
     /// `nil`: the key is not there.
     public func octets(for key: [UInt8]) throws(GDBMFailure) -> [UInt8]? {
         try checkSize()
-        if let value = GDBMOctets.take(GDBMOctets.with(key) { gdbm_fetch(handle, $0) }) { return value }
-        guard gdbm_last_errno(handle) == GDBM_ITEM_NOT_FOUND else { throw GDBMFailure(path, of: handle) }
-        return nil
+        do throws(GDBMLayout.Damage) {
+            return try key.withUnsafeBufferPointer { (key) throws(GDBMLayout.Damage) in
+                try layout.value(UnsafeRawBufferPointer(key)).map(Array.init)
+            }
+        } catch {
+            throw GDBMFailure(path, error.reason)
+        }
     }
 
     /// All keys and values, in no order.
     public func forEach(_ body: (_ key: [UInt8], _ value: [UInt8]) -> Void) throws(GDBMFailure) {
         try checkSize()
-        var key = GDBMOctets.take(gdbm_firstkey(handle))
-        while let current = key {
-            guard let value = try octets(for: current) else { throw GDBMFailure(path, "damaged: a key has no value") }
-            body(current, value)
-            key = GDBMOctets.take(GDBMOctets.with(current) { gdbm_nextkey(handle, $0) })
-        }
-        guard gdbm_last_errno(handle) == GDBM_ITEM_NOT_FOUND else { throw GDBMFailure(path, of: handle) }
+        if let damage = layout.forEach({ body(Array($0), Array($1)) }) { throw GDBMFailure(path, damage.reason) }
     }
 
     /// A mapping that reaches behind the end of its file is a signal when it is used.
     private func checkSize() throws(GDBMFailure) {
         var info = stat()
         guard fstat(descriptor, &info) == 0 else { throw GDBMFailure(path, errno: errno) }
-        guard Int(info.st_size) >= identity.size else {
-            throw GDBMFailure(path, "was truncated from \(identity.size) to \(info.st_size) octets while it is in use")
+        guard Int(info.st_size) >= layout.size else {
+            throw GDBMFailure(path, "was truncated from \(layout.size) to \(info.st_size) octets while it is in use")
         }
     }
 
