@@ -50,6 +50,8 @@ extension PolicyInquiry {
     func text(_ found: PolicyFindings.Found) -> String { found.message.map(PolicyReplies.printable) ?? "" }
 
     func decide() throws(PolicySuspension) -> PolicyDecision {
+        if !state.flags.isEmpty { step(.flag, "state", state.flags.names) }
+        if !state.listText.isEmpty { step(.flag, "rblmsg", state.listText) }
         switch question.verb {
         case .connect: return finished(try connect())
         case .helo: return finished(try hello())

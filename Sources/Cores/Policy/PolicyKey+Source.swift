@@ -20,6 +20,9 @@ extension PolicyKey {
         guard word.count <= Self.maximumLength else {
             throw PolicySourceProblem("the key has \(word.count) octets; \(Self.maximumLength) are possible")
         }
+        guard !hasOdd || String(validating: word, as: UTF8.self) != nil else {
+            throw PolicySourceProblem("the key is no UTF-8 text")
+        }
         if hasAt {
             self = .user(try Self.user(word, hasUpper: hasUpper, hasOdd: hasOdd))
             return
@@ -106,7 +109,8 @@ extension PolicyKey {
         let text = Octets.text(name)
         if name.allSatisfy({ $0 < 0x80 }) { return asciiLowercased(text) }
         let isSuffix = name.first == UInt8(ascii: ".")
-        guard let ascii = asciiName(isSuffix ? String(text.dropFirst()) : text) else {
+        // An A-label may be longer than its U-label.
+        guard let ascii = asciiName(isSuffix ? String(text.dropFirst()) : text), ascii.utf8.count < maximumLength else {
             throw PolicySourceProblem("no key: the domain has no form that the DNS could hold")
         }
         return (isSuffix ? "." : "") + ascii
@@ -124,7 +128,8 @@ extension PolicyKey {
         let text = Octets.text(name)
         guard hasOdd else { return hasUpper ? asciiLowercased(text) : text }
         if let mailbox = Mailbox(text) {
-            return "\(asciiLowercased(mailbox.localPart.encoded))@\(mailbox.domain.lookupName)"
+            let key = "\(asciiLowercased(mailbox.localPart.encoded))@\(mailbox.domain.lookupName)"
+            if key.utf8.count <= maximumLength { return key }
         }
         if name.last == UInt8(ascii: "@"), let mailbox = Mailbox("\(text)x") {
             return asciiLowercased("\(mailbox.localPart.encoded)@")

@@ -59,8 +59,9 @@ public enum PolicyKey: Hashable, Sendable {
             else { return nil }
             self = .network(network)
         case Kind.tag, Kind.domain, Kind.user:
-            guard octets.last == 0 else { return nil }
-            let text = Octets.text(octets[2..<(octets.count - 1)])
+            guard octets.last == 0, let text = String(validating: octets[2..<(octets.count - 1)], as: UTF8.self) else {
+                return nil
+            }
             self = octets[1] == Kind.tag ? .tag(text) : octets[1] == Kind.domain ? .domain(text) : .user(text)
         default: return nil
         }

@@ -32,6 +32,15 @@ struct PolicyState: Hashable {
 
         /// In the order of the bits.
         static let letters = Array("RFATCrfnSPlLN".utf8)
+        /// The same in words, as steps name them.
+        private static let names = [
+            "always_reject", "always_freeze", "always_accept", "full_trust", "trust_recipients", "sender_reject",
+            "sender_freeze", "sender_norelay", "submits", "check_spf", "filtering +", "filtering -", "lacks_name",
+        ]
+        var names: String {
+            Self.names.enumerated().filter { contains(Flags(rawValue: 1 << $0.offset)) }.map(\.element)
+                .joined(separator: " ")
+        }
     }
     var flags: Flags = []
     /// Octets of a message; 0: no limit.
