@@ -34,6 +34,8 @@ struct SenderChainTests {
             ("a@x.test freezesource -\nx.test rejectsource +", "a@x.test", rejected),
             ("a@x.test freezesource -\nx.test freezesource +", "a@x.test", ok),
             ("a@x.test freezesource +\nx.test rejectsource +", "a@x.test", "accept freeze"),
+            ("a@x.test rejectsource + freezesource +", "a@x.test", "accept freeze"),
+            ("x.test rejectsource + freezesource +", "a@x.test", rejected),
             (". rejectsource +", "", rejected), (". freezesource +", "", "accept freeze"),
             ("x.test rejectsource +", "", ok),
             (". rejectsource +", "a@x.test", rejected), ("", "no address", rejected), ("", "nodomain", rejected),

@@ -17,7 +17,7 @@ extension PolicyInquiry {
         if let mailbox {
             // What the user's own entry says hides what the domain's says.
             let findings = try findings(user: mailbox, [.rejectsource, .freezesource])
-            if let answer = judge(findings) { return answer }
+            if let answer = frozen(findings) ?? rejected(findings) { return answer }
             if findings[.freezesource] != nil { wanted.remove(.freezesource) }
             if findings[.rejectsource] != nil { wanted.remove(.rejectsource) }
         }
@@ -28,7 +28,7 @@ extension PolicyInquiry {
             step(.flag, "sender_norelay", "set", origin: Octets.text(found.origin))
         }
         if state.flags.contains(.alwaysAccept), let answer = exceedsRates() { return answer }
-        if let answer = judge(findings) { return answer }
+        if let answer = rejected(findings) ?? frozen(findings) { return answer }
         if case .name(let domain)? = mailbox?.domain, let found = findings[.senderokwithdns] {
             let code = try existence(of: domain, soft: found.isPlus)
             if code != 0 { return refused(code, text(found), findings.reason(found)) }
@@ -61,17 +61,16 @@ extension PolicyInquiry {
             -1, hit.text.isEmpty ? text(found) : hit.text, "\(hit.zone) \(hit.address) \(findings.reason(found))")
     }
 
-    /// `freezesource`, `rejectsource`.
-    private func judge(_ findings: PolicyFindings) -> PolicyAnswer? {
-        if let found = findings.plus(.rejectsource) {
-            set(.senderReject, "sender_reject", findings, found)
-            return refused(-1, text(found), findings.reason(found))
-        }
-        if let found = findings.plus(.freezesource) {
-            set(.senderFreeze, "sender_freeze", findings, found)
-            return freeze(findings.reason(found))
-        }
-        return nil
+    private func rejected(_ findings: PolicyFindings) -> PolicyAnswer? {
+        guard let found = findings.plus(.rejectsource) else { return nil }
+        set(.senderReject, "sender_reject", findings, found)
+        return refused(-1, text(found), findings.reason(found))
+    }
+
+    private func frozen(_ findings: PolicyFindings) -> PolicyAnswer? {
+        guard let found = findings.plus(.freezesource) else { return nil }
+        set(.senderFreeze, "sender_freeze", findings, found)
+        return freeze(findings.reason(found))
     }
 
     private func refused(_ code: Int, _ text: String, _ reason: String) -> PolicyAnswer {
