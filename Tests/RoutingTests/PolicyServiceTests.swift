@@ -109,6 +109,17 @@ struct PolicyConnectionTests {
         #expect(fixture.engine.connections == 0)
     }
 
+    @Test("what is told and not asked, number 0, is done and not answered")
+    func told() throws {
+        let fixture = try ServiceFixture()
+        let connection = fixture.connection()
+        let (answers, problem) = try fixture.ask(
+            "0\tconnect\tsession=a\tclient=203.0.113.9\n0\tconnect\tsession=b\tclient=203.0.113.9\n"
+                + "0\tstored\tclient=203.0.113.9\tcount=1\n0\tdisconnect\tsession=b\n", connection)
+        #expect(answers.isEmpty && problem == nil)
+        #expect(fixture.engine.connections == 1)
+    }
+
     @Test("a session that is counted already is refused")
     func twice() throws {
         let fixture = try ServiceFixture()

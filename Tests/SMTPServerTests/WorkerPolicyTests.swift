@@ -44,6 +44,7 @@ import Testing
         #expect(asked.map(\.verb) == [.connect, .helo, .mail, .rcpt, .rcpt, .stored, .mail])
         #expect(asked.map(\.state) == ["", "s-connect", "s-helo", "s-mail", "s-rcpt", "s-rcpt", "s-helo"])
         #expect(asked[5].count == 2 && asked[5].sender == "a@b.example")
+        #expect(asked.filter { $0.number == 0 }.map(\.verb) == [.stored], "told, and not asked")
         #expect(asked[1].helo == "client.example")
     }
 

@@ -15,7 +15,7 @@ public struct PolicyQuestion: Hashable, Sendable {
         case verify
         case expand
     }
-    /// Chosen by the asker, repeated in the answer.
+    /// Chosen by the asker, repeated in the answer. 0: told and not asked, there is no answer; a `connect` is then only counted.
     public var number: UInt64
     public var verb: Verb
     /// The session's log id: ties `connect` and `disconnect`, and log lines, together.

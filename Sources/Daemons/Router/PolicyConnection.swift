@@ -69,6 +69,8 @@ final class PolicyConnection {
     }
 
     private func add(_ answer: PolicyAnswer) {
+        // Number 0: it was told and not asked.
+        guard answer.number != 0 else { return }
         let wasEmpty = output.isEmpty
         output.append(contentsOf: answer.line.utf8)
         output.append(0x0a)

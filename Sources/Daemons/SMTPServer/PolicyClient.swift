@@ -104,7 +104,7 @@ final class PolicyClient {
         return lastNumber
     }
 
-    /// Says something whose answer is of no interest; it goes out with the next question, or soon.
+    /// Says something that is not answered (number 0); it goes out with the next question, or soon.
     func tell(_ question: PolicyQuestion) {
         guard case .connected(let channel) = state else { return }
         guard outgoing.readableBytes < maximumWaiting else {
@@ -113,8 +113,7 @@ final class PolicyClient {
             return
         }
         var question = question
-        lastNumber += 1
-        question.number = lastNumber
+        question.number = 0
         append(question.line)
         guard !isFlushScheduled, !isTellScheduled else { return }
         isTellScheduled = true
@@ -128,8 +127,7 @@ final class PolicyClient {
     /// Tells a new connection of a session that there is; only from ``reconnected``. As many as there are sessions.
     func announce(_ question: PolicyQuestion) {
         var question = question
-        lastNumber += 1
-        question.number = lastNumber
+        question.number = 0
         append(question.line)
     }
 

@@ -88,6 +88,10 @@ public final class PolicyEngine {
                     PolicyAnswer(number: question.number, verdict: .drop, reason: "session is known or too many"))
             }
             counters.connectionCounts.add(client)
+            // Told and not asked: the session is older than this service, and its client was decided about then.
+            guard question.number != 0 else {
+                return then(PolicyAnswer(number: 0, verdict: .accept, reason: "connect"))
+            }
             decide(question, asker) { [unowned self] answer in
                 // Who is dropped is gone; who is refused lives until its disconnect.
                 if answer.verdict == .drop { end(question.session, asker) }
