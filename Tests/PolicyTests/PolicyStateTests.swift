@@ -81,6 +81,11 @@ struct PolicyStepTests {
         #expect(lines.first?.contains("000- key: [0.0.0.0]/0: found") == true)
         #expect(lines.first?.contains("000- attribute: relaycustnet -: accepted! (src:3)") == true)
         #expect(lines.first?.contains("000- name: PTR 9.113.0.203.in-addr.arpa: no such name") == true)
+        #expect(
+            lines[1].filter { $0.hasPrefix("000- key") } == [
+                "000- key: client.test: not found", "000- key: .client.test: not found", "000- key: .test: not found",
+                "000- key: .: not found", "000- key: client.test: nothing found",
+            ])
         let last = try #require(lines.last)
         #expect(last.contains("000- chain: rcpt: <alice@example.test>"))
         #expect(last.contains("000- attribute: = _t: followed (src:2)"))

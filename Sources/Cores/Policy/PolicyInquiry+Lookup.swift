@@ -34,7 +34,7 @@ extension PolicyInquiry {
                 return findings
             }
         }
-        step(.key, address.literal, "not found")
+        step(.key, address.literal, "nothing found")
         return PolicyFindings()
     }
 
@@ -50,7 +50,7 @@ extension PolicyInquiry {
             }
         }
         if let findings = try resolve(domain: dotted[..<1], wanted) { return findings }
-        step(.key, Octets.text(dotted[1...]), "not found")
+        step(.key, Octets.text(dotted[1...]), "nothing found")
         return PolicyFindings()
     }
 
@@ -79,7 +79,7 @@ extension PolicyInquiry {
         {
             return findings
         }
-        step(.key, asciiLowercased(mailbox.description), "not found")
+        step(.key, asciiLowercased(mailbox.description), "nothing found")
         return PolicyFindings()
     }
 
@@ -87,7 +87,10 @@ extension PolicyInquiry {
     private func resolve(
         _ key: [UInt8], _ wanted: PolicyAttributeSet
     ) throws(PolicySuspension) -> PolicyFindings? {
-        guard let record = try table({ () throws(PolicyTrouble) in try database.value(for: key) }) else { return nil }
+        guard let record = try table({ () throws(PolicyTrouble) in try database.value(for: key) }) else {
+            step(.key, PolicyKey(octets: key)?.description ?? "", "not found")
+            return nil
+        }
         step(.key, PolicyKey(octets: key)?.description ?? "", "found")
         var findings = PolicyFindings()
         findings.key = key
