@@ -80,7 +80,7 @@ private struct InputLines {
     private var isAtEnd = false
     private(set) var hasFailed = false
 
-    /// With its line end. A terminal sends LF, which sessions take but in strict mode. `nil`: there is no more.
+    /// With CRLF, where a terminal sends LF, which strict sessions refuse. `nil`: there is no more.
     mutating func next() -> [UInt8]? {
         while true {
             if let newline = buffer.firstIndex(of: 0x0a) { return take(newline + 1) }
@@ -98,6 +98,8 @@ private struct InputLines {
 
     private mutating func take(_ count: Int) -> [UInt8] {
         defer { buffer.removeFirst(count) }
-        return Array(buffer[..<count])
+        let line = buffer[..<count]
+        guard line.last == 0x0a, line.dropLast().last != 0x0d else { return Array(line) }
+        return line.dropLast() + [0x0d, 0x0a]
     }
 }
