@@ -70,11 +70,14 @@ final class PolicyInquiry {
     /// For one whose own code asks for facts.
     var source: any NameFacts { facts }
 
+    /// Octets of a TXT record in a step.
+    private static let textLimit = 300
+
     private static func words(_ answer: NameFact.Answer) -> String {
         switch answer {
         case .addresses(let addresses): addresses.map { "\($0)" }.joined(separator: " ")
         case .exchangers(let exchangers): exchangers.map { "\($0.preference) \($0.name)" }.joined(separator: ", ")
-        case .texts(let texts): texts.map { "'\(PolicyReplies.printable($0[...]))'" }.joined(separator: " ")
+        case .texts(let texts): texts.map { "'\(PolicyReplies.printable($0.prefix(textLimit)))'" }.joined(separator: " ")
         case .names(let names): names.joined(separator: " ")
         case .noData: "no such record"
         case .noName: "no such name"
