@@ -47,23 +47,45 @@ public struct PolicyAnswer: Hashable, Sendable {
     }
 
     public var line: String {
-        var text = "\(number)\t\(verdict.rawValue)\t\(reply?.code ?? 0)\t\(reply?.status?.description ?? "-")\t"
-        text += Octets.cleaned(reason)
-        func add(_ key: String, _ value: String) {
-            if !value.isEmpty { text += "\t\(key)=\(Octets.cleaned(value))" }
+        var octets: [UInt8] = []
+        encode(into: &octets)
+        return String(decoding: octets, as: UTF8.self)
+    }
+
+    /// Appends the line, without its end.
+    public func encode(into octets: inout [UInt8]) {
+        func add(_ text: String) { octets.append(contentsOf: text.utf8) }
+        func add(_ key: StaticString, _ value: String) {
+            guard !value.isEmpty else { return }
+            octets.append(0x09)
+            octets.append(contentsOf: UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+            octets.append(UInt8(ascii: "="))
+            Octets.append(cleaned: value, to: &octets)
         }
+        add("\(number)")
+        octets.append(0x09)
+        add(verdict.rawValue)
+        octets.append(0x09)
+        add("\(reply?.code ?? 0)")
+        octets.append(0x09)
+        add(reply?.status?.description ?? "-")
+        octets.append(0x09)
+        Octets.append(cleaned: reason, to: &octets)
         add("state", state)
         add("name", clientName)
         add("reverse", reverseFlags)
-        add("size", maximumSize == 0 ? "" : "\(maximumSize)")
-        add("freeze", freezeCode == 0 ? "" : "\(freezeCode)")
-        add("filter", runsFilter ? "" : "-")
-        add("needless", needless.map(\.rawValue).sorted().joined(separator: ","))
+        if maximumSize != 0 { add("size", "\(maximumSize)") }
+        if freezeCode != 0 { add("freeze", "\(freezeCode)") }
+        if !runsFilter { add("filter", "-") }
+        if !needless.isEmpty { add("needless", needless.map(\.rawValue).sorted().joined(separator: ",")) }
         add("comment", comment)
         add("header", headerField)
         for step in steps { add("step", step.encoded) }
-        for line in reply?.lines ?? [] { text += "\t:" + Octets.cleaned(line) }
-        return text
+        for line in reply?.lines ?? [] {
+            octets.append(0x09)
+            octets.append(UInt8(ascii: ":"))
+            Octets.append(cleaned: line, to: &octets)
+        }
     }
 
     public init?(line: some StringProtocol) { self.init(octets: Array(line.utf8)[...]) }

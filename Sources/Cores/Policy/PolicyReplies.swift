@@ -67,10 +67,11 @@ enum PolicyReplies {
     static func recipient(_ code: Int, _ client: IPAddress?, _ address: String, _ text: String) -> Reply {
         let hello = "Hello \(literal(client)),"
         let recipient = bracketed(address)
-        let relay =
+        var relay: String {
             "Your IP address \(literal(client)) is not allowed to relay to email address \(recipient) via our server; MX rule"
-        let domain = "\(hello) Policy analysis found DNS error on the target domain: \(recipient)"
-        let other = "\(hello) Policy rejection on the target address: \(recipient)"
+        }
+        var domain: String { "\(hello) Policy analysis found DNS error on the target domain: \(recipient)" }
+        var other: String { "\(hello) Policy rejection on the target address: \(recipient)" }
         if !text.isEmpty {
             return code >= -99
                 ? Reply(

@@ -72,7 +72,7 @@ final class PolicyConnection {
         // Number 0: it was told and not asked.
         guard answer.number != 0 else { return }
         let wasEmpty = output.isEmpty
-        output.append(contentsOf: answer.line.utf8)
+        answer.encode(into: &output)
         output.append(0x0a)
         if wasEmpty { onAnswer() }
     }

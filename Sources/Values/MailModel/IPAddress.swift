@@ -145,7 +145,28 @@ extension IPAddress: CustomStringConvertible {
     public var description: String {
         switch self {
         case .v4(let value):
-            return "\(value >> 24).\(value >> 16 & 255).\(value >> 8 & 255).\(value & 255)"
+            // Written out: this stands in each answer to a client.
+            return String(unsafeUninitializedCapacity: 15) { buffer in
+                var count = 0
+                for shift: UInt32 in [24, 16, 8, 0] {
+                    let number = UInt8(truncatingIfNeeded: value >> shift)
+                    if number >= 100 {
+                        buffer[count] = 0x30 + number / 100
+                        count += 1
+                    }
+                    if number >= 10 {
+                        buffer[count] = 0x30 + number / 10 % 10
+                        count += 1
+                    }
+                    buffer[count] = 0x30 + number % 10
+                    count += 1
+                    if shift > 0 {
+                        buffer[count] = UInt8(ascii: ".")
+                        count += 1
+                    }
+                }
+                return count
+            }
         case .v6(let high, let low):
             if high == 0, low >> 32 == 0xffff {
                 return "::ffff:\(IPAddress.v4(UInt32(truncatingIfNeeded: low)))"

@@ -84,7 +84,23 @@ public enum Octets {
 
     /// `text` with each control octet (below 32, and 127) made a space: nothing in it can end a line or a field.
     public static func cleaned(_ text: String) -> String {
-        if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) { return text }
-        return String(decoding: text.utf8.map { $0 < 0x20 || $0 == 0x7f ? 0x20 : $0 }, as: UTF8.self)
+        var octets: [UInt8] = []
+        octets.reserveCapacity(text.utf8.count)
+        return append(cleaned: text, to: &octets) ? String(decoding: octets, as: UTF8.self) : text
+    }
+
+    /// The same, appended; `true` if there was something to clean.
+    @discardableResult
+    public static func append(cleaned text: String, to octets: inout [UInt8]) -> Bool {
+        let start = octets.count
+        octets.append(contentsOf: text.utf8)
+        return octets.withUnsafeMutableBufferPointer { buffer in
+            var isChanged = false
+            for index in start..<buffer.count where buffer[index] < 0x20 || buffer[index] == 0x7f {
+                buffer[index] = 0x20
+                isChanged = true
+            }
+            return isChanged
+        }
     }
 }
