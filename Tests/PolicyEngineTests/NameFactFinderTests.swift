@@ -23,8 +23,7 @@ private final class FinderFixture {
         if let forwarder { configuration.forwarders = [forwarder] }
         let clock = Clock()
         self.clock = clock
-        finder = NameFactFinder(
-            resolver: try ResolverClient(configuration), log: scratch.log, clock: { clock.now })
+        finder = try NameFactFinder(configuration, log: scratch.log, clock: { clock.now })
         finder.found = { [unowned self] question, fact, waiters in found.append((question, fact.answer, waiters)) }
     }
 

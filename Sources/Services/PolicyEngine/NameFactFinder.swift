@@ -37,7 +37,8 @@ final class NameFactFinder {
     }
 
     private struct Outstanding {
-        let ticket: ResolverClient.Ticket
+        let serial: UInt64
+        let cancel: () -> Void
         let askedAt: Int64
         /// Decisions that wait; empty for a probe of a list.
         var waiting: [UInt64]
@@ -46,7 +47,7 @@ final class NameFactFinder {
     private struct Deadline {
         let time: Int64
         let question: NameQuestion
-        let ticket: ResolverClient.Ticket
+        let serial: UInt64
     }
 
     enum Asked {
@@ -55,7 +56,8 @@ final class NameFactFinder {
         case answered(StoredFact)
     }
 
-    private let resolver: ResolverClient
+    private let resolvers: FactResolvers
+    private var lastSerial: UInt64 = 0
     private let lists: ListHealth
     private let clock: () -> Int64
     /// Called when a question is answered or given up, with the decisions that waited for it.
@@ -66,14 +68,16 @@ final class NameFactFinder {
     private var deadlines = Deque<Deadline>()
     private var listDeadlines = Deque<Deadline>()
 
-    init(resolver: ResolverClient, log: EventLog, clock: @escaping () -> Int64) {
-        self.resolver = resolver
+    init(
+        _ configuration: ResolverConfiguration, log: EventLog, clock: @escaping () -> Int64
+    ) throws(ResolverError) {
+        resolvers = try FactResolvers(configuration)
         self.clock = clock
         lists = ListHealth(log: log)
     }
 
-    var descriptor: Int32? { resolver.descriptor }
-    func process() { resolver.process() }
+    var descriptor: Int32? { resolvers.descriptor }
+    func process() { resolvers.process() }
 
     func known(_ question: NameQuestion, now: Int64) -> StoredFact? {
         guard let cached = cache[question], now < cached.until else { return nil }
@@ -104,20 +108,20 @@ final class NameFactFinder {
         guard outstanding[question] == nil else { return .onItsWay }
         guard Self.isAskable(question.name) else { return .answered(StoredFact(answer: .noName, askedAt: now)) }
         guard outstanding.count < Self.outstandingLimit else { return failed("too many questions are on their way") }
-        let ticket: ResolverClient.Ticket
+        let cancel: () -> Void
         do throws(ResolverError) {
-            ticket = try resolver.ask(Question(question.name + ".", Self.type(question.type))) {
-                [unowned self] lookup in
-                answered(question, lookup)
-            }
+            cancel = try resolvers.ask(
+                Question(question.name + ".", Self.type(question.type)), list: question.list
+            ) { [unowned self] lookup in answered(question, lookup) }
         } catch {
             return failed(error.messages.first ?? "resolver cannot start")
         }
-        outstanding[question] = Outstanding(ticket: ticket, askedAt: now, waiting: waiting)
+        lastSerial += 1
+        outstanding[question] = Outstanding(serial: lastSerial, cancel: cancel, askedAt: now, waiting: waiting)
         if question.list.isEmpty {
-            deadlines.append(Deadline(time: now + Self.deadline, question: question, ticket: ticket))
+            deadlines.append(Deadline(time: now + Self.deadline, question: question, serial: lastSerial))
         } else {
-            listDeadlines.append(Deadline(time: now + Self.listDeadline, question: question, ticket: ticket))
+            listDeadlines.append(Deadline(time: now + Self.listDeadline, question: question, serial: lastSerial))
         }
         return .onItsWay
     }
@@ -150,12 +154,12 @@ final class NameFactFinder {
 
     /// Past, or answered meanwhile.
     private func isOver(_ deadline: Deadline, _ now: Int64) -> Bool {
-        deadline.time <= now || outstanding[deadline.question]?.ticket != deadline.ticket
+        deadline.time <= now || outstanding[deadline.question]?.serial != deadline.serial
     }
 
     private func giveUp(_ deadline: Deadline, seconds: Int64) {
-        guard outstanding[deadline.question]?.ticket == deadline.ticket else { return }
-        resolver.cancel(deadline.ticket)
+        guard let given = outstanding[deadline.question], given.serial == deadline.serial else { return }
+        given.cancel()
         finish(deadline.question, .failure("no answer in \(seconds) s"), lifetime: Self.failureLifetime)
     }
 

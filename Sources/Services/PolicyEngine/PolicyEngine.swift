@@ -56,8 +56,7 @@ public final class PolicyEngine {
         self.clock = clock
         tables = MailTables(configuration, report: TableReports(log: log, namesMissing: false).write)
         sources = PolicySources(folder: configuration.tables, log: log)
-        finder = NameFactFinder(
-            resolver: try ResolverClient(configuration.resolver), log: log, clock: clock.milliseconds)
+        finder = try NameFactFinder(configuration.resolver, log: log, clock: clock.milliseconds)
         let greylist = Greylist(
             path: "\(configuration.postoffice)/.greylist", access: writesState ? .writing : .reading, log: log)
         counters = EngineCounters(greylist: greylist, clock: clock)
