@@ -101,7 +101,8 @@ struct DatabaseBuilder {
                     isNew = seen.insert(key).inserted
                 }
             } catch {
-                throw Failure(lines: [error.description], code: .ioError)
+                guard error.code == 0 else { throw Failure(lines: [error.description], code: .ioError) }
+                throw Failure(lines: ["\(place()): \(error.reason)"], code: .dataError)
             }
             if isNew {
                 outcome.keys += 1

@@ -35,7 +35,7 @@ public struct GDBMFailure: Error, Hashable, Sendable, CustomStringConvertible {
         let isSystem = gdbm_check_syserr(error) != 0 && system != 0
         code = isSystem ? system : 0
         let text = String(cString: gdbm_strerror(error))
-        reason = isSystem ? "\(text): \(String(cString: strerror(system)))" : "damaged: \(text)"
+        reason = isSystem ? "\(text): \(String(cString: strerror(system)))" : text
     }
 }
 

@@ -16,6 +16,14 @@ public final class GDBMWriter {
     private var descriptor: Int32
     /// Keys that were stored.
     public private(set) var count = 0
+    /// How many keys have these upper bits of their hash value.
+    private var crowd = [UInt8](repeating: 0, count: 1 << crowdBits)
+
+    /// A bucket of 4096 octets holds 166 keys. One with more is split by the next bit of the hash value, and the directory doubled; keys
+    /// with the same value, which are easily found for GDBM's hash, would fill memory and disk with directory. With at most so many
+    /// keys in each of 2^20 parts it stays at 8 MiB. Chance does not bring that many together below 60,000,000 keys.
+    static let crowdLimit: UInt8 = 160
+    private static let crowdBits = 20
 
     public init(path: String, mode: mode_t = 0o644) throws(GDBMFailure) {
         self.path = path
@@ -51,9 +59,15 @@ public final class GDBMWriter {
 
     /// `false`: the key is there already, and stays as it is.
     public func insert(_ key: [UInt8], _ value: [UInt8]) throws(GDBMFailure) -> Bool {
+        let part = Int(key.withUnsafeBytes { GDBMLayout.hash($0) } >> UInt32(31 - Self.crowdBits))
+        if crowd[part] >= Self.crowdLimit, GDBMOctets.with(key, { gdbm_exists(handle, $0) }) == 0 {
+            throw GDBMFailure(
+                path, "more than \(Self.crowdLimit) keys have nearly the same hash value, which GDBM cannot hold")
+        }
         switch store(key, value, GDBM_INSERT) {
         case 0:
             count += 1
+            crowd[part] += 1
             return true
         case 1: return false
         default: throw GDBMFailure(path, of: handle)
