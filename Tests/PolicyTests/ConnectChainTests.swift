@@ -40,17 +40,13 @@ struct ConnectChainTests {
         }
     }
 
-    @Test("without a text of its own the network is on static tables, a name on the list")
+    @Test("without a text of its own the network is on static tables")
     func standardTexts() throws {
         var world = try PolicyWorld("[203.0.113.0]/24 rejectnet +\nbad.test rejectnet +")
         world.settings.contactPointer = ""
         let lines = try world.session("203.0.113.9").last?.answer.reply?.lines
         #expect(lines?.count == 2)
         #expect(lines?.last == "Hello [203.0.113.9]; Your network address is blackholed in our static tables")
-        let named = try world.session("2001:db8::1", helo: "bad.test").last?.answer.reply?.lines
-        #expect(
-            named?.last
-                == "Hello [IPv6:2001:db8::1]; mx.example.test - You are on our reject-IP-address -list, GO AWAY!")
     }
 
     @Test(
@@ -86,13 +82,32 @@ struct ConnectChainTests {
     @Test(
         "what need not be asked",
         arguments: [
-            ("fulltrustnet +", [.helo, .mail]), ("fulltrustnet + submit +", [.helo]), ("relaycustnet +", [.helo]),
-            ("trustrecipients +", []), ("", []), ("freezenet +", []),
+            ("fulltrustnet +", [.helo, .mail]), ("fulltrustnet + submit +", [.helo]),
+            ("relaycustnet +", [.helo, .mail]),
+            ("trustrecipients +", [.helo, .mail]), ("", [.helo, .mail]), ("freezenet +", [.helo]),
+            ("relaycustnet + ratelimitmsgs 5", [.helo]), ("spf +", [.helo]), ("submit +", [.helo]),
+            ("relaycustnet +\na.test rejectsource +", [.helo]), ("\na.test rejectnet +", [.helo]),
+            ("\na@ senderokwithdns -", [.helo]), ("\na.test rejectsource - rejectnet -", [.helo, .mail]),
+            ("\na.test = _x\n_x = _y\n_y freezesource +", [.helo]), ("\n_y freezesource +", [.helo, .mail]),
+            ("\n[10.0.0.0]/8 rejectnet +", [.helo, .mail]),
         ] as [(String, Set<PolicyQuestion.Verb>)])
     func needless(attributes: String, expected: Set<PolicyQuestion.Verb>) throws {
-        #expect(
-            try PolicyWorld("[0.0.0.0]/0 spf - \(attributes)").session("203.0.113.9").first?.answer.needless == expected
-        )
+        let first = try PolicyWorld("[0.0.0.0]/0 maxinsize 9 \(attributes)").session("203.0.113.9").first
+        #expect(first?.answer.needless == expected)
+    }
+
+    @Test("a database that begins to judge senders in the middle of a session does so at RCPT")
+    func late() throws {
+        let state = try #require(
+            PolicyWorld("b.test relaytarget +").session("203.0.113.9").first?.answer.state)
+        for (sender, expected) in [("x@bad.test", "refuse 553 5.7.1"), ("x@good.test", "accept")] {
+            let answer = try PolicyWorld("b.test relaytarget +\nbad.test rejectsource +").decide(
+                PolicyQuestion(
+                    number: 1, verb: .rcpt, session: "s", client: IPAddress("203.0.113.9"), sender: sender,
+                    recipient: "a@b.test", state: state)
+            ).answer
+            #expect(summary(answer) == expected)
+        }
     }
 
     @Test(
@@ -244,7 +259,7 @@ struct HeloChainTests {
     @Test(
         "names",
         arguments: [
-            ("bad.test", "refuse 550 5.7.1"), ("BAD.test", "refuse 550 5.7.1"), ("x.bad.test", "accept"),
+            ("bad.test", "refuse 553 5.7.1"), ("BAD.test", "refuse 553 5.7.1"), ("x.bad.test", "accept"),
             ("cold.test", "accept freeze"), ("[203.0.113.9]", "accept"), ("", "accept"), ("not a name!", "accept"),
             (String(repeating: "a.", count: 300), "accept"),
         ])
@@ -256,7 +271,7 @@ struct HeloChainTests {
     @Test(
         "who may relay says what he likes",
         arguments: [
-            ("relaycustnet +", "accept"), ("fulltrustnet +", "accept"), ("trustrecipients +", "refuse 550 5.7.1"),
+            ("relaycustnet +", "accept"), ("fulltrustnet +", "accept"), ("trustrecipients +", "refuse 553 5.7.1"),
         ])
     func trusted(attributes: String, expected: String) throws {
         #expect(
@@ -264,13 +279,21 @@ struct HeloChainTests {
                 == expected)
     }
 
-    @Test("a rejected name rejects the session, a frozen one freezes it")
+    @Test("a rejected name rejects at MAIL, a frozen one freezes, whether HELO was asked about or not")
     func session() throws {
         let world = try PolicyWorld("bad.test message never rejectnet +\ncold.test freezenet +")
         let rejected = try world.session("203.0.113.9", helo: "bad.test").last?.answer
-        #expect(rejected?.reply?.lines.last == "Hello [203.0.113.9]; never")
+        #expect(rejected?.reply?.lines.last?.hasSuffix("policy analysis reported: never") == true)
+        #expect(rejected?.reason.hasSuffix("via bad.test") == true)
+        let unasked = try world.decide(
+            PolicyQuestion(
+                number: 1, verb: .mail, session: "s", client: IPAddress("203.0.113.9"), helo: "bad.test",
+                sender: "x@sender.test", state: "1;.")
+        ).answer
+        #expect(unasked.reply == rejected?.reply)
+        #expect(unasked.reason == rejected?.reason)
         let answers = try world.session("203.0.113.9", helo: "cold.test", to: ["bob@elsewhere.test"])
-        #expect(answers.map { summary($0.answer) } == ["accept", "accept freeze", "accept freeze", "accept freeze"])
+        #expect(answers.map { summary($0.answer) } == ["accept", "accept", "accept freeze", "accept freeze"])
         #expect(answers.last?.answer.comment == "policytest() reported freeze state 1")
     }
 }

@@ -131,7 +131,7 @@ struct SenderChainTests {
                     state: state)
             ).answer
             #expect(summary(answer) == "accept")
-            #expect(answer.state == "1;.")
+            #expect(answer.state == "1;f=HM;.")
         }
     }
 

@@ -16,7 +16,7 @@ extension PolicyInquiry {
             // A dialogue on standard input (policy.md §8).
             state.flags.insert(.fullTrust)
             step(.flag, "full_trust", "set: there is no client address")
-            return withNeedless(accept("no client address"))
+            return try withNeedless(accept("no client address"))
         }
         let isOwn = tables.isOwnAddress(client)
         step(.table, "own address", isOwn ? "yes" : "no")
@@ -40,7 +40,7 @@ extension PolicyInquiry {
             listed.reverseFlags = answer.reverseFlags
             return listed
         }
-        if answer.verdict == .accept { answer = withNeedless(answer) }
+        if answer.verdict == .accept { answer = try withNeedless(answer) }
         return answer
     }
 
@@ -167,12 +167,16 @@ extension PolicyInquiry {
     // MARK: what is left to ask
 
     /// Later questions whose answer nothing can change.
-    private func withNeedless(_ answer: PolicyAnswer) -> PolicyAnswer {
+    private func withNeedless(_ answer: PolicyAnswer) throws(PolicySuspension) -> PolicyAnswer {
         var answer = answer
+        // Who wants to see the steps asks for all of them.
+        if question.wantsSteps { return answer }
+        answer.needless = [.helo]
         if state.flags.contains(.fullTrust) {
-            answer.needless = state.flags.contains(.submits) ? [.helo] : [.helo, .mail]
-        } else if state.flags.contains(.alwaysAccept) {
-            answer.needless = [.helo]
+            if !state.flags.contains(.submits) { answer.needless.insert(.mail) }
+        } else if state.flags.isDisjoint(with: [.alwaysFreeze, .submits, .checksSPF]), state.rates.isEmpty {
+            let metadata = try table { () throws(PolicyTrouble) in try database.metadata() }
+            if !metadata.judgesSenders { answer.needless.insert(.mail) }
         }
         return answer
     }

@@ -25,6 +25,7 @@ extension PolicyInquiry {
 
     func recipient() throws(PolicySuspension) -> PolicyAnswer {
         step(.chain, "rcpt", "<\(question.recipient)>")
+        if let answer = try lateSender() { return answer }
         let isPostmaster = asciiLowercased(question.recipient) == "postmaster"
         let mailbox = Mailbox(question.recipient)
         if !state.flags.isDisjoint(with: [.alwaysReject, .senderReject]) {
@@ -54,6 +55,15 @@ extension PolicyInquiry {
         guard let mailbox else { return accept(outcome.reason) }
         if let answer = try unknownUser(mailbox, &outcome.reason) { return answer }
         return greylisted(mailbox, outcome) ?? accept(outcome.reason)
+    }
+
+    /// Where MAIL was not asked about, because nothing in the database could have mattered to it, and now something can.
+    private func lateSender() throws(PolicySuspension) -> PolicyAnswer? {
+        guard !state.flags.contains(.checkedSender), state.flags.isDisjoint(with: [.alwaysReject, .fullTrust]),
+            try table({ () throws(PolicyTrouble) in try database.metadata() }).judgesSenders
+        else { return nil }
+        let answer = try sender()
+        return answer.verdict == .refuse ? answer : nil
     }
 
     /// Of those whose recipients are not looked at.

@@ -5,7 +5,12 @@ extension PolicyInquiry {
     func sender() throws(PolicySuspension) -> PolicyAnswer {
         step(.chain, "mail", "<\(question.sender)>")
         state.beginTransaction()
-        if state.flags.contains(.alwaysReject) { return rejectedNet() }
+        state.flags.insert(.checkedSender)
+        if !state.flags.contains(.checkedHello) {
+            if state.flags.contains(.alwaysReject) { return rejectedNet() }
+            try checkHello()
+        }
+        if state.flags.contains(.alwaysReject) { return refused(-1, state.rejectText, state.reason) }
         if state.flags.contains(.alwaysFreeze) { return freeze(state.reason) }
         if state.flags.contains(.fullTrust) { return accept(state.reason) }
         if isAuthenticated { return exceedsRates() ?? accept("authenticated") }

@@ -15,6 +15,8 @@ public struct PolicyMetadata: Hashable, Sendable {
     public var built: Int64 = 0
     /// Whether an entry of a domain grants rights to clients by their reverse names.
     public var namesGrant = false
+    /// Whether an entry says something about senders or the names in HELO; if none does, nobody needs to ask at MAIL.
+    public var judgesSenders = true
 
     public init() {}
 
@@ -30,7 +32,7 @@ public struct PolicyMetadata: Hashable, Sendable {
         }
     }
 
-    /// `version=1 entries=7 built=1700000000 v4=0,24,32 v6=128 names=-` and NUL.
+    /// `version=1 entries=7 built=1700000000 v4=0,24,32 v6=128 names=- senders=+` and NUL.
     public var octets: [UInt8] {
         let v4 = (0...32).filter { v4Lengths & (1 << UInt64($0)) != 0 }
         func list(_ lengths: [Int]) -> String {
@@ -38,7 +40,7 @@ public struct PolicyMetadata: Hashable, Sendable {
         }
         let text =
             "version=\(version) entries=\(entries) built=\(built) v4=\(list(v4)) v6=\(list(v6Lengths.reversed()))"
-            + " names=\(namesGrant ? "+" : "-")"
+            + " names=\(namesGrant ? "+" : "-") senders=\(judgesSenders ? "+" : "-")"
         return Array(text.utf8) + [0]
     }
 
@@ -69,6 +71,7 @@ public struct PolicyMetadata: Hashable, Sendable {
                 v6Lengths = lengths.sorted(by: >)
                 seen += 1
             case "names": namesGrant = Octets.equal(value, "+")
+            case "senders": judgesSenders = Octets.equal(value, "+")
             default: break
             }
         }

@@ -41,6 +41,7 @@ public struct PolicySourceReader {
     public func metadata() -> PolicyMetadata {
         var metadata = networks
         metadata.namesGrant = tags.namesGrant
+        metadata.judgesSenders = tags.judgesSenders
         return metadata
     }
 

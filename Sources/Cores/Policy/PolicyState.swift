@@ -29,13 +29,18 @@ struct PolicyState: Hashable {
         static let doesNotFilter = Flags(rawValue: 1 << 11)
         /// The reverse name could have given rights, but the DNS did not answer.
         static let lacksName = Flags(rawValue: 1 << 12)
+        /// The HELO name was looked at.
+        static let checkedHello = Flags(rawValue: 1 << 13)
+        /// The sender was looked at.
+        static let checkedSender = Flags(rawValue: 1 << 14)
 
         /// In the order of the bits.
-        static let letters = Array("RFATCrfnSPlLN".utf8)
+        static let letters = Array("RFATCrfnSPlLNHM".utf8)
         /// The same in words, as steps name them.
         private static let names = [
             "always_reject", "always_freeze", "always_accept", "full_trust", "trust_recipients", "sender_reject",
             "sender_freeze", "sender_norelay", "submits", "check_spf", "filtering +", "filtering -", "lacks_name",
+            "checked_hello", "checked_sender",
         ]
         var names: String {
             Self.names.enumerated().filter { contains(Flags(rawValue: 1 << $0.offset)) }.map(\.element)
@@ -68,7 +73,7 @@ struct PolicyState: Hashable {
 
     /// A new MAIL: what was found out about the last sender is gone.
     mutating func beginTransaction() {
-        flags.subtract([.senderReject, .senderFreeze, .senderNoRelay])
+        flags.subtract([.senderReject, .senderFreeze, .senderNoRelay, .checkedSender])
         senderReason = ""
     }
 

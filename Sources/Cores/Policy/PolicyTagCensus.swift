@@ -1,14 +1,19 @@
 import MailModel
 
-/// Which tags the lines of a source define and use, and whether reverse names can give rights.
+/// Which tags the lines of a source define and use, and what the entries together can do: give rights by reverse names, judge
+/// senders.
 struct PolicyTagCensus {
     private var defined: Set<String> = []
     private var uses: [String: PolicySourceError] = [:]
-    /// Tags that entries of domains use, tags that grant rights to clients, and tags by the tags that use them.
+    /// Tags that entries of domains use, and others, tags that grant rights to clients or judge senders, and tags by the tags that
+    /// use them.
     private var usedByDomains: Set<String> = []
+    private var usedByOthers: Set<String> = []
     private var granting: Set<String> = []
+    private var judging: Set<String> = []
     private var inner: [String: Set<String>] = [:]
     private var domainGrants = false
+    private var entryJudges = false
     /// The last tag that was used, as it was spelled: whole files use the same.
     private var lastSpelling: [UInt8] = []
     private var lastTag = ""
@@ -46,7 +51,7 @@ struct PolicyTagCensus {
                     "the tag \(tag) is nowhere defined: a line '\(tag) attribute value …' or '\(tag) # nothing' is needed"
             )
         }
-        if isDomain { usedByDomains.insert(tag) }
+        if isDomain { usedByDomains.insert(tag) } else if outer == nil { usedByOthers.insert(tag) }
         if let outer { inner[outer, default: []].insert(tag) }
         lastSpelling = Array(spelling)
         lastTag = tag
@@ -54,26 +59,52 @@ struct PolicyTagCensus {
         return tag.utf8
     }
 
-    /// Notes what gives rights to clients.
+    /// Notes what gives rights to clients, and what judges senders.
     mutating func note(_ attribute: PolicyAttribute, _ value: ArraySlice<UInt8>, _ key: PolicyKey) {
-        guard attribute == .relaycustnet || attribute == .fulltrustnet, Octets.equal(value, "+") else { return }
-        switch key {
-        case .domain: domainGrants = true
-        case .tag(let tag): granting.insert(tag)
-        case .network, .user: break
+        let isPlus = Octets.equal(value, "+")
+        switch attribute {
+        case .relaycustnet, .fulltrustnet:
+            guard isPlus else { return }
+            switch key {
+            case .domain: domainGrants = true
+            case .tag(let tag): granting.insert(tag)
+            case .network, .user: break
+            }
+        case .rejectsource, .freezesource, .sendernorelay:
+            if isPlus { noteJudge(key) }
+        case .senderokwithdns, .trustWhoson, .testDNSRBL:
+            noteJudge(key)
+        case .rejectnet, .freezenet:
+            // Of a network it is about clients; of a domain also about HELO, which shows at MAIL.
+            if case .network = key { return }
+            if isPlus { noteJudge(key) }
+        case .alias, .relaycustomer, .relaytarget, .acceptifmx, .acceptifdns, .freeze, .message, .localdomain,
+            .maxinsize,
+            .maxoutsize, .trustrecipients, .rcptDNSRBL, .testRcptDNSRBL, .warnRcptDNSRBL, .filtering, .maxsameipsource,
+            .spf, .ratelimitmsgs, .greylist, .submit, .origin:
+            break
         }
+    }
+
+    private mutating func noteJudge(_ key: PolicyKey) {
+        if case .tag(let tag) = key { judging.insert(tag) } else { entryJudges = true }
     }
 
     var undefined: [PolicySourceError] {
         uses.filter { !defined.contains($0.key) }.map(\.value).sorted { ($0.file, $0.line) < ($1.file, $1.line) }
     }
 
-    var namesGrant: Bool {
-        if domainGrants { return true }
-        var seen = usedByDomains
-        var rest = Array(usedByDomains)
+    /// Whether an entry of a domain grants rights to clients.
+    var namesGrant: Bool { domainGrants || reaches(granting, from: usedByDomains) }
+
+    /// Whether an entry says something about senders or names in HELO.
+    var judgesSenders: Bool { entryJudges || reaches(judging, from: usedByDomains.union(usedByOthers)) }
+
+    private func reaches(_ wanted: Set<String>, from tags: Set<String>) -> Bool {
+        var seen = tags
+        var rest = Array(tags)
         while let tag = rest.popLast() {
-            if granting.contains(tag) { return true }
+            if wanted.contains(tag) { return true }
             for next in inner[tag] ?? [] where seen.insert(next).inserted { rest.append(next) }
         }
         return false
