@@ -91,7 +91,7 @@ struct RecipientAttributeTests {
     }
 
     @Test(
-        "users come before domains, what says nothing about the domain accepts, what is not listed does not",
+        "users come before domains, what says nothing about mail for the domain does not open the relay",
         arguments: [
             ("bob@x.test relaytarget +\n. relaytarget -", "bob@x.test", "accept"),
             ("bob@ relaytarget +\n. relaytarget -", "bob@x.test", "accept"),
@@ -102,7 +102,7 @@ struct RecipientAttributeTests {
             ("x.test freeze + relaytarget +", "bob@x.test", "accept freeze"),
             ("x.test freeze + relaytarget -", "bob@x.test", denied),
             ("x.test freeze +", "bob%y.test@x.test", "accept freeze"),
-            ("x.test rejectsource +", "bob@x.test", "accept"), (". rejectsource -", "bob@x.test", denied),
+            ("x.test rejectsource +", "bob@x.test", "refuse 550 5.7.1"), (". rejectsource -", "bob@x.test", denied),
             ("", "bob@x.test", denied), ("", "bob@[198.51.100.1]", denied),
             ("[0.0.0.0]/0 rejectsource -", "bob@[198.51.100.1]", denied),
             ("[198.51.100.0]/24 relaytarget +", "bob@[198.51.100.1]", "accept"),

@@ -57,7 +57,7 @@ extension PolicyInquiry {
             let code = try existence(of: name, soft: found.isPlus)
             return Verdict(Outcome(code: code, text: code == 0 ? "" : text(found), reason: findings.reason(found)))
         }
-        return Verdict(try unlisted(domain, findings))
+        return Verdict(unlisted(findings))
     }
 
     /// An address literal that `test-dns-rbl` or `rcpt-dns-rbl` of its network lists.
@@ -111,13 +111,11 @@ extension PolicyInquiry {
             isExchange: code == 0)
     }
 
-    /// The end of the chain: nothing decided. An entry of its own that says nothing about mail for the domain accepts, as ZMailer
-    /// does; a missing entry, or one for all that is not listed, does not: no omission opens the relay.
-    private func unlisted(_ domain: MailDomain?, _ findings: PolicyFindings) throws(PolicySuspension) -> Outcome {
-        if findings.isFound, !findings.isDefault, case .name? = domain {
-            return Outcome(
-                code: 0, reason: "nothing against it via \(PolicyKey(octets: findings.key)?.description ?? "")")
-        }
-        return Outcome(code: -1, reason: "nothing says that mail for the domain is taken", isForStrangers: true)
+    /// The end of the chain: nothing decided. ZMailer accepted when an entry of the domain's own was silent about its mail; here
+    /// no omission opens the relay.
+    private func unlisted(_ findings: PolicyFindings) -> Outcome {
+        let key = findings.isFound ? PolicyKey(octets: findings.key).map { " via \($0)" } ?? "" : ""
+        return Outcome(
+            code: -1, reason: "nothing says that mail for the domain is taken\(key)", isForStrangers: true)
     }
 }
