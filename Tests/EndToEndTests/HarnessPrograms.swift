@@ -35,10 +35,11 @@ enum Programs {
         let layout = "\(build)/layout"
         let agents = ["smtp", "mailbox", "errormail"]
         for folder in ["libexec/zmailer/ta", "bin", "share"] { mkdirs("\(layout)/\(folder)") }
-        for program in ["smtpserver", "router", "scheduler"] {
+        for program in ["smtpserver", "router", "scheduler", "makedb"] {
             symlink("\(build)/\(program)", "\(layout)/libexec/zmailer/\(program)")
         }
         for agent in agents { symlink("\(build)/ta-\(agent)", "\(layout)/libexec/zmailer/ta/\(agent)") }
+        symlink("\(sources)/scripts/policy-builder.sh", "\(layout)/libexec/zmailer/policy-builder.sh")
         for program in ["zmailer", "mailq"] { symlink("\(build)/\(program)", "\(layout)/bin/\(program)") }
         symlink(sources, "\(layout)/share/zmailer")
         return layout
