@@ -41,6 +41,15 @@ END
     echo local.test >"$spool/var/db/localnames"
     printf 'relay.test\n.fan.test\n' >"$spool/var/db/smtp-policy.mx"
     : >"$spool/var/db/smtp-policy.relay"
+    # The first of the four default pairs: who is not listed is refused, and no name is looked up, as in the other peer.
+    {
+        echo '.             relaycustomer - relaytarget -'
+        echo '[0.0.0.0]/0   relaycustomer - relaytarget -'
+        echo '_localnames   rejectnet - relaycustnet - localdomain + relaytarget +'
+        echo '_relaytarget  relaytarget +'
+        echo '_full_rights  rejectnet - relaycustnet + relaytarget +'
+        echo '_bulk_mail    rejectsource + rejectnet + relaytarget -'
+    } >"$spool/var/db/smtp-policy.src"
     : >"$spool/var/db/aliases"
     printf 'relay.test smtpx![127.0.0.1]:%s\n.fan.test smtpx![127.0.0.1]:%s\n' "$sink" "$sink" >"$spool/var/db/routes"
     limit=$((connections > 800 ? connections + 200 : 1000))
@@ -51,9 +60,11 @@ PARAM ListenQueueSize 4096
 PARAM MaxSameIpSource $limit
 PARAM MaxParallelConnections $limit
 PARAM RcptLimitCount 10000
+PARAM policydb gdbm $spool/var/db/smtp-policy
 * 999 ve
 END
     if [ "$profile" = reject ]; then :; fi # there is no limit on refused recipients in a session
+    "$layout/bin/zmailer" newdb -Z "$conf" >/dev/null
     cat >"$spool/share/scheduler.conf" <<END
 */*
     interval=5m
