@@ -50,7 +50,7 @@ struct PolicyWorld {
             question.recipient = recipient
             let decision = try decide(question)
             decisions.append(decision)
-            question.state = decision.answer.state
+            if !decision.answer.state.isEmpty { question.state = decision.answer.state }
             return decision.answer.verdict == .accept || decision.answer.verdict == .submit
         }
         guard try ask(.connect), try ask(.helo), try ask(.mail) else { return decisions }

@@ -62,11 +62,11 @@ public struct PolicyAnswer: Hashable, Sendable {
             octets.append(UInt8(ascii: "="))
             Octets.append(cleaned: value, to: &octets)
         }
-        add("\(number)")
+        Octets.append(number, to: &octets)
         octets.append(0x09)
         add(verdict.rawValue)
         octets.append(0x09)
-        add("\(reply?.code ?? 0)")
+        Octets.append(UInt64(reply?.code ?? 0), to: &octets)
         octets.append(0x09)
         add(reply?.status?.description ?? "-")
         octets.append(0x09)
@@ -92,48 +92,70 @@ public struct PolicyAnswer: Hashable, Sendable {
 
     /// The same from octets; unknown keys are ignored.
     public init?(octets: ArraySlice<UInt8>) {
-        let fields = Octets.split(octets, at: 0x09)
-        guard fields.count >= 5, let number = Octets.unsigned(fields[0]),
-            let verdict = Verdict(rawValue: Octets.text(fields[1])), let code = Octets.decimal(fields[2]),
-            code == 0 || (200...599).contains(code)
+        var fields = Octets.Fields(octets, separator: 0x09)
+        guard let first = fields.next(), let number = Octets.unsigned(first), let second = fields.next(),
+            let verdict = Verdict(octets: second), let third = fields.next(), let code = Octets.decimal(third),
+            code == 0 || (200...599).contains(code), let status = fields.next(), let reason = fields.next()
         else { return nil }
-        self.init(number: number, verdict: verdict, reason: Octets.text(fields[4]))
+        self.init(number: number, verdict: verdict, reason: Octets.text(reason))
         var lines: [String] = []
-        for field in fields[5...] {
+        while let field = fields.next() {
             if field.first == UInt8(ascii: ":") {
                 lines.append(Octets.text(field.dropFirst()))
                 continue
             }
             guard let equals = Octets.index(of: UInt8(ascii: "="), in: field) else { return nil }
-            guard take(Octets.text(field[..<equals]), field[(equals + 1)...]) else { return nil }
+            guard take(field[..<equals], field[(equals + 1)...]) else { return nil }
         }
-        if code != 0 { reply = Reply(code, EnhancedStatusCode(octets: fields[3]), lines) }
+        if code != 0 { reply = Reply(code, EnhancedStatusCode(octets: status), lines) }
     }
 
     /// `false`: the value makes no sense.
-    private mutating func take(_ key: String, _ value: ArraySlice<UInt8>) -> Bool {
-        switch key {
-        case "state": state = Octets.text(value)
-        case "name": clientName = Octets.text(value)
-        case "reverse": reverseFlags = Octets.text(value)
-        case "size":
+    private mutating func take(_ key: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>) -> Bool {
+        func isKey(_ name: StaticString) -> Bool { Octets.equal(key, name) }
+        if isKey("state") {
+            state = Octets.text(value)
+        } else if isKey("comment") {
+            comment = Octets.text(value)
+        } else if isKey("name") {
+            clientName = Octets.text(value)
+        } else if isKey("reverse") {
+            reverseFlags = Octets.text(value)
+        } else if isKey("size") {
             guard let number = Octets.decimal(value) else { return false }
             maximumSize = number
-        case "freeze":
+        } else if isKey("freeze") {
             guard let number = Octets.decimal(value) else { return false }
             freezeCode = number
-        case "filter": runsFilter = false
-        case "needless":
+        } else if isKey("filter") {
+            runsFilter = false
+        } else if isKey("needless") {
             for word in Octets.split(value, at: UInt8(ascii: ",")) {
                 if let verb = PolicyQuestion.Verb(octets: word) { needless.insert(verb) }
             }
-        case "comment": comment = Octets.text(value)
-        case "header": headerField = Octets.text(value)
-        case "step":
+        } else if isKey("header") {
+            headerField = Octets.text(value)
+        } else if isKey("step") {
             guard let step = PolicyStep(encoded: Octets.text(value)) else { return false }
             steps.append(step)
-        default: break  // From a newer service.
         }
+        // Others are from a newer service.
         return true
+    }
+}
+
+extension PolicyAnswer.Verdict {
+    fileprivate init?(octets: ArraySlice<UInt8>) {
+        if Octets.equal(octets, "accept") {
+            self = .accept
+        } else if Octets.equal(octets, "refuse") {
+            self = .refuse
+        } else if Octets.equal(octets, "submit") {
+            self = .submit
+        } else if Octets.equal(octets, "drop") {
+            self = .drop
+        } else {
+            return nil
+        }
     }
 }

@@ -4,7 +4,8 @@ extension PolicyInquiry {
     /// Completes an answer with what the state says.
     private func finished(_ answer: PolicyAnswer) -> PolicyDecision {
         var answer = answer
-        answer.state = state.text
+        // What has not changed need not be said again.
+        answer.state = question.verb == .rcpt && state == given ? "" : state.text
         answer.maximumSize = state.maximumSize
         answer.runsFilter = state.runsFilter
         if let reply = answer.reply {

@@ -14,6 +14,8 @@ final class PolicyInquiry {
     /// Records that were looked at for one key: a net of tags that refers to itself many times ends there.
     static let visitLimit = 200
 
+    /// The session's, as the question tells it.
+    let given: PolicyState
     var state: PolicyState
     var effects: [PolicyEffect] = []
     var steps: [PolicyStep] = []
@@ -26,6 +28,7 @@ final class PolicyInquiry {
         counters = evaluator.counters
         self.question = question
         client = question.client?.unmapped
+        given = state
         self.state = state
     }
 
@@ -77,7 +80,8 @@ final class PolicyInquiry {
         switch answer {
         case .addresses(let addresses): addresses.map { "\($0)" }.joined(separator: " ")
         case .exchangers(let exchangers): exchangers.map { "\($0.preference) \($0.name)" }.joined(separator: ", ")
-        case .texts(let texts): texts.map { "'\(PolicyReplies.printable($0.prefix(textLimit)))'" }.joined(separator: " ")
+        case .texts(let texts):
+            texts.map { "'\(PolicyReplies.printable($0.prefix(textLimit)))'" }.joined(separator: " ")
         case .names(let names): names.joined(separator: " ")
         case .noData: "no such record"
         case .noName: "no such name"

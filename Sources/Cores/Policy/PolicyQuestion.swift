@@ -57,20 +57,32 @@ public struct PolicyQuestion: Hashable, Sendable {
 
     /// Without the newline. Empty values are left out; TAB and control characters in values become spaces.
     public var line: String {
-        var text = "\(number)\t\(verb.rawValue)"
-        func add(_ key: String, _ value: String) {
-            if !value.isEmpty { text += "\t\(key)=\(Octets.cleaned(value))" }
+        var octets: [UInt8] = []
+        encode(into: &octets)
+        return String(decoding: octets, as: UTF8.self)
+    }
+
+    /// Appends the line, without its end.
+    public func encode(into octets: inout [UInt8]) {
+        func add(_ key: StaticString, _ value: String) {
+            guard !value.isEmpty else { return }
+            octets.append(0x09)
+            octets.append(contentsOf: UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+            octets.append(UInt8(ascii: "="))
+            Octets.append(cleaned: value, to: &octets)
         }
+        Octets.append(number, to: &octets)
+        octets.append(0x09)
+        octets.append(contentsOf: verb.rawValue.utf8)
         add("session", session)
-        add("client", client.map { "\($0)" } ?? "")
+        if let client { add("client", client.description) }
         add("helo", helo)
         add("from", sender)
         add("to", recipient)
         add("auth", authenticatedUser)
         add("state", state)
-        add("count", count == 0 ? "" : "\(count)")
-        add("steps", wantsSteps ? "+" : "")
-        return text
+        if count != 0 { add("count", String(count)) }
+        if wantsSteps { add("steps", "+") }
     }
 
     /// `nil` if the line is no question of this protocol; unknown keys are ignored.
@@ -78,12 +90,12 @@ public struct PolicyQuestion: Hashable, Sendable {
 
     /// The same from octets.
     public init?(octets: ArraySlice<UInt8>) {
-        let fields = Octets.split(octets, at: 0x09)
-        guard fields.count >= 2, let number = Octets.unsigned(fields[0]), let verb = Verb(octets: fields[1]) else {
-            return nil
-        }
+        var fields = Octets.Fields(octets, separator: 0x09)
+        guard let first = fields.next(), let number = Octets.unsigned(first), let second = fields.next(),
+            let verb = Verb(octets: second)
+        else { return nil }
         self.init(number: number, verb: verb, session: "", client: nil)
-        for field in fields[2...] {
+        while let field = fields.next() {
             guard let equals = Octets.index(of: UInt8(ascii: "="), in: field) else { return nil }
             let key = field[..<equals]
             let value = field[(equals + 1)...]

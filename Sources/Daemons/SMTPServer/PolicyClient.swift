@@ -29,7 +29,7 @@ final class PolicyClient {
 
     private struct Pending {
         let asker: any PolicyAsker
-        let line: String
+        let line: [UInt8]
         let deadline: Int
     }
 
@@ -88,7 +88,7 @@ final class PolicyClient {
         var question = question
         lastNumber += 1
         question.number = lastNumber
-        let line = question.line
+        let line = Self.line(question)
         // It has been away for long, or takes nothing: whoever waits would wait in vain.
         let isAway = lostAt.map { now - $0 > Self.restartGrace } ?? false
         if isAway || isFull(line) {
@@ -98,7 +98,7 @@ final class PolicyClient {
             return number
         }
         pending[lastNumber] = Pending(asker: asker, line: line, deadline: now + answerDeadline)
-        waitingOctets += line.utf8.count
+        waitingOctets += line.count
         order.append(lastNumber)
         send(line)
         return lastNumber
@@ -114,7 +114,7 @@ final class PolicyClient {
         }
         var question = question
         question.number = 0
-        append(question.line)
+        append(Self.line(question))
         guard !isFlushScheduled, !isTellScheduled else { return }
         isTellScheduled = true
         let bound = NIOLoopBound(self, eventLoop: loop)
@@ -128,7 +128,15 @@ final class PolicyClient {
     func announce(_ question: PolicyQuestion) {
         var question = question
         question.number = 0
-        append(question.line)
+        append(Self.line(question))
+    }
+
+    private static func line(_ question: PolicyQuestion) -> [UInt8] {
+        var line: [UInt8] = []
+        line.reserveCapacity(256)
+        question.encode(into: &line)
+        line.append(0x0a)
+        return line
     }
 
     /// No answer to it is wanted any more.
@@ -136,14 +144,13 @@ final class PolicyClient {
 
     private func take(_ number: UInt64) -> Pending? {
         guard let question = pending.removeValue(forKey: number) else { return nil }
-        waitingOctets -= question.line.utf8.count
+        waitingOctets -= question.line.count
         return question
     }
 
-    private func isFull(_ line: String) -> Bool {
+    private func isFull(_ line: [UInt8]) -> Bool {
         let isFull =
-            waitingOctets + line.utf8.count > maximumWaiting
-            || outgoing.readableBytes + line.utf8.count > maximumWaiting
+            waitingOctets + line.count > maximumWaiting || outgoing.readableBytes + line.count > maximumWaiting
         if isFull, !isOverloaded {
             log.error("policy-service-stuck", ["path": path, "waiting": "\(pending.count)"])
             isOverloaded = true
@@ -153,12 +160,9 @@ final class PolicyClient {
         return isFull
     }
 
-    private func append(_ line: String) {
-        outgoing.writeString(line)
-        outgoing.writeInteger(UInt8(ascii: "\n"))
-    }
+    private func append(_ line: [UInt8]) { outgoing.writeBytes(line) }
 
-    private func send(_ line: String) {
+    private func send(_ line: [UInt8]) {
         guard isConnected else {
             connectIfDue()
             return
@@ -219,7 +223,7 @@ final class PolicyClient {
         failures = 0
         lostAt = nil
         outgoing.clear()
-        append(settings.line)
+        append(Array("\(settings.line)\n".utf8))
         reconnected()
         for number in order {
             guard let question = pending[number] else { continue }

@@ -29,6 +29,25 @@ public enum Octets {
         return parts
     }
 
+    /// The parts between separators, one after the other, without an array of them; nothing behind a separator at the end.
+    public struct Fields {
+        private var rest: ArraySlice<UInt8>
+        private let separator: UInt8
+
+        public init(_ octets: ArraySlice<UInt8>, separator: UInt8) {
+            rest = octets
+            self.separator = separator
+        }
+
+        public mutating func next() -> ArraySlice<UInt8>? {
+            guard !rest.isEmpty else { return nil }
+            let end = Octets.index(of: separator, in: rest) ?? rest.endIndex
+            let field = rest[..<end]
+            rest = end < rest.endIndex ? rest[(end + 1)...] : rest[end...]
+            return field
+        }
+    }
+
     /// Parts that are not empty, between blanks and TABs.
     public static func words(_ octets: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
         var words: [ArraySlice<UInt8>] = []
@@ -80,6 +99,18 @@ public enum Octets {
             index += 1
         }
         return true
+    }
+
+    /// Appends the decimal digits.
+    public static func append(_ number: UInt64, to octets: inout [UInt8]) {
+        guard number > 9 else { return octets.append(0x30 + UInt8(number)) }
+        let start = octets.count
+        var rest = number
+        while rest > 0 {
+            octets.append(0x30 + UInt8(rest % 10))
+            rest /= 10
+        }
+        octets[start...].reverse()
     }
 
     /// `text` with each control octet (below 32, and 127) made a space: nothing in it can end a line or a field.
