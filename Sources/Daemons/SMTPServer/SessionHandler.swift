@@ -396,7 +396,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     /// The policy service was restarted and knows nothing of us.
     func announceAgain() {
-        guard isAnnounced, phase != .closed, phase != .connecting || openQuestion == nil else { return }
+        // Whose `connect` waits for its answer is asked about again: asking itself may be what reconnects.
+        guard isAnnounced, phase != .closed, phase != .connecting else { return }
         loop.policy.announce(question(.connect))
     }
 }
