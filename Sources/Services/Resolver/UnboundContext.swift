@@ -47,7 +47,10 @@ private func configure(_ context: OpaquePointer, _ configuration: ResolverConfig
         let code = ub_ctx_resolvconf(context, configuration.resolverFile)
         if code != UB_READFILE.rawValue { try check(code, configuration.resolverFile) }
     }
-    for zone in configuration.zones.zones {
+    // The deepest first: a zone that comes after the root is not found for names that sort behind its own, and the network is
+    // asked for them (libunbound 1.17).
+    let zones = configuration.zones.zones.map { (zone: $0, depth: $0.name.split(separator: ".").count) }
+    for (zone, _) in zones.sorted(by: { $0.depth > $1.depth }) {
         try check(ub_ctx_zone_add(context, zone.name, zone.type), "zone \(zone.name) \(zone.type)")
     }
     for record in configuration.zones.records {
