@@ -28,6 +28,11 @@ final class Connection {
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     }
 
+    /// From `source`, within a network of its own or from 127.0.0.0/8: to 127.0.0.1, or to ::1 from an IPv6 address.
+    init(port: UInt16, from source: String, in network: TestNetwork? = nil) throws {
+        descriptor = try TestNetwork.connectedSocket(from: source, port: port, in: network)
+    }
+
     deinit {
         shutdown(descriptor, Int32(SHUT_RDWR))
         close(descriptor)

@@ -30,6 +30,10 @@ final class Instance {
         var nesting = ""
         /// Seconds between attempts at a delivery.
         var retryInterval = "1s"
+        /// Whether the policy database is made of `var/db` before the start.
+        var buildsPolicy = true
+        /// Where its programs run; nil: where the test does.
+        var network: TestNetwork?
         /// The last change before the first start: owners and modes.
         var prepare: (Instance) throws -> Void = { _ in }
     }
@@ -84,7 +88,7 @@ final class Instance {
         let status = try await initialise.waitForExit()
         guard status == .exited(0) else { throw HarnessError("zmailer init: \(status): \(initialise.output)") }
         try configure()
-        try await buildPolicy()
+        if settings.buildsPolicy { try await buildPolicy() }
     }
 
     deinit { destroy() }
@@ -155,18 +159,25 @@ final class Instance {
 
     /// `zmailer newdb`: what was changed below `var/db` becomes the policy.
     func buildPolicy() async throws {
-        let build = try spawn(Programs.zmailer, ["newdb", "-Z", configuration])
-        let status = try await build.waitForExit()
-        guard status == .exited(0) else { throw HarnessError("zmailer newdb: \(status): \(build.output)") }
+        let build = try await newDatabase()
+        guard build.status == .exited(0) else {
+            throw HarnessError("zmailer newdb: \(build.status): \(build.output)")
+        }
+    }
+
+    /// The same, for a test that looks at how it fails.
+    func newDatabase() async throws -> (status: TestProcess.ExitStatus, output: String) {
+        try await zmailer("newdb")
     }
 
     // MARK: Start and stop
 
     func start() async throws {
         counter += 1
+        let (program, arguments) = inNetwork(Programs.zmailer, ["start", "--foreground", "-Z", configuration])
         let process = try TestProcess(
-            Programs.zmailer, ["start", "--foreground", "-Z", configuration],
-            environment: ["ZMAILER_TEST_INSTANCE": directory], outputPath: "\(directory)/zmailer.out")
+            program, arguments, environment: ["ZMAILER_TEST_INSTANCE": directory],
+            outputPath: "\(directory)/zmailer.out")
         supervisor = process
         // What this start says of itself: the port may still be that of a former one.
         let ready = "zmailer[\(process.pid)]: notice ready program=smtpserver"
@@ -201,6 +212,10 @@ final class Instance {
 
     // MARK: Programs beside it
 
+    private func inNetwork(_ program: String, _ arguments: [String]) -> (program: String, arguments: [String]) {
+        settings.network?.command(program, arguments) ?? (program, arguments)
+    }
+
     /// A program whose end the instance takes care of; its output in a file of its own.
     func spawn(
         _ program: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil
@@ -208,6 +223,7 @@ final class Instance {
         counter += 1
         var environment = environment
         environment["ZMAILER_TEST_INSTANCE"] = directory
+        let (program, arguments) = inNetwork(program, arguments)
         let process = try TestProcess(
             program, arguments, environment: environment, input: input,
             outputPath: "\(directory)/output.\(counter)")
