@@ -65,6 +65,10 @@ extension PolicyInquiry {
     func findings(
         user mailbox: Mailbox, _ wanted: PolicyAttributeSet
     ) throws(PolicySuspension) -> PolicyFindings {
+        guard try table({ () throws(PolicyTrouble) in try database.metadata() }).hasUsers else {
+            step(.key, asciiLowercased(mailbox.description), "nothing found: there are no keys of users")
+            return PolicyFindings()
+        }
         var text = Array(asciiLowercased(mailbox.localPart.encoded).utf8)
         text.append(UInt8(ascii: "@"))
         let length = text.count

@@ -17,22 +17,28 @@ public struct PolicyMetadata: Hashable, Sendable {
     public var namesGrant = false
     /// Whether an entry says something about senders or the names in HELO; if none does, nobody needs to ask at MAIL.
     public var judgesSenders = true
+    /// Whether there are keys of users.
+    public private(set) var hasUsers = false
 
     public init() {}
 
     /// Notes a key that was written; `entries` is the writer's to count.
     public mutating func note(_ key: PolicyKey) {
-        guard case .network(let network) = key else { return }
-        switch network.address {
-        case .v4: v4Lengths |= 1 << UInt64(network.prefixLength)
-        case .v6:
-            guard !v6Lengths.contains(network.prefixLength) else { return }
-            v6Lengths.append(network.prefixLength)
-            v6Lengths.sort(by: >)
+        switch key {
+        case .network(let network):
+            switch network.address {
+            case .v4: v4Lengths |= 1 << UInt64(network.prefixLength)
+            case .v6:
+                guard !v6Lengths.contains(network.prefixLength) else { return }
+                v6Lengths.append(network.prefixLength)
+                v6Lengths.sort(by: >)
+            }
+        case .user: hasUsers = true
+        case .domain, .tag: break
         }
     }
 
-    /// `version=1 entries=7 built=1700000000 v4=0,24,32 v6=128 names=- senders=+` and NUL.
+    /// `version=1 entries=7 built=1700000000 v4=0,24,32 v6=128 names=- senders=+ users=-` and NUL.
     public var octets: [UInt8] {
         let v4 = (0...32).filter { v4Lengths & (1 << UInt64($0)) != 0 }
         func list(_ lengths: [Int]) -> String {
@@ -40,7 +46,7 @@ public struct PolicyMetadata: Hashable, Sendable {
         }
         let text =
             "version=\(version) entries=\(entries) built=\(built) v4=\(list(v4)) v6=\(list(v6Lengths.reversed()))"
-            + " names=\(namesGrant ? "+" : "-") senders=\(judgesSenders ? "+" : "-")"
+            + " names=\(namesGrant ? "+" : "-") senders=\(judgesSenders ? "+" : "-") users=\(hasUsers ? "+" : "-")"
         return Array(text.utf8) + [0]
     }
 
@@ -48,6 +54,7 @@ public struct PolicyMetadata: Hashable, Sendable {
     public init?(octets: [UInt8]) {
         guard octets.last == 0 else { return nil }
         var seen = 0
+        hasUsers = true
         for word in Octets.words(octets.dropLast()) {
             guard let equals = Octets.index(of: UInt8(ascii: "="), in: word) else { return nil }
             let value = word[(equals + 1)...]
@@ -72,6 +79,7 @@ public struct PolicyMetadata: Hashable, Sendable {
                 seen += 1
             case "names": namesGrant = Octets.equal(value, "+")
             case "senders": judgesSenders = Octets.equal(value, "+")
+            case "users": hasUsers = Octets.equal(value, "+")
             default: break
             }
         }

@@ -18,7 +18,7 @@ public struct PolicySourceReader {
     private(set) var nextLine = 1
     private var fileOctets: [UInt8]
     private var tags = PolicyTagCensus()
-    private var networks = PolicyMetadata()
+    private var keys = PolicyMetadata()
     private var words = PolicySourceWords()
 
     public init(file: String) {
@@ -36,10 +36,10 @@ public struct PolicySourceReader {
     /// After the last line: a mistake for each tag that is used but nowhere defined.
     public func undefinedTags() -> [PolicySourceError] { tags.undefined }
 
-    /// After the last line: what the networks and tags of all entries amount to; number of entries and time are the caller's to
+    /// After the last line: what the keys and tags of all entries amount to; number of entries and time are the caller's to
     /// add.
     public func metadata() -> PolicyMetadata {
-        var metadata = networks
+        var metadata = keys
         metadata.namesGrant = tags.namesGrant
         metadata.judgesSenders = tags.judgesSenders
         return metadata
@@ -64,7 +64,7 @@ public struct PolicySourceReader {
                 return .nothing
             }
             let record = try record(octets, key, origin)
-            if case .network = key { networks.note(key) }
+            keys.note(key)
             return .entry(key, record)
         } catch {
             let key = words.list.first.map { Octets.cleaned(Octets.text(octets[$0])) } ?? ""

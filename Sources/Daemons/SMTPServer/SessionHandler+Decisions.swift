@@ -1,4 +1,5 @@
 import Configuration
+import DequeModule
 import MailModel
 import NIOCore
 import Policy
@@ -82,22 +83,31 @@ extension SessionHandler {
             if openVerb == .connect { connectionDecided(answer) } else { questionDecided(answer) }
             return
         }
-        guard let index = asked.firstIndex(where: { $0.number == number }) else { return }
-        asked[index].answer = Asked.Decided(answer)
+        guard let first = asked.first, let last = asked.last, (first.number...last.number).contains(number) else {
+            return
+        }
         // The session wants them in the order of the commands.
-        guard index == 0 else { return }
+        guard number == first.number else {
+            early[number] = .some(answer)
+            return
+        }
         reply { replies in
-            while let first = asked.first, let decided = first.answer {
-                asked.removeFirst()
-                let answer = decided.policyAnswer
-                if let answer { policy.take(answer, to: .rcpt) }
-                pendingReason = answer?.reason ?? PolicyAnswer.unanswered
-                pendingCommand = "RCPT TO:<\(first.recipient)>"
-                session.answer(ServerSession.Answer(answer), into: &replies)
-                logRefusals()
-                isActive(loop.timeouts.command)
+            recipientDecided(answer, &replies)
+            while !early.isEmpty, let next = asked.first, let answer = early.removeValue(forKey: next.number) {
+                recipientDecided(answer, &replies)
             }
         }
+    }
+
+    /// The answer to the first of ``asked``.
+    private func recipientDecided(_ answer: PolicyAnswer?, _ replies: inout [UInt8]) {
+        let recipient = asked.removeFirst().recipient
+        if let answer { policy.take(answer, to: .rcpt) }
+        pendingReason = answer?.reason ?? PolicyAnswer.unanswered
+        pendingCommand = "RCPT TO:<\(recipient)>"
+        session.answer(ServerSession.Answer(answer), into: &replies)
+        logRefusals()
+        isActive(loop.timeouts.command)
     }
 
     /// HELO, MAIL, VRFY or EXPN.

@@ -1,3 +1,4 @@
+import DequeModule
 import MailModel
 import NIOCore
 import Policy
@@ -27,21 +28,6 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     struct Asked {
         let number: UInt64
         let recipient: String
-        var answer: Decided?
-
-        enum Decided {
-            case answered(PolicyAnswer)
-            case unanswered
-
-            init(_ answer: PolicyAnswer?) { self = answer.map { .answered($0) } ?? .unanswered }
-
-            var policyAnswer: PolicyAnswer? {
-                switch self {
-                case .answered(let answer): answer
-                case .unanswered: nil
-                }
-            }
-        }
     }
 
     let loop: LoopContext
@@ -57,7 +43,9 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     var message: IncomingMessage?
     /// A part of the message is being written: no more of it is taken.
     var isSpilling = false
-    var asked: [Asked] = []
+    var asked = Deque<Asked>()
+    /// Answers that came before that to the first of ``asked``; `nil`: there is none in time.
+    var early: [UInt64: PolicyAnswer?] = [:]
     /// A question other than about recipients.
     var openQuestion: UInt64?
     /// Its verb.
@@ -71,7 +59,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// The session has said its last word.
     private var isOver = false
     private var isReading = false
-    private var hasWritten = false
+    /// Replies that wait to be written together.
+    private var unsent: [UInt8] = []
     private var isReadHeldBack = false
     private(set) var tag: SessionLog.Tag?
     private var isAnnounced = false
@@ -244,15 +233,14 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     func write(_ replies: [UInt8], _ context: ChannelHandlerContext) {
         writeTranscript()
-        guard !replies.isEmpty else { return }
-        context.write(wrapOutboundOut(context.channel.allocator.buffer(bytes: replies)), promise: nil)
-        hasWritten = true
+        unsent.append(contentsOf: replies)
     }
 
     func flushIfNeeded(_ context: ChannelHandlerContext) {
-        guard hasWritten else { return }
-        hasWritten = false
-        context.flush()
+        guard !unsent.isEmpty else { return }
+        let buffer = context.channel.allocator.buffer(bytes: unsent)
+        unsent = []
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
     }
 
     /// A client that has sent more commands already gets the replies to all of them together (RFC 2920 §3.2): what is written
@@ -296,8 +284,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         phase = .lingering
         dropMessage()
         input = nil
-        hasWritten = false
-        context.flush()
+        flushIfNeeded(context)
         if hasUnread {
             // Closing a socket with unread octets resets it, and the client would lose our last words.
             context.close(mode: .output, promise: nil)
@@ -321,8 +308,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         session.terminate(phase == .open ? reply : nil, into: &replies)
         write(replies, context)
         loop.giveBack(replies)
-        hasWritten = false
-        context.flush()
+        flushIfNeeded(context)
         finish()
     }
 
@@ -366,6 +352,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         if let openQuestion { loop.policy.forget(openQuestion) }
         for question in asked { loop.policy.forget(question.number) }
         asked = []
+        early = [:]
+        unsent = []
         if isAnnounced { loop.policy.tell(question(.disconnect)) }
         let unlogged = session.refusals - ServerSession.maximumRecordedRefusals
         if unlogged > 0 {

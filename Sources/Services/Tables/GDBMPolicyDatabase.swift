@@ -23,6 +23,8 @@ public final class GDBMPolicyDatabase {
     private var reader: GDBMReader?
     /// The file behind the name that was looked at last, good or broken.
     private var seen: FileIdentity?
+    /// When the size of the file in use was looked at; a millisecond's decisions share the look.
+    private var lastSizeCheck: Int64?
     private var lastLook: Int64?
     private var vanishedAt: Int64?
     private var trouble: PolicyTrouble?
@@ -36,7 +38,13 @@ public final class GDBMPolicyDatabase {
     /// The version in use; a decision takes all it needs from one. `now` in milliseconds of a steady clock.
     public func current(now: Int64) throws(PolicyTrouble) -> GDBMReader {
         if lastLook.map({ now - $0 >= Self.interval || now < $0 }) ?? true { look(now) }
-        if let reader { return reader }
+        if let reader {
+            if now != lastSizeCheck {
+                do throws(GDBMFailure) { try reader.checkSize() } catch { throw PolicyTrouble(error.description) }
+                lastSizeCheck = now
+            }
+            return reader
+        }
         throw trouble ?? PolicyTrouble("\(path) cannot be used")
     }
 

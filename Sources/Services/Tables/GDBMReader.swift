@@ -55,6 +55,10 @@ public final class GDBMReader: PolicyDatabase {
     /// `nil`: the key is not there.
     public func octets(for key: [UInt8]) throws(GDBMFailure) -> [UInt8]? {
         try checkSize()
+        return try find(key)
+    }
+
+    private func find(_ key: [UInt8]) throws(GDBMFailure) -> [UInt8]? {
         do throws(GDBMLayout.Damage) {
             return try key.withUnsafeBufferPointer { (key) throws(GDBMLayout.Damage) in
                 try layout.value(UnsafeRawBufferPointer(key)).map(Array.init)
@@ -71,7 +75,7 @@ public final class GDBMReader: PolicyDatabase {
     }
 
     /// A mapping that reaches behind the end of its file is a signal when it is used.
-    private func checkSize() throws(GDBMFailure) {
+    func checkSize() throws(GDBMFailure) {
         var info = stat()
         guard fstat(descriptor, &info) == 0 else { throw GDBMFailure(path, errno: errno) }
         guard Int(info.st_size) >= layout.size else {
@@ -81,9 +85,10 @@ public final class GDBMReader: PolicyDatabase {
 
     // MARK: As a policy database
 
+    /// Does not look whether the file still has its size: ``GDBMPolicyDatabase`` does, before each decision or so.
     public func value(for key: [UInt8]) throws(PolicyTrouble) -> [UInt8]? {
         do throws(GDBMFailure) {
-            return try octets(for: key)
+            return try find(key)
         } catch {
             throw PolicyTrouble(error.description)
         }
