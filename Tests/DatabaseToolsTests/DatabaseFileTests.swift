@@ -89,10 +89,14 @@ struct DatabaseFileTests {
         let scratch = try Scratch()
         try build(Self.source, scratch)
         let reader = try GDBMReader(path: scratch.file("policy.gdbm"))
+        let database = GDBMPolicyDatabase(basename: scratch.file("policy")) { _ in }
         let key = PolicyKey.domain("host1999.test").octets
-        #expect(try reader.value(for: key) != nil)
+        #expect(try reader.octets(for: key) != nil)
+        #expect(try database.current(now: 0).value(for: key) != nil)
         try #require(truncate(scratch.file("policy.gdbm"), 8192) == 0)
-        let trouble = #expect(throws: PolicyTrouble.self) { try reader.value(for: key) }
+        let failure = #expect(throws: GDBMFailure.self) { try reader.octets(for: key) }
+        #expect(failure?.description.contains("was truncated") == true)
+        let trouble = #expect(throws: PolicyTrouble.self) { try database.current(now: 0) }
         #expect(trouble?.description.contains("was truncated") == true)
     }
 

@@ -23,8 +23,6 @@ public final class GDBMPolicyDatabase {
     private var reader: GDBMReader?
     /// The file behind the name that was looked at last, good or broken.
     private var seen: FileIdentity?
-    /// When the size of the file in use was looked at; a millisecond's decisions share the look.
-    private var lastSizeCheck: Int64?
     private var lastLook: Int64?
     private var vanishedAt: Int64?
     private var trouble: PolicyTrouble?
@@ -39,10 +37,7 @@ public final class GDBMPolicyDatabase {
     public func current(now: Int64) throws(PolicyTrouble) -> GDBMReader {
         if lastLook.map({ now - $0 >= Self.interval || now < $0 }) ?? true { look(now) }
         if let reader {
-            if now != lastSizeCheck {
-                do throws(GDBMFailure) { try reader.checkSize() } catch { throw PolicyTrouble(error.description) }
-                lastSizeCheck = now
-            }
+            do throws(GDBMFailure) { try reader.checkSize() } catch { throw PolicyTrouble(error.description) }
             return reader
         }
         throw trouble ?? PolicyTrouble("\(path) cannot be used")

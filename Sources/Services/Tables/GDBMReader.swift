@@ -85,7 +85,7 @@ public final class GDBMReader: PolicyDatabase {
 
     // MARK: As a policy database
 
-    /// Does not look whether the file still has its size: ``GDBMPolicyDatabase`` does, before each decision or so.
+    /// Does not look whether the file still has its size: ``GDBMPolicyDatabase`` does, before each decision.
     public func value(for key: [UInt8]) throws(PolicyTrouble) -> [UInt8]? {
         do throws(GDBMFailure) {
             return try find(key)
