@@ -19,14 +19,21 @@ enum Programs {
     /// The folder of the shared libraries of `smtpSource` and `smtpSink`.
     static let postfixLibraries = peer("ZMAILER_TEST_POSTFIX_LIBRARIES", default: cachedPostfix + "/usr/lib/postfix")
 
+    static let nsd = peer("ZMAILER_TEST_NSD", default: cache + "/nsd/usr/sbin/nsd")
+    /// The folder of the shared libraries that `nsd` has beside it.
+    static let nsdLibraries = peer(
+        "ZMAILER_TEST_NSD_LIBRARIES", default: cache + "/nsd/usr/lib/x86_64-linux-gnu")
+
     private static func peer(_ variable: String, default path: String) -> String {
         ProcessInfo.processInfo.environment[variable] ?? path
     }
 
-    private static var cachedPostfix: String {
+    private static var cachedPostfix: String { cache + "/postfix" }
+
+    private static var cache: String {
         let environment = ProcessInfo.processInfo.environment
         let cache = environment["XDG_CACHE_HOME"] ?? (environment["HOME"] ?? "/root") + "/.cache"
-        return cache + "/zmailer-peers/postfix"
+        return cache + "/zmailer-peers"
     }
 
     /// Links to the programs of the debug build, laid out as an instance expects them.

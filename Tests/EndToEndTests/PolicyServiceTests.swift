@@ -30,7 +30,7 @@ struct PolicyServiceTests {
                 #expect(made.status == .exited(0), "\(made.output)")
                 // A second is what is promised; the rest is for a machine that is busy with other tests.
                 try await waitUntil(
-                    "the new database holds", deadline: .seconds(3), details: { instance.report }
+                    "the new database holds", deadline: .seconds(10), details: { instance.report }
                 ) { try client.command("RCPT TO:<u@later.test>").code == (opens ? 250 : 550) }
                 #expect(try client.command("RCPT TO:<u@backup.test>").code == 250)
             }
@@ -46,7 +46,7 @@ struct PolicyServiceTests {
             let client = try Self.session(instance)
             #expect(try client.command("RCPT TO:<u@later.test>").code == 550)
             try instance.append(["later.test"], to: "var/db/smtp-policy.mx")
-            try await waitUntil("the new line holds", deadline: .seconds(3), details: { instance.report }) {
+            try await waitUntil("the new line holds", deadline: .seconds(10), details: { instance.report }) {
                 try client.command("RCPT TO:<u@later.test>").code == 250
             }
         }
