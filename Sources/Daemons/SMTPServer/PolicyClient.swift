@@ -63,7 +63,6 @@ final class PolicyClient {
     /// When the service was lost; `nil` while it is there.
     private var lostAt: Int? = 0
     private var failures = 0
-    private var nextAttempt = 0
     /// Called behind a reconnection: sessions that the new connection must count.
     var reconnected: () -> Void = {}
 
@@ -163,10 +162,7 @@ final class PolicyClient {
     private func append(_ line: [UInt8]) { outgoing.writeBytes(line) }
 
     private func send(_ line: [UInt8]) {
-        guard isConnected else {
-            connectIfDue()
-            return
-        }
+        guard isConnected else { return }
         append(line)
         guard !isFlushScheduled else { return }
         isFlushScheduled = true
@@ -185,7 +181,7 @@ final class PolicyClient {
 
     // MARK: connection
 
-    func start() { connectIfDue() }
+    func start() { connect() }
 
     func stop() {
         let old = state
@@ -193,8 +189,8 @@ final class PolicyClient {
         if case .connected(let channel) = old { channel.close(promise: nil) }
     }
 
-    private func connectIfDue() {
-        guard case .disconnected = state, now >= nextAttempt else { return }
+    private func connect() {
+        guard case .disconnected = state else { return }
         state = .connecting
         let bound = NIOLoopBound(self, eventLoop: loop)
         ClientBootstrap(group: loop)
@@ -246,16 +242,12 @@ final class PolicyClient {
         state = .disconnected
         if lostAt == nil || failures == 0 { lostAt = now }
         failures += 1
-        if failures == 1 || failures % 60 == 0 {
+        if failures == 1 || failures % 300 == 0 {
             log.warning("policy-service-lost", ["path": path, "reason": reason, "attempts": "\(failures)"])
-        }
-        guard failures <= 20 else {
-            nextAttempt = now + 1
-            return
         }
         // Soon at first: a restart takes milliseconds.
         let bound = NIOLoopBound(self, eventLoop: loop)
-        loop.scheduleTask(in: .milliseconds(Int64(10 * failures))) { bound.value.connectIfDue() }
+        loop.scheduleTask(in: .milliseconds(Int64(10 * min(failures, 20)))) { bound.value.connect() }
     }
 
     // MARK: time and answers
@@ -263,7 +255,6 @@ final class PolicyClient {
     /// Once a second.
     func tick(_ second: Int) {
         now = second
-        if failures > 20 { connectIfDue() }
         while let number = order.first {
             guard let question = pending[number] else {
                 order.removeFirst()
