@@ -123,6 +123,47 @@ struct DatabaseFileTests {
         }
     }
 
+    @Test("extreme numbers in the header, the directory or a bucket give errors or other answers, and never more")
+    func extremes() throws {
+        let scratch = try Scratch()
+        try build(Self.source, scratch)
+        let good = try scratch.octets("policy.gdbm")
+        func word(_ at: Int) -> Int { (0..<8).reduce(0) { $0 | Int(good[at + $1]) << (8 * $1) } }
+        let directory = word(8)
+        let bucket = word(directory)
+        let numbers = [
+            0, 1, -1, 39, 40, 111, 112, 113, 4096, good.count - 1, good.count, good.count + 1, 1 << 31, (1 << 31) - 1,
+            1 << 32,
+            .max - 112, .max - 1, .max, .min, .min + 1, .min + 41,
+        ]
+        let places =
+            Array(stride(from: 8, to: 48, by: 4)) + [directory, bucket + 108] + Array(bucket + 112..<bucket + 136)
+        for place in places {
+            for number in numbers {
+                for width in [4, 8] {
+                    var octets = good
+                    for index in 0..<width { octets[place + index] = UInt8(truncatingIfNeeded: number >> (8 * index)) }
+                    if place == 8 || place == 32 {
+                        // The directory and the size, each with the other at its end.
+                        for index in 0..<8 {
+                            octets[40 - place + index] = UInt8(truncatingIfNeeded: Int.max >> (8 * index))
+                        }
+                    }
+                    try scratch.write(octets, to: "extreme")
+                    do throws(GDBMFailure) {
+                        let reader = try GDBMReader(path: scratch.file("extreme"))
+                        for number in 0..<20 {
+                            _ = try reader.octets(for: PolicyKey.domain("host\(number).test").octets)
+                        }
+                        try reader.forEach { _, _ in }
+                    } catch {
+                        #expect(!error.reason.isEmpty)
+                    }
+                }
+            }
+        }
+    }
+
     @Test("reading does not gather memory")
     func memory() throws {
         let scratch = try Scratch()

@@ -52,6 +52,7 @@ struct GDBMLayout {
         guard (0...31).contains(directoryBits), word(16) >= 8 << directoryBits, directory >= Self.headerLength,
             elements > 0, bucketSize >= Self.bucketHead, (bucketSize - Self.bucketHead) / Self.elementLength >= elements
         else { throw Damage(reason: "is damaged: its header makes no sense") }
+        guard size >= Self.headerLength else { throw Damage(reason: "is damaged: its header makes no sense") }
         guard size <= octets.count else {
             throw Damage(reason: "is truncated: \(octets.count) octets, its header says \(size)")
         }
