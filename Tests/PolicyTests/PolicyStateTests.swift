@@ -96,6 +96,17 @@ struct PolicyStepTests {
         #expect(try world.session("203.0.113.9", to: ["alice@example.test"]).allSatisfy { $0.answer.steps.isEmpty })
     }
 
+    @Test("steps survive their line whatever the client says in them")
+    func hostileSteps() throws {
+        var answer = PolicyAnswer(number: 1, verdict: .accept, reason: "")
+        for text in [
+            "\u{301}a", "a|b%7C%25%", "%\u{301}", "|\u{301}|", "\u{200d}%7\u{308}C", "\u{1f468}\u{200d}\u{1f469}", "",
+        ] {
+            answer.steps.append(PolicyStep(.key, text, text, origin: text))
+        }
+        #expect(PolicyAnswer(line: answer.line)?.steps == answer.steps)
+    }
+
     @Test("every refusal has a reason with the place in the source")
     func reasons() throws {
         let source = """

@@ -1,3 +1,5 @@
+import MailModel
+
 /// One thing that was looked at on the way to a decision: what `-T` and `zmailer explain` show.
 public struct PolicyStep: Hashable, Sendable {
     public enum Kind: String, Hashable, Sendable {
@@ -49,19 +51,24 @@ public struct PolicyStep: Hashable, Sendable {
     }
 
     init?(encoded: String) {
-        let parts = encoded.split(separator: "|", omittingEmptySubsequences: false)
-        guard parts.count == 4, let kind = Kind(rawValue: String(parts[0])) else { return nil }
-        func plain(_ text: Substring) -> String {
-            guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
-            var out = ""
-            var rest = text[...]
-            while let percent = rest.firstIndex(of: "%") {
-                out += rest[..<percent]
-                let code = rest[percent...].prefix(3)
-                out += code == "%7C" ? "|" : code == "%25" ? "%" : String(code)
-                rest = rest[percent...].dropFirst(3)
+        // Octets: what a client says may begin with a combining mark, which would hide a separator from Characters.
+        let parts = Octets.split(Array(encoded.utf8)[...], at: UInt8(ascii: "|"))
+        guard parts.count == 4, let kind = Kind(rawValue: Octets.text(parts[0])) else { return nil }
+        func plain(_ octets: ArraySlice<UInt8>) -> String {
+            var out: [UInt8] = []
+            var index = octets.startIndex
+            while index < octets.endIndex {
+                let rest = octets[index...]
+                let isBar = Octets.hasPrefix(rest, "%7C")
+                if isBar || Octets.hasPrefix(rest, "%25") {
+                    out.append(isBar ? UInt8(ascii: "|") : UInt8(ascii: "%"))
+                    index += 3
+                } else {
+                    out.append(octets[index])
+                    index += 1
+                }
             }
-            return out + rest
+            return Octets.text(out[...])
         }
         self.init(kind, plain(parts[1]), plain(parts[2]), origin: plain(parts[3]))
     }
