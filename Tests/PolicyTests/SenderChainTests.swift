@@ -24,6 +24,21 @@ struct SenderChainTests {
     }
 
     @Test(
+        "a tag of senders counts whatever used it before",
+        arguments: [
+            "_bulk rejectsource +\n_unused = _bulk\nspammer@ = _bulk",
+            "_bulk rejectsource +\n_unused = _bulk\nsender.test = _bulk",
+            "_bulk rejectsource +\n_unused = _bulk\n[0.0.0.0]/0 = _bulk\nspammer@sender.test = _bulk",
+        ])
+    func tagUsedTwice(source: String) throws {
+        let world = try PolicyWorld(source)
+        #expect(try world.database.metadata().judgesSenders)
+        let connected = try #require(world.session("203.0.113.9").first?.answer)
+        #expect(!connected.needless.contains(.mail))
+        #expect(try world.outcome("203.0.113.9", from: "spammer@sender.test") == "refuse 553 5.7.1")
+    }
+
+    @Test(
         "rejectsource and freezesource of users and domains",
         arguments: [
             ("x.test rejectsource +", "a@x.test", rejected), ("x.test rejectsource +", "a@y.x.test", ok),

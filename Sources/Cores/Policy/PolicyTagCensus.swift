@@ -14,7 +14,7 @@ struct PolicyTagCensus {
     private var inner: [String: Set<String>] = [:]
     private var domainGrants = false
     private var entryJudges = false
-    /// The last tag that was used, as it was spelled: whole files use the same.
+    /// The last tag that an entry used, as it was spelled: whole files use the same.
     private var lastSpelling: [UInt8] = []
     private var lastTag = ""
     private var lastWasDomain = false
@@ -53,9 +53,11 @@ struct PolicyTagCensus {
         }
         if isDomain { usedByDomains.insert(tag) } else if outer == nil { usedByOthers.insert(tag) }
         if let outer { inner[outer, default: []].insert(tag) }
-        lastSpelling = Array(spelling)
-        lastTag = tag
-        lastWasDomain = isDomain
+        if outer == nil {
+            lastSpelling = Array(spelling)
+            lastTag = tag
+            lastWasDomain = isDomain
+        }
         return tag.utf8
     }
 
