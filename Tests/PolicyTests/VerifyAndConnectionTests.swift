@@ -32,7 +32,7 @@ struct VerifyPolicyTests {
         let question = PolicyQuestion(number: 1, verb: .expand, session: "s", client: nil, recipient: "crowd")
         let lines = try PolicyWorld("").decide(question).answer.reply?.lines ?? []
         #expect(lines.count == 101)
-        #expect(lines.last == "… and 50 more")
+        #expect(lines.last == "... and 50 more")
     }
 }
 

@@ -24,7 +24,7 @@ extension PolicyInquiry {
                     "unresolvable")
         }
         var lines = found.filter { $0.channel != "error" }.prefix(Self.maximumLines).map(Self.line)
-        if found.count > Self.maximumLines { lines.append("… and \(found.count - Self.maximumLines) more") }
+        if found.count > Self.maximumLines { lines.append("... and \(found.count - Self.maximumLines) more") }
         let isLocal = found.contains { $0.channel == "local" }
         return accept(
             question.verb.rawValue,

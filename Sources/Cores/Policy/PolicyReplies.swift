@@ -13,7 +13,7 @@ enum PolicyReplies {
     private static func literal(_ client: IPAddress?) -> String { client?.literal ?? "[]" }
 
     private static func bracketed(_ address: String) -> String {
-        "<\(address.utf8.count <= addressLimit ? address : "…")>"
+        "<\(address.utf8.count <= addressLimit ? address : "...")>"
     }
 
     /// The client is not wanted: each of its commands gets this.
