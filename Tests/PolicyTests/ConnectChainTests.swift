@@ -205,6 +205,24 @@ struct ReverseNameTests {
         #expect(try other.session("203.0.113.9").first?.answer.reverseFlags == "OK-??")
     }
 
+    @Test("while one of several names is not known, what rights by name would change is refused for the time being")
+    func lacksName() throws {
+        var world = try PolicyWorld(".good.test relaycustnet +\n[0.0.0.0]/0 spf +\n. relaytarget -")
+        world.settings.spfThreshold = .softfail
+        world.facts.names("9.113.0.203.in-addr.arpa", "a.plain.test", "host.good.test")
+        world.facts.address("a.plain.test", "203.0.113.9")
+        world.facts.fail("host.good.test", .a)
+        #expect(try world.outcome("203.0.113.9", to: "bob@real.test") == "refuse 451 4.4.3")
+        world.facts.text("sender.test", "v=spf1 -all")
+        #expect(try world.outcome("203.0.113.9", to: "bob@real.test") == "refuse 451 4.4.3")
+        world.facts.address("host.good.test", "198.51.100.1")
+        world.facts.forget()
+        #expect(try world.outcome("203.0.113.9", to: "bob@real.test") == "refuse 553 5.7.1")
+        world.facts.text("sender.test", "v=spf1 +all")
+        world.facts.forget()
+        #expect(try world.outcome("203.0.113.9", to: "bob@real.test") == "refuse 550 5.7.1")
+    }
+
     @Test("IPv6 clients are looked up by their 32 digits and confirmed by AAAA")
     func v6() throws {
         let world = try PolicyWorld(".good.test relaycustnet +\n. relaytarget -")

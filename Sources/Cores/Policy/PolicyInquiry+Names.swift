@@ -29,7 +29,7 @@ extension PolicyInquiry {
         answer.clientName = confirmed ?? ""
         let missing = names.isUnknown ? "??" : "FAIL"
         answer.reverseFlags = "\(names.all.isEmpty ? missing : "OK")-\(confirmed == nil ? missing : "OK")"
-        if names.isUnknown, confirmed == nil,
+        if names.isUnknown, !state.flags.contains(.alwaysAccept),
             try table({ () throws(PolicyTrouble) in try database.metadata() }).namesGrant
         {
             // Whether the client has rights by its name is not known: what it lacks is refused for the time being only.

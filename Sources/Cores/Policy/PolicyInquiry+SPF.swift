@@ -27,6 +27,12 @@ extension PolicyInquiry {
             return refuse(PolicyReplies.sender(-104, client, question.sender, ""), reason)
         }
         if level < threshold {
+            // With rights by its name, which the DNS did not tell, it would not have been checked.
+            if state.flags.contains(.lacksName) {
+                return refuse(
+                    PolicyReplies.sender(-104, client, question.sender, ""),
+                    "\(reason); the DNS did not tell the client's name")
+            }
             var lines = result.replyLines
             var reply = PolicyReplies.sender(-1, client, question.sender, lines.isEmpty ? "SPF" : lines.removeFirst())
             reply.lines += lines
