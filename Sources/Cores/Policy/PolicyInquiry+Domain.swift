@@ -7,13 +7,20 @@ extension PolicyInquiry {
         return tables.isOwnAddress(address.unmapped)
     }
 
+    /// Whether it is the entry of a network of clients. What stands in `_full_rights` for names is no permission for strangers to
+    /// send mail to each of its hosts.
+    private static func isOfClients(_ domain: MailDomain?, _ findings: PolicyFindings) -> Bool {
+        guard case .literal(.ip)? = domain else { return false }
+        return findings[.relaycustnet] != nil && findings.plus(.localdomain) == nil
+    }
+
     func findings(of domain: MailDomain) throws(PolicySuspension) -> PolicyFindings {
         switch domain {
         case .name(let name): return try findings(domain: name.lookupName.utf8, Self.wantedOfDomain)
         case .literal(.general): return try findings(domain: ".".utf8, Self.wantedOfDomain)
         case .literal(.ip(let address)):
-            let lists: PolicyAttributeSet = isOwn(domain) ? [] : [.testDNSRBL, .rcptDNSRBL]
-            return try findings(address, Self.wantedOfDomain.union(lists))
+            let others: PolicyAttributeSet = isOwn(domain) ? [] : [.testDNSRBL, .rcptDNSRBL, .relaycustnet]
+            return try findings(address, Self.wantedOfDomain.union(others))
         }
     }
 
@@ -43,7 +50,7 @@ extension PolicyInquiry {
         }
         if let freeze = findings.plus(.freeze) { return Verdict(frozen(findings, freeze)) }
         if let outcome = listed(findings) { return Verdict(outcome) }
-        if let found = findings.plus(.relaytarget) {
+        if let found = findings.plus(.relaytarget), !Self.isOfClients(domain, findings) {
             return Verdict(Outcome(code: 0, text: text(found), reason: findings.reason(found)))
         }
         if mayRelay { return Verdict(try relayed(domain, findings)) }

@@ -56,6 +56,8 @@ public struct RelayTrick: Hashable, Sendable, CustomStringConvertible {
         // Literals.
         "u@[198.51.100.41]", "u@[IPv6:2001:db8:ffff::41]", "u@[IPv6:::ffff:198.51.100.41]", "u@198.51.100.41",
         "u@[198.51.100.41", "u@#3325256745", "u@[203.0.113.9]",
+        // Hosts of those who may relay.
+        "u@[10.60.0.9]", "postmaster@[10.60.0.9]", "u@[IPv6:::ffff:10.60.0.9]", "u%[10.60.0.9]@backup.test",
         // What is no address, or more than one.
         "u@backup.test,u@aother.test", "u@aother.test (backup.test)", "u(@backup.test)@aother.test", "@aother.test",
         "u@",
