@@ -197,7 +197,7 @@ struct SenderChainTests {
                 "Hello [203.0.113.9], for your MAIL FROM address <x@sender.test> policy analysis reported: "
                     + "You are sending too much mail/rcpts per time interval.  Try again later."
             ])
-        #expect(answer.reason == "ratelimitmsgs 1: 50 messages of 203.0.113.9/32")
+        #expect(answer.reason == "ratelimitmsgs 1 @src:1 via [0.0.0.0]/0: 50 messages of 203.0.113.9/32")
     }
 }
 

@@ -27,7 +27,10 @@ extension PolicyInquiry {
         let isTrusted = !state.flags.isDisjoint(with: [.alwaysFreeze, .fullTrust, .trustsRecipients, .alwaysAccept])
         var listed: PolicyAnswer?
         if !isTrusted {
-            if findings.plus(.spf) != nil { state.flags.insert(.checksSPF) }
+            if let found = findings.plus(.spf) {
+                state.flags.insert(.checksSPF)
+                state.spfReason = findings.reason(found)
+            }
             listed = testLists(client, findings)
         }
         let listedState = state
@@ -97,10 +100,14 @@ extension PolicyInquiry {
     /// What the address's record says; an answer if it is a rejection.
     private func takeAddress(_ findings: PolicyFindings) -> PolicyAnswer? {
         if let found = findings[.maxinsize] { state.maximumSize = found.number }
-        if let found = findings[.greylist] { state.greylist = found.number }
+        if let found = findings[.greylist] {
+            state.greylist = found.number
+            state.greylistReason = findings.reason(found)
+        }
         if let found = findings[.ratelimitmsgs] {
             state.rates = Octets.text(found.value)
             state.rateText = text(found)
+            state.rateReason = findings.reason(found)
         }
         if let found = findings.plus(.rejectnet) {
             set(.alwaysReject, "always_reject", findings, found)
@@ -115,11 +122,12 @@ extension PolicyInquiry {
             return nil
         }
         if let found = findings.plus(.submit) { set(.submits, "submits", findings, found) }
+        // The strongest last: its entry is the reason.
+        if let found = findings.plus(.relaycustnet) { set(.alwaysAccept, "always_accept", findings, found) }
         if let found = findings.plus(.trustrecipients) {
             set(.trustsRecipients, "trust_recipients", findings, found)
         }
         if let found = findings.plus(.fulltrustnet) { set(.fullTrust, "full_trust", findings, found) }
-        if let found = findings.plus(.relaycustnet) { set(.alwaysAccept, "always_accept", findings, found) }
         if let found = findings[.trustWhoson] {
             step(
                 .attribute, "trust-whoson", "there is no whoson service: nobody is logged in",

@@ -100,13 +100,14 @@ extension PolicyInquiry {
         let found = findings[.acceptifmx]
         let code = try existence(of: name, soft: found?.isPlus ?? false)
         if code == 0 { return Outcome(code: 0, reason: state.reason) }
-        return Outcome(code: code, text: found.map(text) ?? "", reason: "no such domain in the DNS")
+        let reason = found.map(findings.reason) ?? state.reason
+        return Outcome(code: code, text: found.map(text) ?? "", reason: "\(reason): what the DNS says of \(name.key)")
     }
 
     /// `acceptifmx`, or a sender with `sendernorelay`.
     private func exchanged(_ domain: MailDomain?, _ findings: PolicyFindings) throws(PolicySuspension) -> Verdict {
         let found = findings[.acceptifmx]
-        let reason = found.map(findings.reason) ?? "sendernorelay of the sender"
+        let reason = found.map(findings.reason) ?? state.senderReason
         let text = found.map(text) ?? ""
         let isSoft = found?.isPlus ?? false
         guard case .name(let name)? = domain else {

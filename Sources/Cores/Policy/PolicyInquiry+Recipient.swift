@@ -19,8 +19,9 @@ extension PolicyInquiry {
         var isForStrangers = false
         /// Seconds that the domain or user wants unknown senders to wait; `nil`: it says nothing.
         var greylist: Int?
-        /// The text in front of `greylist`.
+        /// The text in front of `greylist`, and which entry it is.
         var greylistText = ""
+        var greylistReason = ""
     }
 
     func recipient() throws(PolicySuspension) -> PolicyAnswer {
@@ -86,6 +87,7 @@ extension PolicyInquiry {
         if let found = user[.greylist] {
             outcome.greylist = found.number
             outcome.greylistText = text(found)
+            outcome.greylistReason = user.reason(found)
         }
         return outcome
     }
@@ -115,6 +117,7 @@ extension PolicyInquiry {
         if let found = findings[.greylist] {
             outcome.greylist = found.number
             outcome.greylistText = text(found)
+            outcome.greylistReason = findings.reason(found)
         }
         var isLocal = isOwn(mailbox.domain)
         var rounds = Self.maximumRounds
@@ -144,6 +147,7 @@ extension PolicyInquiry {
             }
             verdict.outcome.greylist = outcome.greylist
             verdict.outcome.greylistText = outcome.greylistText
+            verdict.outcome.greylistReason = outcome.greylistReason
             return verdict.outcome
         }
     }
@@ -198,6 +202,7 @@ extension PolicyInquiry {
         let text =
             outcome.greylistText.isEmpty
             ? "You are new here, please try again in \(Int64(seconds) - (age ?? 0)) seconds" : outcome.greylistText
-        return refuse(PolicyReplies.recipient(-100, client, question.recipient, text), "greylist \(seconds): \(key)")
+        let reason = outcome.greylist == nil ? state.greylistReason : outcome.greylistReason
+        return refuse(PolicyReplies.recipient(-100, client, question.recipient, text), "\(reason): \(key)")
     }
 }

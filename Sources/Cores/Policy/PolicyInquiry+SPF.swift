@@ -21,7 +21,8 @@ extension PolicyInquiry {
         let threshold = settings.spfThreshold.number
         let level = Self.number(result.level)
         step(.spf, result.identityDomain, "\(result.level.rawValue): level \(level), refused below \(threshold)")
-        let reason = "spf \(result.level.rawValue) of \(result.identityDomain) \(result.mechanism)\(result.problem)"
+        let reason =
+            "\(state.spfReason): spf \(result.level.rawValue) of \(result.identityDomain) \(result.mechanism)\(result.problem)"
         // A failure of the DNS is refused for the time being where a fail would have been.
         if result.level == .tempError, Self.number(.fail) < threshold {
             return refuse(PolicyReplies.sender(-104, client, question.sender, ""), reason)

@@ -30,6 +30,7 @@ extension PolicyInquiry {
         if let hit = try listed(mailbox?.domain, findings) { return hit }
         if !isNull, let found = findings.plus(.sendernorelay) {
             state.flags.insert(.senderNoRelay)
+            state.senderReason = findings.reason(found)
             step(.flag, "sender_norelay", "set", origin: Octets.text(found.origin))
         }
         if state.flags.contains(.alwaysAccept), let answer = exceedsRates() { return answer }
@@ -97,7 +98,7 @@ extension PolicyInquiry {
             let standard = "You are sending too much mail/rcpts per time interval.  Try again later."
             return refused(
                 limit < 0 ? -1 : -100, state.rateText.isEmpty ? standard : state.rateText,
-                "ratelimitmsgs \(state.rates): \(count) \(name) of \(key)")
+                "\(state.rateReason): \(count) \(name) of \(key)")
         }
         return nil
     }

@@ -63,11 +63,16 @@ struct PolicyState: Hashable {
     var senderReason = ""
     /// Seconds, from the client's network; 0: none.
     var greylist = 0
+    /// Which entries ask for SPF, for patience, for a limit of rates.
+    var spfReason = ""
+    var greylistReason = ""
+    var rateReason = ""
 
     /// Octets of ``text``.
     static let maximumLength = 2000
-    /// Octets of each text in it, so that all together stay below the limit.
-    static let textLimit = 270
+    /// Octets of each text and each reason in it, so that all together stay below the limit.
+    static let textLimit = 250
+    static let reasonLimit = 150
 
     init() {}
 
@@ -107,6 +112,9 @@ struct PolicyState: Hashable {
             case UInt8(ascii: "m"): rejectText = Self.plain(value)
             case UInt8(ascii: "w"): reason = Self.plain(value)
             case UInt8(ascii: "v"): senderReason = Self.plain(value)
+            case UInt8(ascii: "p"): spfReason = Self.plain(value)
+            case UInt8(ascii: "h"): greylistReason = Self.plain(value)
+            case UInt8(ascii: "q"): rateReason = Self.plain(value)
             default: return nil
             }
         }
@@ -123,27 +131,28 @@ struct PolicyState: Hashable {
         }
         if maximumSize != 0 { text += ";s=\(maximumSize)" }
         if greylist != 0 { text += ";g=\(greylist)" }
-        add("r", rates, to: &text)
+        add("r", rates, to: &text, limit: 48)
         add("R", rateText, to: &text)
         add("l", listText, to: &text)
         add("m", rejectText, to: &text)
-        add("w", reason, to: &text)
-        add("v", senderReason, to: &text)
+        for (key, reason) in [
+            ("w", reason), ("v", senderReason), ("p", spfReason), ("h", greylistReason), ("q", rateReason),
+        ] { add(key, reason, to: &text, limit: Self.reasonLimit) }
         return text + ";."
     }
 
-    private func add(_ key: String, _ value: String, to text: inout String) {
+    private func add(_ key: String, _ value: String, to text: inout String, limit: Int = textLimit) {
         guard !value.isEmpty else { return }
         text += ";\(key)="
         var count = 0
         for byte in value.utf8 {
-            guard count < Self.textLimit else { return }
+            guard count < limit else { return }
             switch byte {
             case 0x20, 0x21, 0x23...0x24, 0x26...0x3a, 0x3c...0x7e:
                 text.unicodeScalars.append(Unicode.Scalar(byte))
                 count += 1
             default:
-                guard count + 3 <= Self.textLimit else { return }
+                guard count + 3 <= limit else { return }
                 let digits = Array("0123456789ABCDEF".utf8)
                 text.unicodeScalars.append("%")
                 text.unicodeScalars.append(Unicode.Scalar(digits[Int(byte >> 4)]))
