@@ -85,8 +85,10 @@ struct PolicyBuilderTests {
     }
 
     @Test("the merge is the one that the service makes when it reads the files itself")
-    func agreesWithTheService() throws {
-        try writeAll()
+    func agreesWithTheService() throws { try agreesWithTheService(written: false) }
+
+    private func agreesWithTheService(written: Bool) throws {
+        if !written { try writeAll() }
         #expect(try run().exit == .code(0))
         var files: [String: [UInt8]] = [:]
         for file in PolicyMerge.files where access(scratch.file("db/\(file.name)"), F_OK) == 0 {
@@ -164,6 +166,51 @@ struct PolicyBuilderTests {
         #expect(try scratch.octets("db/smtp-policy.gdbm") == before)
         #expect(try scratch.inode("db/smtp-policy.gdbm") == inode)
         #expect(access(scratch.file("db/smtp-policy-new.gdbm"), F_OK) != 0)
+    }
+
+    @Test("a file that is there and cannot be read is not passed over: its rights and refusals would go")
+    func unreadable() throws {
+        try writeAll()
+        #expect(try run().exit == .code(0))
+        let before = try scratch.octets("db/smtp-policy.gdbm")
+        for name in ["localnames", "smtp-policy.relay", "smtp-policy.spam"] {
+            let path = scratch.file("db/\(name)")
+            for makes in [{ symlink("/nonexistent/list", path) }, { mkdir(path, 0o755) }] {
+                try #require(unlink(path) == 0 && makes() == 0)
+                let ended = try run()
+                #expect(ended.exit == .code(66), "\(ended)")
+                #expect(ended.errors.contains("/db/\(name): "), "\(ended)")
+                #expect(ended.errors.contains("the database in use stays"))
+                #expect(try scratch.octets("db/smtp-policy.gdbm") == before)
+                try #require(remove(path) == 0)
+                try writeAll()
+            }
+        }
+    }
+
+    @Test(
+        "a byte order mark in front of a file is no part of its first key", arguments: ["localnames", "smtp-policy.mx"])
+    func byteOrderMark(name: String) throws {
+        try writeAll()
+        try scratch.write([0xef, 0xbb, 0xbf] + Array("first.test\r\n".utf8), to: "db/\(name)")
+        #expect(try run().exit == .code(0))
+        let tag = name == "localnames" ? "_localnames" : "_relaytarget"
+        #expect(try entries().contains("first.test  = \(tag)  #@\(name):1"))
+        try agreesWithTheService(written: true)
+    }
+
+    @Test("what keeps it from working is said, with a code of its own")
+    func obstacles() throws {
+        try writeAll()
+        #expect(try run("-d", scratch.file("nowhere")).exit == .code(66))
+        let wait = try run(environment: ["POLICY_BUILDER_WAIT=soon"])
+        #expect(wait.exit == .code(2))
+        #expect(wait.errors.contains("POLICY_BUILDER_WAIT 'soon'"))
+        #expect(try run(environment: ["TMPDIR=\(scratch.file("nowhere"))"]).exit == .code(73))
+        try configure(makedb: "nowhere")
+        let none = try run()
+        #expect(none.exit == .code(69))
+        #expect(none.errors.contains("nowhere/makedb"))
     }
 
     @Test("makedb's exit code is the builder's")

@@ -17,7 +17,8 @@ struct PolicyCompiler {
         file: String, _ octets: ArraySlice<UInt8>, _ merge: (ArraySlice<UInt8>) -> [UInt8]
     ) {
         reader.begin(file: file)
-        var start = octets.startIndex
+        // Some editors begin a file with a byte order mark; a part of the first key it would be otherwise.
+        var start = octets.startIndex + (octets.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0)
         while start < octets.endIndex {
             let end = Octets.index(of: 0x0a, in: octets[start...]) ?? octets.endIndex
             switch reader.read(line: merge(octets[start..<end])[...]) {

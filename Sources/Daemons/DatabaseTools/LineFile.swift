@@ -26,14 +26,17 @@ struct LineFile: ~Copyable {
         if descriptor > 0 { close(descriptor) }
     }
 
-    /// Each line without its LF; the last need not have one.
+    /// Each line without its LF; the last need not have one. A byte order mark in front of the first is left out.
     func forEach<E: Error>(_ body: (ArraySlice<UInt8>) throws(E) -> Void) throws(E) -> Failure? {
         var rest: [UInt8] = []
+        var isFirst = true
         while true {
             let (octets, failure) = next(behind: rest)
             if let failure { return failure }
             guard octets.count > rest.count else { break }
-            var start = 0
+            // Fewer than three octets are no portion of a file, and nothing is lost if one of a pipe is.
+            var start = isFirst && octets.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0
+            isFirst = false
             while let end = Self.newline(octets, from: start) {
                 try body(octets[start..<end])
                 start = end + 1

@@ -1,6 +1,7 @@
 import ChildProcesses
 import Configuration
 import Glibc
+import PolicyEngine
 import Postoffice
 import ProgramKit
 import Telemetry
@@ -43,6 +44,10 @@ public enum SMTPServerProgram {
         if options.onlyChecks {
             do throws(ListenError) { _ = try ListenPlan.addresses(settings) } catch {
                 Program.fail("\(error)", error.code)
+            }
+            if let problem = PolicyCheck.problem(settings.asker) {
+                let file = options.configurationFile ?? "\(settings.environment.mailshare)/smtpserver.conf"
+                Program.fail("\(file): PARAM policydb: \(problem)", .configuration)
             }
             exit(0)
         }

@@ -47,7 +47,7 @@ struct ServerOptions: Sendable {
         OptionSpec("B", nil, "mail arrives over a BSMTP channel: not available in this version"),
         OptionSpec("C", nil, value: "FILE", "configuration (default $MAILSHARE/smtpserver.conf)"),
         OptionSpec("d", nil, value: "LEVEL", "1: debug lines in the log; 2 and more: stay in the foreground, too"),
-        OptionSpec("g", nil, "gullible: believe the HELO name: turns -h off (client names are not looked up yet)"),
+        OptionSpec("g", nil, "gullible: believe the HELO name: turns -h off, no rhost-flags in trace lines"),
         OptionSpec("h", nil, "refuse a HELO argument that is no domain and no address literal"),
         OptionSpec("i", nil, "interactive: one session on standard input and output"),
         OptionSpec("I", nil, value: "FILE", "pid file, relative to $POSTOFFICE (default .pid.smtpserver)"),

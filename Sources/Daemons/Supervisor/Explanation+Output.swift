@@ -2,7 +2,7 @@ import MailModel
 import Policy
 
 extension Explanation {
-    /// One object; its keys are documented in docs/operations.md and stay.
+    /// One object; its keys are documented in zmailer(8) and stay.
     ///
     /// - Parameter source: `service` or `engine`.
     public func json(_ request: Request, source: String, exitCode: Int32) -> JSONValue {

@@ -25,7 +25,7 @@ struct Explain: ParsableCommand {
         name: .customShort("C"),
         help: ArgumentHelp("smtpserver.conf of the server that is asked about.", valueName: "file"))
     var serverConfiguration: String?
-    @Flag(help: "One JSON object (docs/operations.md).") var json = false
+    @Flag(help: "One JSON object; zmailer(8) has its keys.") var json = false
     @Flag(help: "Evaluate here, whether or not a service runs.") var offline = false
 
     func validate() throws {

@@ -1,7 +1,7 @@
 import Glibc
 import Policy
 
-/// What is wrong with the policy, for `router --check`.
+/// What is wrong with the policy, for `router --check` and `smtpserver --check`.
 public enum PolicyCheck {
     /// The mistakes of the text files of `$MAILVAR/db`, and of the database that policy-builder.sh makes of them if it is there: which of
     /// them an smtpserver uses stands in its own configuration.
@@ -16,5 +16,16 @@ public enum PolicyCheck {
             }
         }
         return problems
+    }
+
+    /// Why an smtpserver with these settings would answer 451 to everybody: its database is missing or cannot be used.
+    public static func problem(_ settings: AskerSettings) -> String? {
+        guard case .gdbm(let path) = settings.database else { return nil }
+        do throws(PolicyTrouble) {
+            _ = try PolicyDatabaseFile(path: path, log: nil).current(now: 0).metadata()
+            return nil
+        } catch {
+            return error.description
+        }
     }
 }

@@ -16,7 +16,9 @@ struct TableText {
     /// A `#` begins a comment at the start of a line or behind a blank, outside double quotes.
     init(_ octets: [UInt8], file: String) {
         var number = 0
-        for raw in octets.split(separator: 0x0a, omittingEmptySubsequences: false) {
+        // Some editors begin a file with a byte order mark; a part of the first name it would be otherwise.
+        let content = octets.starts(with: Self.byteOrderMark) ? octets.dropFirst(Self.byteOrderMark.count) : octets[...]
+        for raw in content.split(separator: 0x0a, omittingEmptySubsequences: false) {
             number += 1
             let content = Self.trimmed(raw[..<Self.commentStart(raw)])
             guard !content.isEmpty else { continue }
@@ -32,6 +34,8 @@ struct TableText {
             lines.append(Line(number: number, isIndented: isIndented, text: text))
         }
     }
+
+    private static let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
 
     private static func commentStart(_ line: ArraySlice<UInt8>) -> Int {
         var isQuoted = false
