@@ -74,7 +74,7 @@ case ${POLICY_BUILDER_WAIT:=600} in
     *[!0-9]*) fail 2 "POLICY_BUILDER_WAIT '$POLICY_BUILDER_WAIT': must be a number of seconds" ;;
 esac
 if [ ! -f "$dbfile.src" ]; then
-    complain "$dbdir/$dbfile.src is not there: nothing to build from"
+    complain "$dbdir/$dbfile.src is not there: nothing to build from (a sample is in share/zmailer/db)"
     exit 64
 fi
 

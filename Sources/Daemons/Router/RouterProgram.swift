@@ -34,7 +34,17 @@ public enum RouterProgram {
             Program.fail(error.description, .configuration)
         }
         if options.onlyChecks {
-            check(configuration, withPolicy: true)
+            // The sources of the policy as the caller, who builds the database of them; the tables as who will read them: what root
+            // can read, the owner of POSTOFFICE need not be able to.
+            let problems = PolicyCheck.problems(configuration)
+            if access(configuration.postoffice, F_OK) == 0 {
+                do throws(ProcessIdentity.Failure) {
+                    try ProcessIdentity.becomeOwner(of: configuration.postoffice)
+                } catch {
+                    Program.fail("router: POSTOFFICE \(error)", .osFile)
+                }
+            }
+            check(configuration, problems)
             exit(0)
         }
         switch options.role {
@@ -46,17 +56,19 @@ public enum RouterProgram {
 
     /// All mistakes of all tables at once; ends with 78 if there are any. Those of the policy keep no router from starting: the
     /// service answers 451 until they are mended, and says why, and what was accepted before is routed.
-    private static func check(_ configuration: MailConfiguration, withPolicy: Bool) {
+    private static func check(_ configuration: MailConfiguration, _ found: [String] = []) {
         var problems: [String] = []
         let tables = MailTables(configuration) { (event: TableEvent) in
             switch event {
             case .missing, .loaded: return
             case .broken(let errors, _): problems.append(errors.description)
-            case .unreadable(let path, let code, _): problems.append("\(path): \(String(cString: strerror(code)))")
+            case .unreadable(let path, let code, _):
+                let who = code == EACCES ? " for uid \(geteuid()), the owner of POSTOFFICE" : ""
+                problems.append("\(path): \(String(cString: strerror(code)))\(who)")
             }
         }
         _ = tables.load()
-        if withPolicy { problems += PolicyCheck.problems(configuration) }
+        problems += found
         if !problems.isEmpty { Program.fail(problems.joined(separator: "\n"), .configuration) }
         if let problem = tables.postmasterProblem() { Program.print("router: warning: \(problem)", to: 2) }
     }
@@ -78,7 +90,7 @@ public enum RouterProgram {
         _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: MailConfiguration
     ) -> Never {
         let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
-        check(configuration, withPolicy: false)
+        check(configuration)
         if !options.staysInForeground, !options.isDetached {
             do throws(SpawnError) { exit(try Detachment.start()) } catch { Program.fail("router: \(error)", .osError) }
         }
