@@ -151,6 +151,18 @@ struct PolicyConnectionTests {
         #expect(try ServiceFixture().ask(text).problem != nil)
     }
 
+    @Test("the longest that a client can say is a question like another")
+    func longest() throws {
+        let fixture = try ServiceFixture()
+        let question = PolicyQuestion(
+            number: 1, verb: .verify, session: String(repeating: "s", count: 64), client: IPAddress("203.0.113.9"),
+            helo: String(repeating: "h", count: 255), recipient: String(repeating: "x", count: 8192),
+            authenticatedUser: String(repeating: "u", count: 8192), state: String(repeating: "t", count: 2000))
+        let (answers, problem) = try fixture.ask("\(question.line)\n")
+        #expect(problem == nil)
+        #expect(answers.first?.reply?.code == 554)
+    }
+
     @Test("a line without end costs no more than a line")
     func endless() throws {
         let text = "1\trcpt\tto=\(String(repeating: "x", count: 1 << 20))"

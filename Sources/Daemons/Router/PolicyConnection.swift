@@ -4,8 +4,9 @@ import PolicyEngine
 
 /// One asker: its settings and sessions, its unfinished line and unwritten answers.
 final class PolicyConnection {
-    /// Octets of one question.
-    static let maximumLineLength = 8192
+    /// Octets of one question: more than a command line of 8192 (VRFY), a state and all else together, so that no client can make an
+    /// asker lose its connection, with the sessions of all others.
+    static let maximumLineLength = 32_768
     /// Questions of one asker that wait for facts; it is not read from while there are more.
     static let waitingLimit = 4000
 
