@@ -121,6 +121,27 @@ struct PolicyEngineTests {
         #expect(fixture.engine.waiting == 0)
     }
 
+    @Test("answers that fill the memory end the decision, and none of them is kept")
+    func largeAnswers() throws {
+        let filler = String(repeating: "\"\(String(repeating: " ip4:192.0.2.1", count: 18))\" ", count: 80)
+        let zones = (0..<10).map {
+            "data i\($0).example. 300 IN TXT \"v=spf1\" \(filler) \" include:i\($0 + 1).example -all\"\n"
+        }
+        let fixture = try EngineFixture(
+            source: "[0.0.0.0]/0 spf +\n. acceptifmx -\n", localnames: "", zones: zones.joined())
+        var state = ""
+        var answer: PolicyAnswer?
+        let asker = fixture.engine.asker(fixture.settings)
+        fixture.engine.ask(fixture.question(.connect), from: asker) { state = $0.state }
+        fixture.wait { !state.isEmpty }
+        fixture.state = state
+        fixture.engine.ask(fixture.question(.mail, from: "x@i0.example"), from: asker) { answer = $0 }
+        fixture.wait { answer != nil }
+        #expect(answer?.reply?.code == 451)
+        #expect(answer?.reason == "trouble: needs too many DNS answers")
+        #expect(fixture.engine.waiting == 0)
+    }
+
     @Test("facts that are known cost no question to the DNS")
     func cache() throws {
         let fixture = try EngineFixture(

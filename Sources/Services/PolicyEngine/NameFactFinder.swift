@@ -181,7 +181,7 @@ final class NameFactFinder {
         let now = clock()
         if !question.list.isEmpty { lists.answered(question, answer, now: now) }
         let fact = StoredFact(answer: answer, askedAt: known.askedAt)
-        if lifetime > 0, Self.size(answer) <= Self.cachedAnswerLimit {
+        if lifetime > 0, answer.size <= Self.cachedAnswerLimit {
             cache[question] = Cached(fact: fact, until: now + lifetime)
         }
         found(question, fact, known.waiting)
@@ -244,9 +244,12 @@ final class NameFactFinder {
         case .temporaryFailure(let reason): (.failure(reason), 0)
         }
     }
+}
 
-    private static func size(_ answer: NameFact.Answer) -> Int {
-        switch answer {
+extension NameFact.Answer {
+    /// Octets in memory, about.
+    var size: Int {
+        switch self {
         case .addresses(let addresses): addresses.count * 32
         case .exchangers(let exchangers): exchangers.reduce(0) { $0 + $1.name.utf8.count + 32 }
         case .texts(let texts): texts.reduce(0) { $0 + $1.count + 32 }

@@ -28,15 +28,31 @@ final class PendingDecision {
 final class DecisionFacts: NameFacts {
     /// Milliseconds of the steady clock.
     var now: Int64 = 0
-    var own: [NameQuestion: StoredFact] = [:]
+    private var own: [NameQuestion: StoredFact] = [:]
+    /// Of all answers in it, about.
+    private(set) var octets = 0
     private unowned let finder: NameFactFinder
 
     init(_ finder: NameFactFinder) { self.finder = finder }
 
+    var count: Int { own.count }
+
     func fact(_ question: NameQuestion) -> NameFact? {
         if let fact = own[question] { return fact.fact(now: now) }
         guard let fact = finder.known(question, now: now) else { return nil }
-        own[question] = fact
+        keep(fact, question)
         return fact.fact(now: now)
+    }
+
+    func has(_ question: NameQuestion) -> Bool { own[question] != nil }
+
+    func keep(_ fact: StoredFact, _ question: NameQuestion) {
+        own[question] = fact
+        octets += fact.answer.size
+    }
+
+    func removeAll() {
+        own.removeAll(keepingCapacity: true)
+        octets = 0
     }
 }

@@ -34,6 +34,9 @@ public final class PolicyEngine {
     /// Times a decision is made again because it lacks facts, and facts it may ask for.
     static let roundLimit = 100
     static let factLimit = 500
+    /// Octets of these facts: who publishes answers of 64 KiB shall not fill our memory with them while others are awaited, nor
+    /// have us read them again with each.
+    static let factOctets = 128 << 10
 
     public let tables: MailTables
     private let sources: PolicySources
@@ -197,7 +200,7 @@ public final class PolicyEngine {
         facts.now = clock.milliseconds()
         switch attempt(question, asker.settings, facts) {
         case .answered(let answer):
-            facts.own.removeAll(keepingCapacity: true)
+            facts.removeAll()
             spareFacts = facts
             then(answer)
         case .needs(let questions):
@@ -243,16 +246,16 @@ public final class PolicyEngine {
         while true {
             let now = clock.milliseconds()
             decision.rounds += 1
-            guard decision.rounds <= Self.roundLimit, decision.facts.own.count + questions.count <= Self.factLimit,
-                !questions.isEmpty
+            guard decision.rounds <= Self.roundLimit, decision.facts.count + questions.count <= Self.factLimit,
+                decision.facts.octets <= Self.factOctets, !questions.isEmpty
             else {
                 pending[decision.number] = nil
                 return answer(decision, PolicyEvaluator.trouble(decision.question, "needs too many DNS answers"))
             }
-            for question in questions where decision.facts.own[question] == nil {
+            for question in questions where !decision.facts.has(question) {
                 switch finder.ask(question, for: decision.number, now: now) {
                 case .onItsWay: decision.missing.insert(question)
-                case .answered(let fact): decision.facts.own[question] = fact
+                case .answered(let fact): decision.facts.keep(fact, question)
                 }
             }
             guard decision.missing.isEmpty else { return }
@@ -268,7 +271,7 @@ public final class PolicyEngine {
 
     private func found(_ question: NameQuestion, _ fact: StoredFact, _ waiter: UInt64) {
         guard let decision = pending[waiter], decision.missing.remove(question) != nil else { return }
-        decision.facts.own[question] = fact
+        decision.facts.keep(fact, question)
         if decision.missing.isEmpty { ready.append(decision) }
     }
 
