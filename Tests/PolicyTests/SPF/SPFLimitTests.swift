@@ -127,4 +127,16 @@ import Testing
         settings.maximumNames = 11
         SPFRow("eleven names allowed", "192.0.2.9", "u@ptr.example", .pass).check(Self.zone, settings: settings)
     }
+
+    @Test("macros that stand for nothing are read as far as a name has octets, from its end")
+    func emptyMacros() {
+        func level(_ count: Int) -> SPFResult.Level {
+            let macros = String(repeating: "%{l1-}", count: count)
+            let zone = SPFZone("e.example TXT v=spf1 exists:x\(macros).y.example ?all\nx.y.example A 127.0.0.2")
+            return SPFCase(client: "192.0.2.1", sender: "a-@e.example").run(zone).result.level
+        }
+        #expect(level(100) == .pass)
+        #expect(level(253) == .pass)
+        #expect(level(300) == .neutral)
+    }
 }

@@ -63,7 +63,8 @@ extension SPFEvaluation {
     /// where it is not an error (RFC 7208 §4.8 leaves it open).
     mutating func domain(_ target: SPFMacroString?, _ domain: SPFDomain) throws(Stop) -> SPFDomain? {
         guard let target else { return domain }
-        // Only what may remain of it is expanded, from the right: a final dot, the name, and the dot or octet before it.
+        // Only what may remain of it is expanded, from the right: a final dot, the name, and the dot or octet before it. No more pieces
+        // than it can have octets: macros that stand for nothing would be work without end.
         let expanded = try expandRight(target, domain, limit: SPFDomain.maximumLength + 2)
         return SPFDomain(target: SPFDomain.truncated(expanded))
     }
@@ -73,7 +74,7 @@ extension SPFEvaluation {
     ) throws(Stop) -> [UInt8] {
         var parts: [[UInt8]] = []
         var count = 0
-        for piece in text.pieces.reversed() where count < limit {
+        for piece in text.pieces.suffix(limit).reversed() where count < limit {
             let part = try expand(piece, domain)
             parts.append(part)
             count += part.count
@@ -84,7 +85,7 @@ extension SPFEvaluation {
     /// At most the first `limit` octets.
     mutating func expand(_ text: SPFMacroString, _ domain: SPFDomain, limit: Int) throws(Stop) -> [UInt8] {
         var out: [UInt8] = []
-        for piece in text.pieces where out.count < limit { out += try expand(piece, domain) }
+        for piece in text.pieces.prefix(limit) where out.count < limit { out += try expand(piece, domain) }
         return Array(out.prefix(limit))
     }
 
