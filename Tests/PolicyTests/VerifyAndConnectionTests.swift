@@ -125,16 +125,4 @@ struct ConnectionPolicyTests {
         let ends = [sessions.end("a"), sessions.end("a")]
         #expect(ends == [.v4(1), nil])
     }
-
-    @Test(
-        "the line of limits",
-        arguments: [
-            ("limits\t10\t800", ConnectionLimits(perAddress: 10, total: 800)), ("limits\t0\t0", ConnectionLimits()),
-            ("limits\t-1\t0", nil), ("limits\t1", nil), ("limits\t1\t2\t3", nil), ("1\tconnect", nil),
-            ("limits\tx\t1", nil),
-        ] as [(String, ConnectionLimits?)])
-    func limits(line: String, expected: ConnectionLimits?) {
-        #expect(ConnectionLimits(line: line) == expected)
-        if let expected { #expect(expected.line == line) }
-    }
 }

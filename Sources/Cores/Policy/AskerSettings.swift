@@ -28,8 +28,6 @@ public struct AskerSettings: Hashable, Sendable {
     public var addsReceivedSPF = false
     /// `spf-localpolicy`: terms put in front of the final `all` of every record (ZMailer); empty: none.
     public var spfLocalPolicy = ""
-    /// `spf-whitelist-use-default`.
-    public var usesSPFWhitelist = false
     /// `reject-percent-kludge`.
     public var rejectsPercentKludge = true
     /// `contactpointer`: a line of the connect-time rejection.
@@ -53,7 +51,6 @@ public struct AskerSettings: Hashable, Sendable {
         add("spf-threshold", spfThreshold.rawValue)
         add("spf-received", addsReceivedSPF ? "+" : "")
         add("spf-localpolicy", spfLocalPolicy)
-        add("spf-whitelist", usesSPFWhitelist ? "+" : "")
         add("percent-kludge", rejectsPercentKludge ? "" : "-")
         add("contact", contactPointer)
         add("host", hostName)
@@ -86,7 +83,6 @@ public struct AskerSettings: Hashable, Sendable {
             spfThreshold = threshold
         case "spf-received": addsReceivedSPF = true
         case "spf-localpolicy": spfLocalPolicy = value
-        case "spf-whitelist": usesSPFWhitelist = true
         case "percent-kludge": rejectsPercentKludge = false
         case "contact": contactPointer = value
         case "host": hostName = value

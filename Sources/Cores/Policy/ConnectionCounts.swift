@@ -11,17 +11,6 @@ public struct ConnectionLimits: Hashable, Sendable {
         self.perAddress = perAddress
         self.total = total
     }
-
-    /// `limits\t<MaxSameIpSource>\t<MaxParallelConnections>`.
-    public init?(line: some StringProtocol) {
-        let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
-        guard fields.count == 3, fields[0] == "limits", let perAddress = Int(fields[1]), let total = Int(fields[2]),
-            perAddress >= 0, total >= 0
-        else { return nil }
-        self.init(perAddress: perAddress, total: total)
-    }
-
-    public var line: String { "limits\t\(perAddress)\t\(total)" }
 }
 
 /// Living sessions by client address, for all askers together (smtpserver.md §5.1, §5.2).

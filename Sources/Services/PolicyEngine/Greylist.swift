@@ -53,11 +53,11 @@ final class Greylist {
     /// It is seen now.
     func saw(_ name: String, now: Int64) {
         guard let known = sighting(name, now) else {
-            return keep(name, GreylistFile.Sighting(first: now, last: now), isNew: true, now)
+            return keep(name, GreylistFile.Sighting(first: now, last: now), now)
         }
         // A clock that was set back must not make entries immortal or new.
         guard now - known.last >= Self.renewal else { return }
-        keep(name, GreylistFile.Sighting(first: known.first, last: now), isNew: false, now)
+        keep(name, GreylistFile.Sighting(first: known.first, last: now), now)
     }
 
     private func sighting(_ name: String, _ now: Int64) -> GreylistFile.Sighting? {
@@ -84,14 +84,14 @@ final class Greylist {
         }
     }
 
-    private func keep(_ name: String, _ sighting: GreylistFile.Sighting, isNew: Bool, _ now: Int64) {
+    private func keep(_ name: String, _ sighting: GreylistFile.Sighting, _ now: Int64) {
         memory[name] = sighting
         guard access == .writing else { return }
         openFiles(now)
         guard let young else { return }
         do throws(GreylistFile.Failure) {
-            // An entry of the old file is new to the young one; counting it twice makes the file change places sooner.
-            try young.store(name, sighting, isNew: true)
+            // One that is in the young file already is counted again, once a day at most: the file changes places sooner.
+            try young.store(name, sighting)
         } catch {
             return fail(young, error, now)
         }

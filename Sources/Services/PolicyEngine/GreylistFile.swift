@@ -35,7 +35,7 @@ final class GreylistFile {
     private let handle: GDBM_FILE
     private let hash: SipHash
     private let secondHash: SipHash
-    /// Records, the header included.
+    /// Records when it was opened, the header included, and all that were stored since.
     private(set) var count: Int
 
     private static let headerKey = Array("greylist-1".utf8)
@@ -116,12 +116,12 @@ final class GreylistFile {
         return Sighting(first: Int64(bitPattern: words[0]), last: Int64(bitPattern: words[1]))
     }
 
-    func store(_ name: String, _ sighting: Sighting, isNew: Bool) throws(Failure) {
+    func store(_ name: String, _ sighting: Sighting) throws(Failure) {
         let key = key(name)
         let first = UInt64(bitPattern: sighting.first)
         let last = UInt64(bitPattern: sighting.last)
         try Self.store(handle, path, key, Self.octets([first, last, check(key, first, last)]))
-        if isNew { count += 1 }
+        count += 1
     }
 
     private func key(_ name: String) -> [UInt8] {
