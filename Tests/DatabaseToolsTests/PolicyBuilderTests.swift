@@ -108,16 +108,39 @@ struct PolicyBuilderTests {
         #expect(try memory.metadata().v4Lengths == reader.metadata().v4Lengths)
     }
 
+    private func sample(_ name: String) throws -> [UInt8] {
+        let descriptor = open("\(Place.repository)/db/\(name)", O_RDONLY | O_CLOEXEC)
+        try #require(descriptor >= 0, "db/\(name)")
+        defer { close(descriptor) }
+        var octets = [UInt8](repeating: 0, count: 1 << 16)
+        let count = read(descriptor, &octets, octets.count)
+        return Array(octets[..<max(0, count)])
+    }
+
+    private static let samples = [
+        "smtp-policy.src", "localnames", "smtp-policy.relay", "smtp-policy.mx", "smtp-policy.spam",
+    ]
+
+    @Test("the examples in the samples compile when the # in front of them is taken away")
+    func examples() throws {
+        for name in Self.samples {
+            var lines = String(decoding: try sample(name), as: UTF8.self).split(
+                separator: "\n", omittingEmptySubsequences: false
+            ).map(String.init)
+            if name.hasPrefix("smtp-policy."), name != "smtp-policy.src" {
+                lines = lines.map { $0.hasPrefix("#   ") ? String($0.dropFirst(4)) : $0 }
+            }
+            try scratch.write(lines.joined(separator: "\n"), to: "db/\(name)")
+        }
+        let ended = try run()
+        #expect(ended.exit == .code(0), "\(ended)")
+        #expect(try entries().contains("[192.0.2.16]/28  submit + = _full_rights  #@smtp-policy.relay:10"))
+        #expect(try entries().contains("spammer@  = _bulk_mail  #@smtp-policy.spam:5"))
+    }
+
     @Test("the samples compile, with no change and with one of each kind")
     func samples() throws {
-        for name in ["smtp-policy.src", "localnames", "smtp-policy.relay", "smtp-policy.mx", "smtp-policy.spam"] {
-            let descriptor = open("\(Place.repository)/db/\(name)", O_RDONLY | O_CLOEXEC)
-            try #require(descriptor >= 0, "db/\(name)")
-            defer { close(descriptor) }
-            var octets = [UInt8](repeating: 0, count: 1 << 16)
-            let count = read(descriptor, &octets, octets.count)
-            try scratch.write(Array(octets[..<max(0, count)]), to: "db/\(name)")
-        }
+        for name in Self.samples { try scratch.write(try sample(name), to: "db/\(name)") }
         let ended = try run()
         #expect(ended.exit == .code(0), "\(ended)")
         #expect(ended.errors.isEmpty)

@@ -83,7 +83,10 @@ struct PolicySourceLineTests {
             ("x rcpt-dns-rbl \"go away\"", "a text that begins with '_'"),
             ("x message \"open", "a quote is not closed"), ("x message \"a\"b freeze +", "a blank must follow"),
             ("[192.0.2.0]/33 rejectnet +", "no network"), ("[192.0.2.0/24 rejectnet +", "no network"),
-            ("192.0.2/24 rejectnet +", "no network"), ("[IPv6:2001:db8::]/129 spf +", "no network"),
+            ("192.0.2/24 rejectnet +", "no network"),
+            ("192.0.2 rejectnet +", "no network"), ("192.0.2. rejectnet +", "no network"),
+            ("300.0.2.1 rejectnet +", "no network"), ("10 rejectnet +", "no network"),
+            ("[IPv6:2001:db8::]/129 spf +", "no network"),
             ("[IPv6:192.0.2.1]/24 spf +", "no network"), ("a/b spf +", "no network"), ("[x] spf +", "no network"),
             ("a..b relaytarget +", "no key: a domain"), ("a,b relaytarget +", "no key: a domain"),
             (".. relaytarget +", "no key"), ("@example.org relaytarget +", "nothing in front of the '@'"),
@@ -99,6 +102,17 @@ struct PolicySourceLineTests {
         }
         #expect(error.reason.contains(reason), "\(error)")
         #expect(error.file == "src" && error.line == 1)
+    }
+
+    @Test("a message shows the first 100 characters of a key")
+    func longKey() {
+        guard case .error(let error) = read(String(repeating: "a", count: 5000) + " relaytarget +") else {
+            Issue.record("no error")
+            return
+        }
+        #expect(
+            error.description
+                == "src:1: \(String(repeating: "a", count: 100))…: the key has 5000 octets; 252 are possible")
     }
 
     @Test("each attribute takes what its kind takes", arguments: PolicyAttribute.allCases.filter { $0 != .origin })

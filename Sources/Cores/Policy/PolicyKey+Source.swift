@@ -34,26 +34,26 @@ extension PolicyKey {
             return
         }
         if hasSlash || first == UInt8(ascii: "[") || Self.mayBeAddress(word) {
-            if let network = Self.network(word) {
-                self = .network(network)
-                return
-            }
-            if hasSlash || first == UInt8(ascii: "[") {
+            // Part of an address, such as 192.0.2, would be a domain that no client and no recipient has.
+            guard let network = Self.network(word) else {
                 throw PolicySourceProblem(
                     "no network: it is written [192.0.2.0]/24 or 192.0.2.0/24 (width 0 to 32), or [IPv6:2001:db8::]/32 (0 to 128)"
                 )
             }
+            self = .network(network)
+            return
         }
         self = .domain(try Self.domain(word))
     }
 
     /// Digits and dots only, or with a colon: such a word is an address, or nothing.
     private static func mayBeAddress(_ word: ArraySlice<UInt8>) -> Bool {
-        guard let last = word.last, (0x30...0x39).contains(last) || last == UInt8(ascii: ":") || isHex(last) else {
-            return false
-        }
+        guard let last = word.last,
+            (0x30...0x39).contains(last) || last == UInt8(ascii: ":") || last == UInt8(ascii: ".") || isHex(last)
+        else { return false }
         if word.contains(UInt8(ascii: ":")) { return true }
-        return (0x30...0x39).contains(last) && word.allSatisfy { (0x30...0x39).contains($0) || $0 == UInt8(ascii: ".") }
+        return word.allSatisfy { (0x30...0x39).contains($0) || $0 == UInt8(ascii: ".") }
+            && word.contains { $0 != UInt8(ascii: ".") }
     }
 
     private static func isHex(_ byte: UInt8) -> Bool {

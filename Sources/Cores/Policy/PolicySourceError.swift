@@ -15,7 +15,12 @@ public struct PolicySourceError: Error, Hashable, Sendable, CustomStringConverti
         self.reason = reason
     }
 
-    public var description: String { "\(file):\(line): \(key.isEmpty ? "" : "\(key): ")\(reason)" }
+    public var description: String {
+        "\(file):\(line): \(key.isEmpty ? "" : "\(key.prefix(Self.shownKey))\(key.count > Self.shownKey ? "…" : ""): ")\(reason)"
+    }
+
+    /// Characters of a key that a message shows: a line without blanks would fill the log.
+    private static let shownKey = 100
 }
 
 /// All mistakes of a source; at least one.

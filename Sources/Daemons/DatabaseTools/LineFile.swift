@@ -30,6 +30,7 @@ struct LineFile: ~Copyable {
     func forEach<E: Error>(_ body: (ArraySlice<UInt8>) throws(E) -> Void) throws(E) -> Failure? {
         var rest: [UInt8] = []
         var isFirst = true
+        var lines = 0
         while true {
             let (octets, failure) = next(behind: rest)
             if let failure { return failure }
@@ -40,10 +41,11 @@ struct LineFile: ~Copyable {
             while let end = Self.newline(octets, from: start) {
                 try body(octets[start..<end])
                 start = end + 1
+                lines += 1
             }
             rest = Array(octets[start...])
             if rest.count > Self.maximumLine {
-                return Failure(description: "\(name): a line is longer than \(Self.maximumLine) octets")
+                return Failure(description: "\(name):\(lines + 1): the line is longer than \(Self.maximumLine) octets")
             }
         }
         if !rest.isEmpty { try body(rest[...]) }
