@@ -21,9 +21,13 @@ final class Worker: Sendable {
     private let contexts: [ObjectIdentifier: NIOLoopBound<LoopContext>]
     private let maximumSessions: Int
 
+    /// Event loops: a processor is left to the policy service and the writing of files. On two processors one loop refuses half as
+    /// many recipients again as two do, at two thirds of their cost: fewer threads wake each other up.
+    static let defaultLoops = max(1, System.coreCount - 1)
+
     init(
         _ settings: Settings, log: EventLog, sessionLog: SessionLog?, timeouts: Timeouts = Timeouts(),
-        threads: Int = System.coreCount, poolThreads: Int = BlockingPool.defaultThreads,
+        threads: Int = defaultLoops, poolThreads: Int = BlockingPool.defaultThreads,
         maximumWaiting: Int = PolicyClient.defaultMaximumWaiting
     ) throws(PostofficeError) {
         self.settings = settings

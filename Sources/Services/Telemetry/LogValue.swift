@@ -2,11 +2,17 @@
 enum LogValue {
     static func append(_ value: String, to line: inout [UInt8]) {
         let utf8 = value.utf8
+        var hasBlank = utf8.isEmpty
         let isPlain =
-            utf8.count <= EventLog.maximumValueLength && !utf8.isEmpty
-            && utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x22 && $0 != 0x5c }
+            utf8.count <= EventLog.maximumValueLength
+            && utf8.allSatisfy { octet in
+                if octet == 0x20 { hasBlank = true }
+                return octet >= 0x20 && octet < 0x7f && octet != 0x22 && octet != 0x5c
+            }
         if isPlain {
+            if hasBlank { line.append(0x22) }
             line.append(contentsOf: utf8)
+            if hasBlank { line.append(0x22) }
             return
         }
         line.append(0x22)
