@@ -1,6 +1,7 @@
 import Glibc
 import Policy
 import ProgramKit
+import Tables
 import Telemetry
 
 /// The policy without a database file: the text files of `$MAILVAR/db`, merged in memory as policy-builder.sh does, and again when one

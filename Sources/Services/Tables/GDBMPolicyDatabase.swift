@@ -22,7 +22,7 @@ public final class GDBMPolicyDatabase {
     private let report: (Event) -> Void
     private var reader: GDBMReader?
     /// The file behind the name that was looked at last, good or broken.
-    private var seen: FileIdentity?
+    private var seen: FileSignature?
     private var lastLook: Int64?
     private var vanishedAt: Int64?
     private var trouble: PolicyTrouble?
@@ -63,13 +63,13 @@ public final class GDBMPolicyDatabase {
             return fail("\(path): \(String(cString: strerror(code)))\(code == ENOENT ? "; run policy-builder.sh" : "")")
         }
         vanishedAt = nil
-        let identity = FileIdentity(info)
-        guard identity != seen else { return }
+        let signature = FileSignature(info)
+        guard signature != seen else { return }
         // What cannot be opened for a reason of the system is tried again at the next look.
         seen = nil
         do throws(GDBMFailure) {
             let fresh = try GDBMReader(path: path)
-            seen = fresh.identity
+            seen = fresh.signature
             do throws(PolicyTrouble) {
                 let entries = try fresh.metadata().entries
                 let isFirst = reader == nil
@@ -80,7 +80,7 @@ public final class GDBMPolicyDatabase {
                 fail(error.description)
             }
         } catch {
-            if error.code == 0 { seen = identity }
+            if error.code == 0 { seen = signature }
             fail(error.description)
         }
     }

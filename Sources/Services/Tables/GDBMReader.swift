@@ -8,7 +8,7 @@ import Policy
 /// truncate it, look-ups fail from then on.
 public final class GDBMReader: PolicyDatabase {
     public let path: String
-    let identity: FileIdentity
+    let signature: FileSignature
     private let descriptor: Int32
     private let mapping: UnsafeRawBufferPointer
     private let layout: GDBMLayout
@@ -31,7 +31,7 @@ public final class GDBMReader: PolicyDatabase {
             mapping = UnsafeRawBufferPointer(start: base, count: size)
             // Keys are hashed: what lies beside a page is not what is wanted next.
             madvise(base, size, MADV_RANDOM)
-            identity = FileIdentity(info)
+            signature = FileSignature(info)
         } catch {
             close(descriptor)
             throw error

@@ -37,27 +37,6 @@ public final class TableFile<Table> {
         public let owner: TableOwner?
     }
 
-    private struct Signature: Equatable {
-        let device: UInt
-        let inode: UInt
-        let size: Int
-        let seconds: Int
-        let nanoseconds: Int
-        let changedSeconds: Int
-        let changedNanoseconds: Int
-
-        init(_ info: stat) {
-            device = UInt(info.st_dev)
-            inode = UInt(info.st_ino)
-            size = Int(info.st_size)
-            seconds = info.st_mtim.tv_sec
-            nanoseconds = info.st_mtim.tv_nsec
-            // A change of mode or owner decides about privileges and shows only here.
-            changedSeconds = info.st_ctim.tv_sec
-            changedNanoseconds = info.st_ctim.tv_nsec
-        }
-    }
-
     /// Octets of a table at most.
     public static var maximumSize: Int { 64 << 20 }
     /// Between two looks at the file.
@@ -71,7 +50,7 @@ public final class TableFile<Table> {
     private let parse: ([UInt8], String) throws(TableErrors) -> Table
     private let report: (TableEvent) -> Void
     private var version: Version?
-    private var signature: Signature?
+    private var signature: FileSignature?
     private var lastLook: Int64?
     private var vanishedAt: Int64?
     private var isKnownMissing = false
@@ -115,7 +94,7 @@ public final class TableFile<Table> {
         }
         vanishedAt = nil
         isKnownMissing = false
-        let signature = Signature(info)
+        let signature = FileSignature(info)
         guard signature != self.signature else { return }
         self.signature = signature
         read()
@@ -158,7 +137,7 @@ public final class TableFile<Table> {
         let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let hasDirectory = stat(folder, &directory) == 0
         // What was read is what the open file is; a file put in its place meanwhile shows at the next look.
-        signature = Signature(info)
+        signature = FileSignature(info)
         do throws(TableErrors) {
             let table = try parse(octets, path)
             let isFirst = version == nil
