@@ -32,7 +32,8 @@ struct BoundedCacheTests {
         cache[3] = nil
         #expect(cache.peek(0) == nil)
         #expect(cache.peek(3) == nil)
-        cache.removeAll()
+        cache[1] = nil
+        cache[2] = nil
         #expect(cache.count == 0)
     }
 

@@ -21,6 +21,18 @@ struct PolicyEngineTests {
         #expect(try fixture.recipient("someone@there.test").reply?.code == 550)
     }
 
+    @Test("a domain of ours is ours in both its spellings")
+    func internationalNames() throws {
+        let fixture = try EngineFixture(localnames: "example.test\nb\u{fc}cher.test\n.xn--mnchen-3ya.test\n")
+        for domain in [
+            "b\u{fc}cher.test", "xn--bcher-kva.test", "B\u{dc}CHER.test", "m\u{fc}nchen.test", "x.xn--mnchen-3ya.test",
+        ] {
+            #expect(try fixture.recipient("alice@\(domain)").verdict == .accept, "\(domain)")
+            let ghost = try fixture.recipient("ghost@\(domain)")
+            #expect(ghost.reply?.status == EnhancedStatusCode(5, 1, 1), "\(domain): \(ghost)")
+        }
+    }
+
     @Test("a policy that changes is in use within a second; a wrong one is not, and the log says where it is wrong")
     func reload() throws {
         let fixture = try EngineFixture()

@@ -127,56 +127,6 @@ struct DomainTableTests {
     }
 }
 
-@Suite("Tables: networks")
-struct NetworkTableTests {
-    @Test(
-        "the longest prefix holds",
-        arguments: [
-            ("192.0.2.1", 1), ("192.0.2.2", 2), ("192.0.3.1", 3), ("10.0.0.1", nil), ("2001:db8::1", 4),
-            ("2001:db8:0:1::9", 5), ("2001:db9::1", nil), ("::ffff:192.0.2.1", 1), ("::1", nil), ("127.0.0.1", nil),
-        ] as [(String, Int?)])
-    func lookup(address: String, line: Int?) throws {
-        let text = "[192.0.2.1]\n192.0.2.0/24\n[192.0.0.0]/16\n[IPv6:2001:db8::]/32\n[IPv6.2001:db8:0:1::]/64\n"
-        let table = try outcome(text, NetworkTable.parse).get()
-        let parsed = try #require(IPAddress(address))
-        #expect(table.lookup(parsed)?.line == line)
-    }
-
-    @Test("bits behind the prefix do not matter")
-    func masked() throws {
-        let table = try outcome("10.1.2.3/8\n[IPv6:2001:db8::5]/127\n", NetworkTable.parse).get()
-        #expect(table.lookup(try #require(IPAddress("10.200.0.1"))) != nil)
-        #expect(table.lookup(try #require(IPAddress("2001:db8::4"))) != nil)
-        #expect(table.lookup(try #require(IPAddress("2001:db8::6"))) == nil)
-    }
-
-    @Test("the whole internet is one entry for each family")
-    func everything() throws {
-        let table = try outcome("0.0.0.0/0\n", NetworkTable.parse).get()
-        #expect(table.lookup(try #require(IPAddress("203.0.113.7"))) != nil)
-        #expect(table.lookup(try #require(IPAddress("2001:db8::1"))) == nil)
-    }
-
-    @Test("the word submit is kept, and the first line of a network holds")
-    func submit() throws {
-        let table = try outcome("10.0.0.0/8 submit # desks\n10.0.0.0/8\n", NetworkTable.parse).get()
-        #expect(table.count == 1)
-        #expect(table.lookup(try #require(IPAddress("10.0.0.1")))?.submits == true)
-    }
-
-    @Test(
-        "each mistake is reported with its line",
-        arguments: [
-            BrokenTable("example.org\n", ("t:1: example.org", "is no network; valid are")),
-            BrokenTable("10.0.0.0/33\n", ("t:1", "is no network")),
-            BrokenTable("10.0.0/8\n", ("t:1", "is no network")),
-            BrokenTable("10.0.0.0/8 relay\n", ("t:1", "valid is 'submit'")),
-            BrokenTable("10.0.0.0/8 submit now\n", ("t:1", "'now'")),
-            BrokenTable("*\n\n[::1]\n", ("t:1", "is no network"), ("t:3", "is no network")),
-        ])
-    func mistakes(row: BrokenTable) { row.check(NetworkTable.parse) }
-}
-
 @Suite("Tables: aliases")
 struct AliasTableTests {
     static func parse(_ octets: [UInt8], _ file: String) throws(TableErrors) -> AliasTable {

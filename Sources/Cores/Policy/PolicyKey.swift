@@ -83,14 +83,14 @@ extension PolicyKey: CustomStringConvertible {
 }
 
 extension DomainName {
-    /// What the database and the DNS know it by: lower case, U-labels as A-labels (RFC 5890 §2.3.2.1). A name with a label that is
+    /// What tables, the database and the DNS know it by: lower case, U-labels as A-labels (RFC 5890 §2.3.2.1). A name with a label that is
     /// too long for that stays as it is, and is found nowhere.
-    var lookupName: String { isASCII ? key : asciiName(key) ?? key }
+    public var lookupName: String { isASCII ? key : asciiName(key) ?? key }
 }
 
 extension MailDomain {
     /// The same; a literal in lower case.
-    var lookupName: String {
+    public var lookupName: String {
         switch self {
         case .name(let name): name.lookupName
         case .literal: key

@@ -1,18 +1,5 @@
 import MailModel
 
-/// Where an entry of the source stands.
-public struct PolicyOrigin: Hashable, Sendable, CustomStringConvertible {
-    public var file: String
-    public var line: Int
-
-    public init(file: String, line: Int) {
-        self.file = file
-        self.line = line
-    }
-
-    public var description: String { "\(file):\(line)" }
-}
-
 /// What the database holds for a key: attributes and values in order, as the octets of policy.md §3: `length,attribute,text,NUL`
 /// for each pair. A pair of attribute 127 holds `file:line` for the pairs behind it; other readers skip it.
 public struct PolicyRecord: Hashable, Sendable {

@@ -34,11 +34,6 @@ struct BoundedCache<Key: Hashable, Value> {
     /// The value, without counting as use.
     func peek(_ key: Key) -> Value? { young[key] ?? old[key] }
 
-    mutating func removeAll() {
-        young.removeAll()
-        old.removeAll()
-    }
-
     private mutating func insert(_ value: Value, _ key: Key) {
         if young[key] == nil, young.count >= limit / 2 {
             old = young

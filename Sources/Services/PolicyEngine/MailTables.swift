@@ -94,12 +94,12 @@ extension MailTables: RoutingTables {
 
     private func localOrigin(_ domain: MailDomain) throws(TableTrouble) -> String? {
         if case .literal(.ip(let address)) = domain, ownAddresses.contains(address.unmapped) { return "own address" }
-        return try localnames.current(now: now).table.lookup(domain.key).map { "localnames:\($0.line)" }
+        return try localnames.current(now: now).table.lookup(domain.lookupName).map { "localnames:\($0.line)" }
     }
 
     public func route(_ domain: MailDomain) throws(RoutingTrouble) -> RouteSpec? {
         do throws(TableTrouble) {
-            return try routes.current(now: now).table.lookup(domain.key).flatMap { RouteSpec($0.value) }
+            return try routes.current(now: now).table.lookup(domain.lookupName).flatMap { RouteSpec($0.value) }
         } catch { throw RoutingTrouble("\(error)") }
     }
 
@@ -153,7 +153,7 @@ extension MailTables: PolicyTables {
 
     public func route(to domain: MailDomain) throws(PolicyTrouble) -> String? {
         do throws(TableTrouble) {
-            return try routes.current(now: now).table.lookup(domain.key).map { "routes:\($0.line)" }
+            return try routes.current(now: now).table.lookup(domain.lookupName).map { "routes:\($0.line)" }
         } catch { throw PolicyTrouble("\(error)") }
     }
 

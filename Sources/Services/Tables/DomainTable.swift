@@ -1,6 +1,7 @@
 import MailModel
+import Policy
 
-/// Domains and what is said of them: `localnames`, `routes`, `smtp-policy.mx`. Keys are a domain, `.suffix` for a domain and
+/// Domains and what is said of them: `localnames`, `routes`. Keys are a domain, `.suffix` for a domain and
 /// all below it, an address literal, or `.` for everything else.
 public struct DomainTable: Hashable, Sendable {
     public struct Entry: Hashable, Sendable {
@@ -27,7 +28,7 @@ public struct DomainTable: Hashable, Sendable {
         }
     }
 
-    /// Lower-case keys.
+    /// Lower-case keys; U-labels are A-labels.
     public private(set) var entries: [String: Entry] = [:]
     private var hasSuffixes = false
 
@@ -81,12 +82,12 @@ public struct DomainTable: Hashable, Sendable {
 
     private static func key(_ word: String) -> String? {
         if word == "." { return word }
-        if word.utf8.first == UInt8(ascii: ".") { return DomainName(word.dropFirst()).map { ".\($0.key)" } }
-        return MailDomain(word)?.key
+        if word.utf8.first == UInt8(ascii: ".") { return DomainName(word.dropFirst()).map { ".\($0.lookupName)" } }
+        return MailDomain(word)?.lookupName
     }
 
     /// The first that is there of `foo.bar.edu`, `.foo.bar.edu`, `.bar.edu`, `.edu`, `.` (router.md §4, order "pathalias").
-    /// `key` in lower case, as ``MailDomain/key``; of an address literal only itself and `.`.
+    /// `key` as ``MailDomain/lookupName``; of an address literal only itself and `.`.
     public func lookup(_ key: String) -> Entry? {
         if let entry = entries[key] { return entry }
         guard hasSuffixes else { return nil }
