@@ -101,6 +101,23 @@ struct GreylistTests {
         }
     }
 
+    @Test("a header whose end of the file is far away does not fill the disk", arguments: [36, 38, 39])
+    func farEnd(octet: Int) throws {
+        let scratch = try Scratch()
+        do { greylist(scratch).saw("name", now: 1) }
+        let path = "\(scratch.path)/.greylist.gdbm"
+        let file = open(path, O_RDWR)
+        var value: UInt8 = 0x80
+        #expect(pwrite(file, &value, 1, off_t(octet)) == 1)
+        close(file)
+        greylist(scratch).saw("other", now: 2)
+        #expect(greylist(scratch).firstSeen("other", now: 3) == 2)
+        #expect(Scratch.names(scratch.path).contains(".greylist.gdbm.broken"))
+        #expect(scratch.logText.contains("far behind the file's"))
+        var info = stat()
+        #expect(stat(path, &info) == 0 && info.st_size < 1 << 20)
+    }
+
     @Test("a record that was changed is no sighting")
     func tampered() throws {
         let scratch = try Scratch()

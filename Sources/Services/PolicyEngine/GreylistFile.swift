@@ -65,6 +65,11 @@ final class GreylistFile {
         // The library's default grows with the file.
         var cacheSize = 256
         gdbm_setopt(handle, GDBM_SETCACHESIZE, &cacheSize, Int32(MemoryLayout<Int>.size))
+        guard Self.endsWithFile(gdbm_fdesc(handle)) else {
+            gdbm_close(handle)
+            throw Failure(
+                kind: .broken, description: "\(path): is damaged: its header has an end far behind the file's")
+        }
         var number: gdbm_count_t = 0
         guard gdbm_count(handle, &number) == 0 else {
             let failure = Self.failure(path, Int(gdbm_last_errno(handle)))
@@ -101,6 +106,18 @@ final class GreylistFile {
     }
 
     deinit { gdbm_close(handle) }
+
+    /// Octets that a crash may have left unwritten.
+    private static let slack = 1 << 20
+
+    /// Whether `next_block` of the header (`gdbm_file_header`, octet 32) is in the file: at the next store the library would write
+    /// zeros up to it, until the disk is full.
+    private static func endsWithFile(_ descriptor: Int32) -> Bool {
+        var end: Int64 = 0
+        var info = stat()
+        guard pread(descriptor, &end, 8, 32) == 8, fstat(descriptor, &info) == 0 else { return false }
+        return end >= 0 && end <= Int64(info.st_size) + Int64(slack)
+    }
 
     struct Sighting: Hashable {
         /// Seconds since 1970.
