@@ -86,7 +86,7 @@ lock=.$dbfile.lock
 exec 9<"$lock"
 flock -w "$POLICY_BUILDER_WAIT" 9 || fail 75 "$dbdir/$lock: another builder is at work"
 
-work=$(mktemp -d) || fail 73 "no folder for temporary files (TMPDIR)"
+work=$(mktemp -d "${TMPDIR:-/tmp}/policy-builder.XXXXXX") || fail 73 "no folder for temporary files (TMPDIR)"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT

@@ -71,7 +71,8 @@ public enum NewDatabases {
     private static func buildPolicy(_ environment: ZEnvironment, isSilent: Bool) -> ExitCode {
         let path = "\(environment.mailbin)/policy-builder.sh"
         var values = ["ZCONFIG=\(environment["ZCONFIG"] ?? ZEnvironment.defaultPath)"]
-        values += Program.inheritedEnvironment.filter { $0.hasPrefix("PATH=") || $0.hasPrefix("TZ=") }
+        let passedOn = ["PATH=", "TZ=", "TMPDIR=", "POLICY_BUILDER_WAIT="]
+        values += Program.inheritedEnvironment.filter { variable in passedOn.contains { variable.hasPrefix($0) } }
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         guard null >= 0 else {
             Program.print("/dev/null: \(String(cString: strerror(errno)))", to: 2)
