@@ -17,6 +17,23 @@ private func summary(_ line: PolicySourceReader.Line) -> String {
     }
 }
 
+@Suite("Policy source: what would open the relay")
+struct PolicyRelayMistakeTests {
+    @Test(
+        "rights for all that is not listed are a mistake",
+        arguments: [
+            ". = _relaytarget", ". = _localnames", ". = _LOCAL_NAMES", "[0.0.0.0]/0 = _full_rights",
+            "[IPv6:::]/0 submit + = _full_rights",
+        ])
+    func mistakes(line: String) throws {
+        let tags = "_relaytarget relaytarget +\n_localnames relaytarget +\n_full_rights relaycustnet +\n"
+        let errors = #expect(throws: PolicySourceErrors.self) {
+            try PolicyMemoryDatabase(sources: [(file: "src", text: tags + line)])
+        }
+        #expect(errors?.description.contains("src:4") == true && errors?.description.contains("open the relay") == true)
+    }
+}
+
 @Suite("Policy source: lines")
 struct PolicySourceLineTests {
     @Test(

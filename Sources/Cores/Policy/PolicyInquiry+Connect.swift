@@ -103,6 +103,7 @@ extension PolicyInquiry {
         if let found = findings[.greylist] {
             state.greylist = found.number
             state.greylistReason = findings.reason(found)
+            state.greylistText = text(found)
         }
         if let found = findings[.ratelimitmsgs] {
             state.rates = Octets.text(found.value)

@@ -199,9 +199,10 @@ extension PolicyInquiry {
             return nil
         }
         effects.append(.sawGreylist(key))
+        let ownText = outcome.greylist == nil ? state.greylistText : outcome.greylistText
         let text =
-            outcome.greylistText.isEmpty
-            ? "You are new here, please try again in \(Int64(seconds) - (age ?? 0)) seconds" : outcome.greylistText
+            ownText.isEmpty
+            ? "You are new here, please try again in \(Int64(seconds) - (age ?? 0)) seconds" : ownText
         let reason = outcome.greylist == nil ? state.greylistReason : outcome.greylistReason
         return refuse(PolicyReplies.recipient(-100, client, question.recipient, text), "\(reason): \(key)")
     }

@@ -112,3 +112,14 @@ extension IPNetwork {
         }
     }
 }
+
+extension PolicyKey {
+    /// Whether it stands for all that is not listed: `.`, or a network of width 0.
+    var isDefault: Bool {
+        switch self {
+        case .domain(let name): name == "."
+        case .network(let network): network.prefixLength == 0
+        case .tag, .user: false
+        }
+    }
+}

@@ -75,7 +75,7 @@ public struct PolicyMetadata: Hashable, Sendable {
                 seen += 1
             case "v6":
                 guard let lengths = Self.lengths(value, 128) else { return nil }
-                v6Lengths = lengths.sorted(by: >)
+                v6Lengths = Set(lengths).sorted(by: >)
                 seen += 1
             case "names": namesGrant = Octets.equal(value, "+")
             case "senders": judgesSenders = Octets.equal(value, "+")

@@ -21,6 +21,9 @@ public struct PolicySourceReader {
     private var keys = PolicyMetadata()
     private var words = PolicySourceWords()
 
+    /// What policy-builder.sh puts behind the lines of localnames, smtp-policy.mx and smtp-policy.relay.
+    private static let rightGivingTags: Set<String> = ["_localnames", "_relaytarget", "_full_rights"]
+
     public init(file: String) {
         self.file = file
         fileOctets = Array(file.utf8)
@@ -98,6 +101,13 @@ public struct PolicySourceReader {
                     "the value of \(attribute.name) has \(value.count) octets; \(PolicyKey.maximumLength) are possible")
             }
             if attribute == .alias {
+                if key.isDefault,
+                    Self.rightGivingTags.contains(PolicyTagCensus.canonical(asciiLowercased(Octets.text(value))))
+                {
+                    throw PolicySourceProblem(
+                        "would open the relay: everything that is not listed would have the rights of "
+                            + "\(Octets.cleaned(Octets.text(value))); list domains and networks")
+                }
                 record.append(.alias, try tags.use(value, by: key, origin))
             } else {
                 guard attribute.accepts(value) else {

@@ -66,6 +66,8 @@ struct PolicyState: Hashable {
     /// Which entries ask for SPF, for patience, for a limit of rates.
     var spfReason = ""
     var greylistReason = ""
+    /// The text in front of `greylist`; empty: the standard one.
+    var greylistText = ""
     var rateReason = ""
 
     /// Octets of ``text``.
@@ -114,6 +116,7 @@ struct PolicyState: Hashable {
             case UInt8(ascii: "v"): senderReason = Self.plain(value)
             case UInt8(ascii: "p"): spfReason = Self.plain(value)
             case UInt8(ascii: "h"): greylistReason = Self.plain(value)
+            case UInt8(ascii: "t"): greylistText = Self.plain(value)
             case UInt8(ascii: "q"): rateReason = Self.plain(value)
             default: return nil
             }
@@ -134,6 +137,7 @@ struct PolicyState: Hashable {
         add("r", rates, to: &text, limit: 48)
         add("R", rateText, to: &text)
         add("l", listText, to: &text)
+        add("t", greylistText, to: &text)
         add("m", rejectText, to: &text)
         for (key, reason) in [
             ("w", reason), ("v", senderReason), ("p", spfReason), ("h", greylistReason), ("q", rateReason),

@@ -20,7 +20,9 @@ final class PolicyClient {
     /// Seconds that questions wait for a service that is being restarted; then they fail at once.
     static let restartGrace = 3
     /// Octets of one answer line.
-    static let maximumLineLength = 65536
+    static let maximumLineLength = 1 << 20
+    /// Connections that one question is asked on: one that makes the service fall is not asked for ever.
+    static let maximumAttempts = 3
     /// Octets of questions that wait for an answer, and again of lines that the service does not take: beyond it questions
     /// fail at once. A service that keeps its connection and does nothing costs no more memory than this.
     static let defaultMaximumWaiting = 8 << 20
@@ -31,6 +33,7 @@ final class PolicyClient {
         let asker: any PolicyAsker
         let line: [UInt8]
         let deadline: Int
+        var attempts = 1
     }
 
     private enum State {
@@ -221,11 +224,22 @@ final class PolicyClient {
         outgoing.clear()
         append(Array("\(settings.line)\n".utf8))
         reconnected()
+        var given: [any PolicyAsker] = []
+        var givenNumbers: [UInt64] = []
         for number in order {
-            guard let question = pending[number] else { continue }
+            guard var question = pending[number] else { continue }
+            guard question.attempts < Self.maximumAttempts else {
+                _ = take(number)
+                given.append(question.asker)
+                givenNumbers.append(number)
+                continue
+            }
+            question.attempts += 1
+            pending[number] = question
             append(question.line)
         }
         flush()
+        for (asker, number) in zip(given, givenNumbers) { asker.policyAnswered(number, nil) }
     }
 
     private func failed(_ reason: String) {

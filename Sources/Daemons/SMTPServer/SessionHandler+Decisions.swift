@@ -63,6 +63,7 @@ extension SessionHandler {
     private func decideSender(_ mail: MailCommand, _ replies: inout [UInt8]) {
         policy.beginTransaction()
         standingReason = ""
+        sender = "\(mail.reversePath)"
         if let obstacle = loop.intake.obstacle(size: mail.size ?? 0) {
             standingReason = obstacle.reason
             pendingReason = obstacle.reason

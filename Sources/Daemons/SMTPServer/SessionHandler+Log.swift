@@ -18,7 +18,7 @@ extension SessionHandler {
                 event,
                 [
                     "session": sessionID, "client": client.literal, "command": command.isEmpty ? "connect" : command,
-                    "reply": refusal.reply, "reason": pendingReason ?? ownReason,
+                    "from": sender, "reply": refusal.reply, "reason": pendingReason ?? ownReason,
                 ])
         }
         loop.flushRefusalsSoon()

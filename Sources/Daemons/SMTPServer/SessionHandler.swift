@@ -272,6 +272,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     var pendingReason: String?
     /// The refused command, where it is not the last one that was read.
     var pendingCommand: String?
+    /// The reverse-path of the transaction, for the log.
+    var sender = "-"
     /// Why the client, or its sender, was refused: what the session refuses later in the name of that.
     var standingReason = ""
 
