@@ -17,8 +17,9 @@ extension SessionHandler {
             loop.refusals.info(
                 event,
                 [
-                    "session": sessionID, "client": client.literal, "command": command.isEmpty ? "connect" : command,
-                    "from": sender, "reply": refusal.reply, "reason": pendingReason ?? ownReason,
+                    "session": sessionID, "client": client.literal, "from": sender,
+                    "command": command.isEmpty ? "connect" : command, "reply": refusal.reply,
+                    "reason": pendingReason ?? ownReason,
                 ])
         }
         loop.flushRefusalsSoon()

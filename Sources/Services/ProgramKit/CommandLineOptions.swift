@@ -1,5 +1,6 @@
 import CPosix
 import Glibc
+import Synchronization
 
 /// One option of a program, parsed by getopt_long(3): a letter, a long name, or both.
 public struct OptionSpec: Sendable {
@@ -36,8 +37,16 @@ public struct CommandLineOptions: Sendable {
     public func value(_ key: String) -> String? { options.last { $0.key == key }?.value }
     public func values(_ key: String) -> [String] { options.filter { $0.key == key }.map(\.value) }
 
-    /// getopt(3) keeps global state: call it once, from the main thread.
+    /// getopt(3) keeps global state.
+    private static let oneAtATime = Mutex(())
+
     public static func parse(_ arguments: [String], _ specs: [OptionSpec]) throws(UsageError) -> CommandLineOptions {
+        try oneAtATime.withLock { (_) throws(UsageError) in try parseAlone(arguments, specs) }
+    }
+
+    private static func parseAlone(
+        _ arguments: [String], _ specs: [OptionSpec]
+    ) throws(UsageError) -> CommandLineOptions {
         // "+" stops at the first operand, ":" reports a missing value apart from an unknown option.
         var letters = "+:"
         for spec in specs {
