@@ -91,7 +91,8 @@ import Testing
             try ServerOptions.parse(["smtpserver"]), ZEnvironment(values: ["HOSTNAME": "mx.example"]), text: text,
             file: "f")
         let lines = Greeting.lines(
-            settings.configuration, hostName: settings.hostName, peer: "[192.0.2.1]", localPort: 25, unixTime: 0)
+            settings.configuration, hostName: settings.hostName, peer: "[192.0.2.1]", localPort: 25,
+            date: CalendarDate(unixTime: 0).rfc5322)
         #expect(lines == expected)
     }
 

@@ -77,7 +77,7 @@ enum InteractiveSession {
             var replies: [UInt8] = []
             let lines = Greeting.lines(
                 settings.configuration, hostName: settings.hostName, peer: "stdin", localPort: 0,
-                unixTime: Int64(time(nil)))
+                date: CalendarDate(unixTime: Int64(time(nil))).rfc5322)
             session.greet(.welcome(lines), into: &replies)
             var buffer = [UInt8](repeating: 0, count: 64 << 10)
             while true {

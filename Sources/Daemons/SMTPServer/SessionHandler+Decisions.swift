@@ -134,7 +134,7 @@ extension SessionHandler {
             answer,
             lines: Greeting.lines(
                 loop.settings.configuration, hostName: hostName, peer: client.literal, localPort: client.localPort,
-                unixTime: loop.unixTime),
+                date: loop.date),
             hostName: hostName)
         guard let greeting else {
             loop.log.info(

@@ -1,5 +1,4 @@
 import Configuration
-import MailModel
 import ProgramKit
 
 /// Lines of the greeting, with the meta tags of `PARAM hdr220` (smtpserver.md §3.3).
@@ -9,8 +8,9 @@ public enum Greeting {
     /// - Parameters:
     ///   - peer: the client's address literal.
     ///   - localPort: 0 where there is none.
+    ///   - date: RFC 5322 §3.3.
     public static func lines(
-        _ configuration: SMTPServerConfiguration, hostName: String, peer: String, localPort: Int, unixTime: Int64
+        _ configuration: SMTPServerConfiguration, hostName: String, peer: String, localPort: Int, date: String
     ) -> [String] {
         let templates = configuration.greeting.isEmpty ? [usual] : configuration.greeting
         return templates.map { template in
@@ -23,7 +23,7 @@ public enum Greeting {
                 case "%": text += "%"
                 case "H": text += hostName
                 case "V": text += Program.version
-                case "T": text += CalendarDate(unixTime: unixTime).rfc5322
+                case "T": text += date
                 case "i": text += peer
                 case "p": text += String(localPort)
                 default: break  // Unknown tags vanish, as %I and %X do without ident and translation.

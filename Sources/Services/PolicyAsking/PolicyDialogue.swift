@@ -45,7 +45,8 @@ public struct PolicyDialogue {
         let answer = answer(.connect)
         session.take(policy)
         let lines = Greeting.lines(
-            configuration, hostName: hostName, peer: session.peer.literal, localPort: 25, unixTime: unixTime)
+            configuration, hostName: hostName, peer: session.peer.literal, localPort: 25,
+            date: CalendarDate(unixTime: unixTime).rfc5322)
         guard let greeting = ServerSession.Greeting(answer, lines: lines, hostName: hostName) else { return false }
         session.greet(greeting, into: &replies)
         if case .close = greeting { return false }
