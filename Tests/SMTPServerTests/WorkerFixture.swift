@@ -154,6 +154,9 @@ final class Dialogue {
 
     deinit { close(descriptor) }
 
+    /// Our side is done; the other may still talk.
+    func shutdownSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 
     func send(_ octets: [UInt8]) throws {

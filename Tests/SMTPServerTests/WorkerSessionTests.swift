@@ -45,6 +45,22 @@ import Testing
         #expect(try fixture.log().contains("info accepted queue-id=\(id) "))
     }
 
+    @Test("a script that sends all it has to say at once, and closes its side, gets every answer")
+    func halfClosed() throws {
+        for _ in 0..<20 {
+            let fixture = try WorkerFixture()
+            let dialogue = try fixture.greeted()
+            try dialogue.send(
+                "MAIL FROM:<a@b.example>\r\nRCPT TO:<x@e.test>\r\nRCPT TO:<y@e.test>\r\nDATA\r\nSubject: t\r\n\r\nx\r\n.\r\n"
+                    + "MAIL FROM:<a@b.example>\r\nRCPT TO:<x@e.test>\r\nRSET\r\nQUIT\r\n")
+            dialogue.shutdownSending()
+            for code in ["250", "250", "250", "354", "250", "250", "250", "250", "221"] {
+                try dialogue.expectReply(code)
+            }
+            #expect(fixture.messages.count == 1)
+        }
+    }
+
     @Test("a message larger than what is kept in memory arrives whole, its traits filled in")
     func large() throws {
         let fixture = try WorkerFixture()

@@ -102,11 +102,9 @@ final class LoopContext {
     /// Seconds on this loop's clock.
     var now: Int { wheel.now }
 
-    var unixTime: Int64 { Int64(time(nil)) }
-
     /// RFC 5322 §3.3 date of now, made once a second.
     var date: String {
-        let second = unixTime
+        let second = Int64(time(nil))
         if second != dateSecond {
             dateSecond = second
             dateText = CalendarDate(unixTime: second).rfc5322

@@ -62,6 +62,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// Replies that wait to be written together.
     private var unsent: [UInt8] = []
     private var isReadHeldBack = false
+    /// The client sends no more; what it has sent is still answered.
+    private var hasInputEnded = false
     private(set) var tag: SessionLog.Tag?
     private var isAnnounced = false
 
@@ -122,6 +124,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             input?.writeBuffer(&buffer)
         }
         pump()
+        // What is left could not be handled now: no more before it is.
+        if input != nil { isReadHeldBack = true }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -130,17 +134,28 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     }
 
     func read(context: ChannelHandlerContext) {
-        // What is left could not be handled now: a little more may be read, so that a short wait costs no calls, no more.
-        if phase == .lingering || (input?.readableBytes ?? 0) < ReceiveSize.commands {
-            context.read()
-        } else {
-            isReadHeldBack = true
-        }
+        if input == nil || phase == .lingering { context.read() } else { isReadHeldBack = true }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { pump() }
         context.fireChannelWritabilityChanged()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed {
+            hasInputEnded = true
+            isReading = false
+            if phase == .lingering { context.close(promise: nil) } else { endIfAllIsSaid() }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Behind the end of input: nothing is left to be answered.
+    private func endIfAllIsSaid() {
+        guard hasInputEnded, phase == .open, !isWaiting, input == nil, let context else { return }
+        flushIfNeeded(context)
+        context.close(promise: nil)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -171,7 +186,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             wantsMore = perform(step.action, octets, &replies)
             logRefusals()
         }
-        write(replies, context)
+        write(replies)
         loop.giveBack(replies)
         isPumping = false
         if isOver {
@@ -179,6 +194,10 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             return
         }
         if !isReading { flushIfDue(context) }
+        if hasInputEnded {
+            endIfAllIsSaid()
+            return
+        }
         if input == nil, isReadHeldBack, phase == .open, !isReading {
             isReadHeldBack = false
             context.read()
@@ -231,7 +250,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     // MARK: writing
 
-    func write(_ replies: [UInt8], _ context: ChannelHandlerContext) {
+    func write(_ replies: [UInt8]) {
         writeTranscript()
         unsent.append(contentsOf: replies)
     }
@@ -256,7 +275,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         var replies = loop.borrowScratch()
         body(&replies)
         logRefusals()
-        write(replies, context)
+        write(replies)
         loop.giveBack(replies)
         pump()
         if !isReading { flushIfDue(context) }
@@ -303,14 +322,13 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     /// Ends the session with this reply, when nothing of it is being decided.
     func terminate(_ reply: Reply?, reason: String) {
-        guard let context, phase == .open || phase == .connecting else { return }
+        guard context != nil, phase == .open || phase == .connecting else { return }
         loop.log.info(
             "ended", ["session": sessionID, "client": client.literal, "reason": reason, "accepted": "\(accepted)"])
         var replies = loop.borrowScratch()
         session.terminate(phase == .open ? reply : nil, into: &replies)
-        write(replies, context)
+        write(replies)
         loop.giveBack(replies)
-        flushIfNeeded(context)
         finish()
     }
 

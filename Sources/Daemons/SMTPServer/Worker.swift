@@ -72,6 +72,8 @@ final class Worker: Sendable {
         let channel = try ServerBootstrap(group: group)
             .serverChannelOption(.maxMessagesPerRead, value: 16)
             .childChannelOption(.maxMessagesPerRead, value: 1)
+            // Many a script sends all it has to say, closes its side, and waits for the answers.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard sessions.now < limit, let context = contexts[ObjectIdentifier(channel.eventLoop)] else {

@@ -54,8 +54,8 @@ public struct SessionPolicy: Hashable, Sendable {
     /// ``PolicyQuestion/state`` of the next question.
     public func state(for verb: PolicyQuestion.Verb) -> String {
         switch verb {
-        case .connect: ""
-        case .helo, .mail, .verify, .expand, .disconnect: session.state
+        case .connect, .disconnect: ""
+        case .helo, .mail, .verify, .expand: session.state
         case .rcpt, .stored: transaction.state.isEmpty ? session.state : transaction.state
         }
     }
