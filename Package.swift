@@ -55,6 +55,7 @@ let package = Package(
 
         // Cores: no I/O, no clock, no randomness
         library("Cores", "SMTPProtocol", ["MailModel"]),
+        library("Cores", "SASL", ["MailModel"]),
         library("Cores", "SpoolFormat", ["MailModel"]),
         library("Cores", "AgentProtocol", ["MailModel", "SpoolFormat"]),
         library("Cores", "Policy", ["MailModel"]),
@@ -153,6 +154,7 @@ let package = Package(
         // Tests
         tests("MailModelTests", ["MailModel"]),
         tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
+        tests("SASLTests", ["SASL", "MailModel"]),
         tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
         tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
         // The rows of the policy's decision table, which three targets run.
