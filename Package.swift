@@ -62,6 +62,7 @@ let package = Package(
         library("Cores", "Scheduling", ["MailModel", "SpoolFormat", "AgentProtocol"] + collections),
         library("Cores", "DeliveryStatus", ["MailModel", "SpoolFormat"]),
         library("Cores", "Configuration", ["MailModel"]),
+        library("Cores", "PeerIdentity", ["MailModel"]),
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),
@@ -152,6 +153,7 @@ let package = Package(
         // Tests
         tests("MailModelTests", ["MailModel"]),
         tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
+        tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
         tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
         tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
         // The rows of the policy's decision table, which three targets run.
