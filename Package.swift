@@ -67,6 +67,7 @@ let package = Package(
         // Services
         library("Services", "Telemetry", ["CPosix"]),
         library("Services", "ChildProcesses", ["CPosix"]),
+        library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
         library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy"]),
@@ -154,6 +155,7 @@ let package = Package(
         tests("MailModelTests", ["MailModel"]),
         tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
         tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
+        tests("HostAccessTests", ["HostAccess"]),
         tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
         tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
         // The rows of the policy's decision table, which three targets run.
@@ -206,7 +208,7 @@ let package = Package(
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses",
             ]),
-        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
+        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
         tests("EndToEndTests", ["CPosix", "PolicyRows"]),
     ],
     swiftLanguageModes: [.v6]
