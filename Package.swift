@@ -63,10 +63,12 @@ let package = Package(
         library("Cores", "Scheduling", ["MailModel", "SpoolFormat", "AgentProtocol"] + collections),
         library("Cores", "DeliveryStatus", ["MailModel", "SpoolFormat"]),
         library("Cores", "Configuration", ["MailModel"]),
+        library("Cores", "PeerIdentity", ["MailModel"]),
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),
         library("Services", "ChildProcesses", ["CPosix"]),
+        library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
         library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy"]),
@@ -155,6 +157,8 @@ let package = Package(
         tests("MailModelTests", ["MailModel"]),
         tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
         tests("SASLTests", ["SASL", "MailModel"]),
+        tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
+        tests("HostAccessTests", ["HostAccess"]),
         tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
         tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
         // The rows of the policy's decision table, which three targets run.
@@ -208,7 +212,7 @@ let package = Package(
                 "ChildProcesses",
             ]),
         tests("TransportSecurityTests", ["TransportSecurity", "MailModel"]),
-        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
+        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
         tests("EndToEndTests", ["CPosix", "PolicyRows"]),
     ],
     swiftLanguageModes: [.v6]
