@@ -65,6 +65,7 @@ let package = Package(
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),
+        library("Services", "Digests", ["COpenSSL"]),
         library("Services", "ChildProcesses", ["CPosix"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
@@ -153,7 +154,7 @@ let package = Package(
         tests("MailModelTests", ["MailModel"]),
         tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
         tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
-        tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
+        tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat", "MailModel"]),
         // The rows of the policy's decision table, which three targets run.
         .target(name: "PolicyRows", path: "Tests/Policy/Rows", swiftSettings: strict),
         tests("PolicyTests", ["Policy", "MailModel", "PolicyRows"]),
@@ -176,7 +177,7 @@ let package = Package(
             "ServicesTests",
             [
                 "Postoffice", "Telemetry", "ChildProcesses", "ProgramKit", "Resolver", "Tables", "SpoolFormat",
-                "AgentProtocol", "MailModel", "CPosix",
+                "AgentProtocol", "MailModel", "CPosix", "Digests",
             ]),
         tests(
             "SMTPServerTests",
