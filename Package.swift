@@ -67,6 +67,7 @@ let package = Package(
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),
+        library("Services", "Digests", ["COpenSSL"]),
         library("Services", "ChildProcesses", ["CPosix"]),
         library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
@@ -160,7 +161,7 @@ let package = Package(
         tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
         tests("HostAccessTests", ["HostAccess"]),
         tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
-        tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
+        tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat", "MailModel"]),
         // The rows of the policy's decision table, which three targets run.
         .target(name: "PolicyRows", path: "Tests/Policy/Rows", swiftSettings: strict),
         tests("PolicyTests", ["Policy", "MailModel", "PolicyRows"]),
@@ -183,7 +184,7 @@ let package = Package(
             "ServicesTests",
             [
                 "Postoffice", "Telemetry", "ChildProcesses", "ProgramKit", "Resolver", "Tables", "SpoolFormat",
-                "AgentProtocol", "MailModel", "CPosix",
+                "AgentProtocol", "MailModel", "CPosix", "Digests",
             ]),
         tests(
             "SMTPServerTests",

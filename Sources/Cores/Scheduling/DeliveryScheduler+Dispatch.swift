@@ -47,6 +47,7 @@ extension DeliveryScheduler {
             guard thread.canRun(at: now), thread.pool === pool, hasReady(thread) else {
                 pool.runnable.removeFirst()
                 thread.isQueued = false
+                if thread.ready.isEmpty { thread.isReleased = false }
                 continue
             }
             if isAtLimit(pool) {
@@ -115,6 +116,7 @@ extension DeliveryScheduler {
         agents[lastAgent] = agent
         pool.agents.append(agent)
         pool.starting += 1
+        counters.startedAgents += 1
         actions.append(.startAgent(agent: lastAgent, channel: pool.key.channel, host: pool.key.host ?? host))
         return agent
     }

@@ -11,6 +11,8 @@ extension DeliveryScheduler {
         messages[loaded.id] = message
         for recipient in loaded.recipients.sorted(by: { $0.offset < $1.offset }) { add(recipient, to: message) }
         for vertex in message.vertices { join(vertex) }
+        counters.receivedMessages += 1
+        counters.receivedRecipients += message.open
         if message.open == 0 {
             finish(message)
         } else {
@@ -162,6 +164,7 @@ extension DeliveryScheduler {
         guard let message = messages[id], message.isFinishing else { return }
         timers.cancel(message)
         messages[id] = nil
+        counters.finishedMessages += 1
     }
 
     func finish(_ message: QueuedMessage) {
@@ -294,6 +297,7 @@ extension DeliveryScheduler {
         vertex.open -= 1
         vertex.message.open -= 1
         openRecipients -= 1
+        counters.finishedRecipients += 1
         if state == .failed { vertex.message.failures += 1 }
     }
 

@@ -181,6 +181,8 @@ extension DeliveryScheduler {
         guard let rules = thread.rules else { return }
         thread.deferrals &+= 1
         thread.isProbing = true
+        // Who has to ask for his mail was not there: he asks again.
+        thread.isReleased = false
         // Jobs that were under way together fail together; that is one failure.
         if thread.wakeup <= now || seconds > 0 {
             thread.wakeup =

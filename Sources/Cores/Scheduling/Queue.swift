@@ -170,7 +170,7 @@ final class DeliveryThread: Timed {
     var overdue = 0
     /// In its pool's ``AgentPool/runnable``.
     var isQueued = false
-    /// Flushed: a queue-only thread may run until nothing is ready.
+    /// Flushed: a queue-only thread may run until nothing is ready, or its host is down.
     var isReleased = false
     var attempts = 0
     var lastAttempt: UnixTime = 0
@@ -235,6 +235,8 @@ final class Agent: Timed {
     let pool: AgentPool
     /// `#hungry` not yet answered with a job; below zero: jobs handed ahead.
     var credits = 0
+    /// When it was hungry last; 0: never.
+    var lastCredit: UnixTime = 0
     /// In the order in which they were handed out.
     var jobs: [Vertex] = []
     var isStarting = true
