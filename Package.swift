@@ -214,6 +214,8 @@ let package = Package(
             ]),
         tests("TransportSecurityTests", ["TransportSecurity", "MailModel"]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
+        tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
+        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
         tests("EndToEndTests", ["CPosix", "PolicyRows"]),
     ],
     swiftLanguageModes: [.v6]
