@@ -101,7 +101,7 @@ let package = Package(
             "Daemons", "Scheduler",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Scheduling", "DeliveryStatus", "Configuration",
-                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
+                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests",
             ] + collections),
         library(
             "Daemons", "DatabaseTools",
