@@ -45,6 +45,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/System/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/System/CGDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(name: "CCrypt", path: "Sources/System/CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/System/CPAM", providers: [.apt(["libpam0g-dev"])]),
         .systemLibrary(name: "CUnbound", path: "Sources/System/CUnbound", providers: [.apt(["libunbound-dev"])]),
         .target(name: "CWrap", path: "Sources/System/CWrap", linkerSettings: [.linkedLibrary("wrap")]),
@@ -72,7 +73,13 @@ let package = Package(
         library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
-        library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy"]),
+        library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy", "SASL"]),
+        library(
+            "Services", "Credentials",
+            [
+                "CCrypt", "COpenSSL", "CPAM", "CPosix", "MailModel", "SASL", "Tables", "ChildProcesses", "ProgramKit",
+                "Telemetry",
+            ]),
         library("Services", "Resolver", ["CUnbound", "MailModel"]),
         library("Services", "TransportSecurity", ["COpenSSL", "MailModel"]),
         library(
@@ -185,6 +192,11 @@ let package = Package(
             [
                 "Postoffice", "Telemetry", "ChildProcesses", "ProgramKit", "Resolver", "Tables", "SpoolFormat",
                 "AgentProtocol", "MailModel", "CPosix", "Digests",
+            ]),
+        tests(
+            "CredentialsTests",
+            [
+                "Credentials", "SASL", "MailModel", "Tables", "ChildProcesses", "ProgramKit", "Telemetry", "CPosix",
             ]),
         tests(
             "SMTPServerTests",

@@ -62,7 +62,8 @@ import Testing
             try parsed("Jörg Müller:$1$a$b") == CredentialEntry(user: name("Jörg Müller"), credential: .crypt("$1$a$b"))
         )
         for (line, mistake) in [
-            ("alice", .noColon), (":*", .userName), ("a\tb:*", .userName), ("alice:sesame", .credential),
+            ("alice", .noColon), (":*", .userName), (" alice:*", .userName), ("alice :*", .userName),
+            ("a\tb:*", .userName), ("alice:sesame", .credential),
             ("alice: $1$a$b", .credential), ("alice:$1$a$b:1000:100::", .credential),
         ] as [(String, CredentialEntry.Mistake)] {
             #expect(throws: mistake) { try parsed(line) }

@@ -12,7 +12,8 @@ public struct CredentialEntry: Hashable, Sendable {
 
     public enum Mistake: String, Error, Hashable, Sendable, CaseIterable {
         case noColon = "has no colon; valid is: user:credential"
-        case userName = "no user name can be that: 1 to 256 octets of UTF-8 without control or invisible characters"
+        case userName =
+            "no user name can be that: 1 to 256 octets of UTF-8 without control or invisible characters, no blank at either end"
         case credential =
             "is no credential; valid are the hashes of crypt(5) with $y$, $gy$, $7$, $2b$, $2a$, $2y$, $6$, $5$, $1$, {SCRAM-SHA-256}iterations:salt:key:key, and * for none (zmailer password prints one)"
     }
@@ -26,7 +27,9 @@ public struct CredentialEntry: Hashable, Sendable {
             return nil
         }
         guard let colon = Octets.index(of: UInt8(ascii: ":"), in: line) else { throw .noColon }
-        guard let user = UserName(line[..<colon]) else { throw .userName }
+        // A blank in front or behind is never meant.
+        let name = line[..<colon]
+        guard name.first != 0x20, name.last != 0x20, let user = UserName(name) else { throw .userName }
         guard let credential = StoredCredential(line[(colon + 1)...]) else { throw .credential }
         return CredentialEntry(user: user, credential: credential)
     }
