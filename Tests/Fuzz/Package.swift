@@ -24,6 +24,8 @@ let package = Package(
         .target(name: "Policy", dependencies: ["MailModel"], swiftSettings: features),
         .target(name: "SASL", dependencies: ["MailModel"], swiftSettings: features),
         .target(name: "PeerIdentity", dependencies: ["MailModel"], swiftSettings: features),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
+        .target(name: "TransportSecurity", dependencies: ["COpenSSL", "MailModel"], swiftSettings: features),
         .target(name: "FuzzSupport", swiftSettings: features),
         fuzz("FuzzCommandDecoder"),
         fuzz("FuzzCredentialLine", "SASL"),
@@ -34,6 +36,7 @@ let package = Package(
         fuzz("FuzzSASL", "SASL"),
         fuzz("FuzzSPF", "Policy"),
         fuzz("FuzzServerSession"),
+        fuzz("FuzzTLSServer", "TransportSecurity"),
     ],
     swiftLanguageModes: [.v6]
 )
