@@ -95,8 +95,9 @@ let package = Package(
         library(
             "Daemons", "SMTPServer",
             [
-                "MailModel", "SMTPProtocol", "SpoolFormat", "Policy", "PolicyAsking", "PolicyEngine", "Resolver",
-                "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
+                "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "SASL", "PeerIdentity", "Policy",
+                "PolicyAsking", "PolicyEngine", "Resolver", "Configuration", "Telemetry", "ChildProcesses",
+                "ProgramKit", "Postoffice", "TransportSecurity", "Credentials", "HostAccess", "Digests",
             ] + nio + collections),
         library(
             "Daemons", "Router",
@@ -202,7 +203,7 @@ let package = Package(
             "SMTPServerTests",
             [
                 "SMTPServer", "SMTPProtocol", "Policy", "PolicyAsking", "MailModel", "SpoolFormat", "Configuration",
-                "Postoffice", "ProgramKit", "Telemetry",
+                "Postoffice", "ProgramKit", "Telemetry", "TransportSecurity", "SASL", "ChildProcesses",
             ] + nio),
         tests("PolicyAskingTests", ["PolicyAsking", "SMTPProtocol", "Policy", "Configuration", "MailModel"]),
         tests(
@@ -224,10 +225,8 @@ let package = Package(
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses",
             ]),
-        tests("TransportSecurityTests", ["TransportSecurity", "MailModel"]),
-        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
         tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
-        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
+        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
         tests("EndToEndTests", ["CPosix", "PolicyRows"]),
     ],
     swiftLanguageModes: [.v6]
