@@ -109,7 +109,7 @@ let package = Package(
         library(
             "Daemons", "DatabaseTools",
             [
-                "MailModel", "Policy", "Routing", "Configuration", "ChildProcesses", "ProgramKit", "Tables",
+                "MailModel", "SASL", "Policy", "Routing", "Configuration", "ChildProcesses", "ProgramKit", "Tables",
             ]),
         library(
             "Daemons", "Supervisor",
@@ -210,7 +210,7 @@ let package = Package(
             ["Supervisor", "Policy", "PolicyAsking", "MailModel", "Configuration", "ProgramKit", "Postoffice"]),
         tests(
             "DatabaseToolsTests",
-            ["DatabaseTools", "Tables", "Policy", "MailModel", "ProgramKit", "ChildProcesses"]),
+            ["DatabaseTools", "Tables", "Policy", "SASL", "MailModel", "ProgramKit", "ChildProcesses"]),
         tests(
             "AgentTests",
             [
