@@ -154,7 +154,11 @@ let package = Package(
         program("makedb", ["DatabaseTools"]),
         program("dblook", ["DatabaseTools"]),
         program(
-            "zmailer", ["DatabaseTools", "Supervisor", "MailModel", "Configuration", "ProgramKit", argumentParser]),
+            "zmailer",
+            [
+                "DatabaseTools", "Supervisor", "Credentials", "SASL", "MailModel", "Configuration", "ProgramKit",
+                argumentParser,
+            ]),
         program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
         // Tests
