@@ -114,7 +114,7 @@ let package = Package(
         library(
             "Daemons", "DatabaseTools",
             [
-                "MailModel", "Policy", "Routing", "Configuration", "ChildProcesses", "ProgramKit", "Tables",
+                "MailModel", "SASL", "Policy", "Routing", "Configuration", "ChildProcesses", "ProgramKit", "Tables",
             ]),
         library(
             "Daemons", "Supervisor",
@@ -159,7 +159,11 @@ let package = Package(
         program("makedb", ["DatabaseTools"]),
         program("dblook", ["DatabaseTools"]),
         program(
-            "zmailer", ["DatabaseTools", "Supervisor", "MailModel", "Configuration", "ProgramKit", argumentParser]),
+            "zmailer",
+            [
+                "DatabaseTools", "Supervisor", "Credentials", "SASL", "MailModel", "Configuration", "ProgramKit",
+                argumentParser,
+            ]),
         program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
         // Tests
@@ -217,7 +221,7 @@ let package = Package(
             ["Supervisor", "Policy", "PolicyAsking", "MailModel", "Configuration", "ProgramKit", "Postoffice"]),
         tests(
             "DatabaseToolsTests",
-            ["DatabaseTools", "Tables", "Policy", "MailModel", "ProgramKit", "ChildProcesses"]),
+            ["DatabaseTools", "Tables", "Policy", "SASL", "MailModel", "ProgramKit", "ChildProcesses"]),
         tests(
             "AgentTests",
             [
