@@ -68,7 +68,7 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
                 mayRepeat = false
                 continue
             }
-            delivery.report(batch, outcome.results, open.endpoint, passesDSN: open.capabilities.hasDSN)
+            delivery.report(batch, outcome.results, open.endpoint, open.capabilities)
             rest = rest.dropFirst(batch.count)
             if !rest.isEmpty { delivery.job.flush() }
         }
