@@ -16,7 +16,8 @@ extension DeliveryScheduler {
                 switch vertex.state {
                 case .waiting: placeReady(vertex)
                 case .ready, .suspect: break
-                case .active, .done: continue
+                // A flush is no release: its sender has set the time.
+                case .held, .active, .done: continue
                 }
                 flushed += vertex.open
             }
@@ -45,7 +46,7 @@ extension DeliveryScheduler {
             assignPool(thread)
             thread.isQueued = false
             thread.pool?.ring.active += thread.active
-            if thread.rules == nil, had, let vertex = thread.ready.first(where: { $0.state == .ready }) {
+            if thread.rules == nil, had, let vertex = thread.ready.elements.first(where: { $0.state == .ready }) {
                 let key = thread.key
                 actions.append(.log(.unmatched(channel: key.channel, host: key.host, id: vertex.message.id)))
             }
@@ -67,7 +68,9 @@ extension DeliveryScheduler {
     public func describe(_ id: SpoolID) -> MessageDescription? {
         guard let message = messages[id] else { return nil }
         var description = MessageDescription(
-            id: id, size: message.size, arrived: message.arrived, sender: message.sender, recipients: [])
+            id: id, size: message.size, arrived: message.arrived, sender: message.sender, priority: message.priority,
+            heldUntil: message.times?.isHeld ?? false ? message.released : nil, deliverBy: message.times?.deliverBy,
+            recipients: [])
         for vertex in message.vertices {
             let thread = vertex.thread
             for recipient in vertex.recipients {
@@ -76,6 +79,7 @@ extension DeliveryScheduler {
                 case .delivered: state = .delivered
                 case .failed: state = .failed
                 case .awaiting: state = .active
+                case .open where vertex.state == .held: state = .held
                 case .open: state = vertex.attempts > 0 || thread.wakeup > now ? .deferred : .waiting
                 }
                 let isHeld = recipient.problem.isEmpty && thread.wakeup > now
@@ -85,7 +89,7 @@ extension DeliveryScheduler {
                         original: recipient.original ?? recipient.address, channel: thread.key.channel,
                         host: thread.key.host, state: state, attempts: vertex.attempts,
                         nextAttempt: recipient.state == .open ? nextAttempt(vertex) : nil,
-                        expires: thread.rules.map { message.arrived + $0.expiry },
+                        expires: thread.rules.map { message.released + $0.expiry },
                         status: isHeld ? thread.status : recipient.status,
                         last: isHeld ? thread.problem : recipient.problem))
             }
@@ -97,6 +101,7 @@ extension DeliveryScheduler {
     private func nextAttempt(_ vertex: Vertex) -> UnixTime? {
         guard let rules = vertex.thread.rules, !rules.isQueueOnly || vertex.thread.isReleased else { return nil }
         switch vertex.state {
+        case .held: return vertex.message.released
         case .waiting: return max(vertex.nextAttempt, vertex.thread.wakeup)
         case .ready, .suspect: return max(now, vertex.thread.wakeup)
         case .active, .done: return nil
@@ -132,12 +137,18 @@ public struct MessageDescription: Hashable, Sendable {
     public var arrived: UnixTime
     /// Empty for `<>`.
     public var sender: String
+    /// −9...9 (RFC 6710).
+    public var priority: Int
+    /// While it waits for its release (RFC 4865).
+    public var heldUntil: UnixTime?
+    /// The deliver-by-time (RFC 2852), also when it has passed.
+    public var deliverBy: UnixTime?
     public var recipients: [RecipientDescription]
 }
 
 public struct RecipientDescription: Hashable, Sendable {
     public enum State: String, Sendable {
-        case waiting, active, delivered, failed, deferred
+        case held, waiting, active, delivered, failed, deferred
     }
     public var offset: Int
     public var address: String
