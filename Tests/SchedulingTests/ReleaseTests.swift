@@ -62,11 +62,14 @@ struct ReleaseTests {
         #expect(bench.fed.map(\.id) == [now, early] + same + [late])
     }
 
-    @Test("a flush does not release it, nor do new rules or a file that is read again")
-    func stays() {
+    @Test("a flush does not release it, nor do an ETRN, new rules or a file that is read again")
+    func stays() throws {
         let bench = Bench()
         let id = bench.load([Bench.recipient("a")], heldUntil: Self.start + 3600)
         #expect(bench.core.flush { _, _ in true } == 0)
+        let target = try #require(ETRNTarget("a"))
+        #expect(bench.core.waiting(for: target).jobs == 0)
+        bench.core.start([target])
         bench.core.configure(reportInterval: 5) { _, _ in ThreadRules() }
         bench.core.reload(
             LoadedMessage(

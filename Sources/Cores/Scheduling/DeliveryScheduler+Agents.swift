@@ -22,6 +22,7 @@ extension DeliveryScheduler {
 
     private func credit(_ agent: Agent) {
         agent.credits += 1
+        agent.lastCredit = now
         if agent.isStarting {
             agent.isStarting = false
             agent.pool.starting -= 1

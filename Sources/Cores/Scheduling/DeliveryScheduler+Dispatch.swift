@@ -85,6 +85,7 @@ extension DeliveryScheduler {
     private func judge(_ thread: DeliveryThread, in pool: AgentPool) -> TurnQueue<DeliveryThread>.Verdict {
         if thread.canRun(at: now), thread.pool === pool, thread.ready.next(Self.judge) != nil { return .take }
         thread.isQueued = false
+        if thread.ready.isEmpty { thread.isReleased = false }
         return .drop
     }
 
@@ -117,6 +118,7 @@ extension DeliveryScheduler {
         agents[lastAgent] = agent
         pool.agents.append(agent)
         pool.starting += 1
+        counters.startedAgents += 1
         actions.append(.startAgent(agent: lastAgent, channel: pool.key.channel, host: pool.key.host ?? host))
         return agent
     }

@@ -12,6 +12,8 @@ extension DeliveryScheduler {
         for recipient in loaded.recipients.sorted(by: { $0.offset < $1.offset }) { add(recipient, to: message) }
         setTimes(loaded, of: message)
         for vertex in message.vertices { join(vertex) }
+        counters.receivedMessages += 1
+        counters.receivedRecipients += message.open
         if let times = message.times { fire(times) }
         if message.open == 0 {
             finish(message)
@@ -66,7 +68,9 @@ extension DeliveryScheduler {
         guard vertex.open > 0 else { return dropIfEmpty(vertex.thread) }
         vertex.thread.vertices += 1
         vertex.retryIndex = vertex.attempts
-        if vertex.message.times?.isHeld ?? false { vertex.state = .held } else { enter(vertex) }
+        guard vertex.message.times?.isHeld ?? false else { return enter(vertex) }
+        vertex.state = .held
+        vertex.thread.held += 1
     }
 
     /// From now on it may be delivered.
@@ -76,7 +80,7 @@ extension DeliveryScheduler {
             var index = max(0, vertex.attempts - 1)
             vertex.nextAttempt = rules.nextAttempt(after: vertex.nextAttempt, index: &index, random: &random)
             // What should have ended while nobody was here is tried once more, now.
-            if vertex.nextAttempt > now, vertex.message.released + rules.expiry > now {
+            if vertex.nextAttempt > now, vertex.message.deliverableFrom + rules.expiry > now {
                 vertex.state = .waiting
                 return arm(vertex)
             }
@@ -174,6 +178,7 @@ extension DeliveryScheduler {
         guard let message = messages[id], message.isFinishing else { return }
         timers.cancel(message)
         messages[id] = nil
+        counters.finishedMessages += 1
     }
 
     func finish(_ message: QueuedMessage) {
@@ -246,7 +251,7 @@ extension DeliveryScheduler {
         let message = vertex.message
         if thread.rules?.isAgeOrdered ?? false {
             // What has left the queue stays in its place until its turn; its message may be gone.
-            thread.ready.insert(vertex, priority: message.priority, since: message.released) {
+            thread.ready.insert(vertex, priority: message.priority, since: message.deliverableFrom) {
                 $0.state == .done || $0.message.id < message.id
             }
         } else if first {
@@ -261,7 +266,7 @@ extension DeliveryScheduler {
     /// Sets the vertex's timer to its next event; without rules there is none.
     func arm(_ vertex: Vertex) {
         guard let rules = vertex.thread.rules else { return timers.cancel(vertex) }
-        let expiry = vertex.message.released + rules.expiry
+        let expiry = vertex.message.deliverableFrom + rules.expiry
         let last = vertex.isOverdue && !vertex.hasBeenTried ? expiry + lateness(rules) : expiry
         switch vertex.state {
         case .waiting: timers.arm(.vertex(vertex), at: min(vertex.nextAttempt, last))
@@ -274,7 +279,7 @@ extension DeliveryScheduler {
 
     func hasExpired(_ vertex: Vertex) -> Bool {
         guard let rules = vertex.thread.rules else { return false }
-        let expiry = vertex.message.released + rules.expiry
+        let expiry = vertex.message.deliverableFrom + rules.expiry
         return now >= (vertex.hasBeenTried ? expiry : expiry + lateness(rules))
     }
 
@@ -299,14 +304,16 @@ extension DeliveryScheduler {
         vertex.open -= 1
         vertex.message.open -= 1
         openRecipients -= 1
+        counters.finishedRecipients += 1
         if state == .failed { vertex.message.failures += 1 }
     }
 
     func leaveIfDone(_ vertex: Vertex) {
         guard vertex.open == 0, vertex.state != .done, vertex.state != .active else { return }
+        let thread = vertex.thread
+        if vertex.state == .held { thread.held -= 1 }
         vertex.state = .done
         timers.cancel(vertex)
-        let thread = vertex.thread
         if vertex.isOverdue { thread.overdue -= 1 }
         thread.vertices -= 1
         dropIfEmpty(thread)

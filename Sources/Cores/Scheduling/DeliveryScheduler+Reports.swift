@@ -157,7 +157,7 @@ extension DeliveryScheduler {
                     DeliveryLogEntry(
                         id: vertex.message.id, recipient: recipient.address, original: recipient.original,
                         channel: vertex.thread.key.channel, host: vertex.thread.key.host, relay: notary.remoteHost,
-                        delay: max(0, now - vertex.message.released), status: notary.status, outcome: outcome,
+                        delay: max(0, now - vertex.message.deliverableFrom), status: notary.status, outcome: outcome,
                         text: text,
                         attempts: vertex.attempts))))
     }
@@ -185,6 +185,8 @@ extension DeliveryScheduler {
         guard let rules = thread.rules else { return }
         thread.deferrals &+= 1
         thread.isProbing = true
+        // Who has to ask for his mail was not there: he asks again.
+        thread.isReleased = false
         // Jobs that were under way together fail together; that is one failure.
         if thread.wakeup <= now || seconds > 0 {
             thread.wakeup =
@@ -207,7 +209,7 @@ extension DeliveryScheduler {
     /// Fails what is left of a vertex that no agent holds.
     func expire(_ vertex: Vertex) {
         let message = vertex.message
-        let age = Self.age(now - message.released)
+        let age = Self.age(now - message.deliverableFrom)
         for index in vertex.recipients.indices where vertex.recipients[index].state == .open {
             let recipient = vertex.recipients[index]
             let last = recipient.problem.isEmpty ? vertex.thread.problem : recipient.problem

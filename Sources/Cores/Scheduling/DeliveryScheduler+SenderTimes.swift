@@ -7,7 +7,7 @@ import SpoolFormat
 /// fast for a while must not let go early what has come after it was put right.
 extension DeliveryScheduler {
     func setTimes(_ loaded: LoadedMessage, of message: QueuedMessage) {
-        let isHeld = message.released > max(wall, message.arrived) && message.open > 0
+        let isHeld = message.deliverableFrom > max(wall, message.arrived) && message.open > 0
         guard isHeld || loaded.deliverBy != nil else { return }
         let times = SenderTimes(message: message, heldUntil: loaded.heldUntil, deliverBy: loaded.deliverBy)
         times.isHeld = isHeld
@@ -15,7 +15,7 @@ extension DeliveryScheduler {
         message.times = times
         guard isHeld else { return }
         heldMessages += 1
-        actions.append(.log(.held(id: message.id, until: message.released)))
+        actions.append(.log(.held(id: message.id, until: message.deliverableFrom)))
     }
 
     private func arm(_ times: SenderTimes) {
@@ -39,7 +39,10 @@ extension DeliveryScheduler {
             times.isHeld = false
             heldMessages -= 1
             actions.append(.log(.released(id: message.id, late: wall - time)))
-            for vertex in message.vertices where vertex.state == .held { enter(vertex) }
+            for vertex in message.vertices where vertex.state == .held {
+                vertex.thread.held -= 1
+                enter(vertex)
+            }
         }
         if times.isDeadlineAhead, let time = times.deliverBy, time <= wall {
             times.isDeadlineAhead = false

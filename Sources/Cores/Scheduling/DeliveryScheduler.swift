@@ -37,6 +37,8 @@ public final class DeliveryScheduler {
     var lastAgent = 0
     var jobsHandedOut: UInt64 = 0
     var openRecipients = 0
+    /// Since this scheduler was started.
+    public internal(set) var counters = SchedulerCounters()
     var isStopped = false
     /// Nothing is handed out and no process is started.
     public var isFrozen = false
@@ -103,4 +105,15 @@ public final class DeliveryScheduler {
     public var activeJobs: Int { total.active }
 
     public func knows(_ id: SpoolID) -> Bool { messages[id] != nil }
+}
+
+/// What has passed since the start.
+public struct SchedulerCounters: Hashable, Sendable {
+    public var receivedMessages = 0
+    public var receivedRecipients = 0
+    /// Removed, whatever became of them.
+    public var finishedMessages = 0
+    /// With a final result.
+    public var finishedRecipients = 0
+    public var startedAgents = 0
 }

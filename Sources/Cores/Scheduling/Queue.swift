@@ -21,7 +21,7 @@ final class QueuedMessage: Timed {
     /// −9...9 (RFC 6710).
     let priority: Int
     /// From when on it may be delivered, and its retention counts: its arrival, or what its sender has asked for.
-    let released: UnixTime
+    let deliverableFrom: UnixTime
     /// `nil`: its sender has set none.
     var times: SenderTimes?
     var vertices: [Vertex] = []
@@ -41,7 +41,7 @@ final class QueuedMessage: Timed {
         sender = loaded.sender
         isErrorMessage = loaded.isErrorMessage
         priority = loaded.priority
-        released = max(loaded.arrived, loaded.heldUntil ?? loaded.arrived)
+        deliverableFrom = max(loaded.arrived, loaded.heldUntil ?? loaded.arrived)
     }
 
     /// The vertex and index of the recipient whose `r` is at `offset`.
@@ -187,8 +187,9 @@ final class DeliveryThread: Timed {
     var rules: ThreadRules?
     var pool: AgentPool?
     var ready = TurnQueue<Vertex>()
-    /// Vertices not done.
+    /// Vertices not done, and those of them that are held.
     var vertices = 0
+    var held = 0
     /// Jobs being worked on.
     var active = 0
     /// Nothing is handed out before; 0: no back-off.
@@ -208,7 +209,7 @@ final class DeliveryThread: Timed {
     /// In its pool's ``AgentPool/runnable``, with this priority.
     var isQueued = false
     var queuedPriority = 0
-    /// Flushed: a queue-only thread may run until nothing is ready.
+    /// Flushed: a queue-only thread may run until nothing is ready, or its host is down.
     var isReleased = false
     var attempts = 0
     var lastAttempt: UnixTime = 0
@@ -273,6 +274,8 @@ final class Agent: Timed {
     let pool: AgentPool
     /// `#hungry` not yet answered with a job; below zero: jobs handed ahead.
     var credits = 0
+    /// When it was hungry last; 0: never.
+    var lastCredit: UnixTime = 0
     /// In the order in which they were handed out.
     var jobs: [Vertex] = []
     var isStarting = true
