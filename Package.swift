@@ -70,6 +70,7 @@ let package = Package(
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
         library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy"]),
         library("Services", "Resolver", ["CUnbound", "MailModel"]),
+        library("Services", "TransportSecurity", ["COpenSSL", "MailModel"]),
         library(
             "Services", "PolicyEngine",
             [
@@ -204,6 +205,7 @@ let package = Package(
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses",
             ]),
+        tests("TransportSecurityTests", ["TransportSecurity", "MailModel"]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
         tests("EndToEndTests", ["CPosix", "PolicyRows"]),
     ],
