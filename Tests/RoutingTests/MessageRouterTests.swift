@@ -172,4 +172,34 @@ struct MessageRouterTests {
         let head = file.encodeHead()
         #expect(try ControlFile.parse(head).groups.first?.recipients.map(\.quad.user) == recipients)
     }
+
+    @Test("what SMTP extensions have asked for goes with the message, whatever its addresses become")
+    func requests() throws {
+        var envelope = Self.envelope(["alice@example.test", "list@example.test", "nobody@example.test", "x@there.test"])
+        envelope.release = FutureRelease(at: 1_900_000_000, interval: 60)
+        envelope.priority = MessagePriority(3)
+        envelope.requiresTLS = true
+        envelope.submitter = Submitter("a+2Bb@c")
+        envelope.deliverBy = DeliverByTime(1_900_000_500, .return, isTraced: true)
+        var file = try control(Self.file(envelope, Self.content))
+        #expect(file.release == envelope.release)
+        #expect(file.priority == envelope.priority)
+        #expect(file.requiresTLS)
+        #expect(file.submitter == envelope.submitter)
+        func times(_ file: ControlFile) -> [String: DeliverByTime?] {
+            Dictionary(file.recipients.map { ($0.quad.user, $0.deliverBy) }, uniquingKeysWith: { first, _ in first })
+        }
+        // Members of the list get it back to the list's owner without news on the way; what is no address fails as such.
+        let member = DeliverByTime(1_900_000_500, .return)
+        #expect(
+            times(file) == [
+                "alice": envelope.deliverBy, "x@there.test": envelope.deliverBy, "m@there.test": member,
+                "nobody@example.test": nil,
+            ])
+        #expect(try ControlFile.parse(file.encodeHead()) == file)
+        envelope.deliverBy = DeliverByTime(1_900_000_500, .notify, isTraced: true)
+        file = try control(Self.file(envelope, Self.content))
+        #expect(times(file)["m@there.test"] == .some(nil))
+        #expect(times(file)["alice"] == envelope.deliverBy)
+    }
 }

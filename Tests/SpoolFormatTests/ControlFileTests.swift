@@ -35,7 +35,7 @@ import Testing
         file.isInternationalized = true
         file.isErrorMessage = true
         file.bodyType = "8BITMIME"
-        file.extensions = ["holduntil 123", "x"]
+        file.extensions = ["future 123", "x"]
         return file
     }
 
@@ -205,7 +205,7 @@ import Testing
         arguments: [
             "@ 0x00000008\ni 1\n", "@ 0x00000004\ni 1\n", "@ 7\ni 1\n", "@ 0xzz\ni 1\n", "i x\n", "i 01\n", "o 1\n",
             "i 1\no -1\n", "i 1\no x\n",
-            "i 1\no 99999999999999999999\n", "i 1\n\n", "i 1\nE version 2\n", "i 1\nE version\n", "i 1\nE version x\n",
+            "i 1\no 99999999999999999999\n", "i 1\n\n", "i 1\nE version 3\n", "i 1\nE version\n", "i 1\nE version x\n",
             "i 1\nE content 1\n", "i 1\nE content -1 5 crlf\n", "i 1\nE content 1 -5 crlf\n", "i 1\nE traits 1 0 0\n",
             "i 1\nE traits -1 0 0 0\n", "i 1\nr           a b c 0\n", "i 1\nN NOTIFY=NEVER\n", "i 1\nm\nX: y\n\n",
             "i 1\ns a\n",

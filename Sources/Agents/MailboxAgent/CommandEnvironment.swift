@@ -20,7 +20,8 @@ struct CommandEnvironment {
         ]
         let optional: [(String, String?)] = [
             ("ORCPT", recipient.recipient.originalRecipient), ("INRCPT", recipient.recipient.envelopeRecipient),
-            ("INFROM", job.sender(of: recipient)), ("ENVID", job.control.envelopeID), ("ZCONFIG", zenv["ZCONFIG"]),
+            ("INFROM", job.sender(of: recipient)), ("ENVID", job.control.envelopeID),
+            ("BY", recipient.recipient.deliverBy?.value), ("ZCONFIG", zenv["ZCONFIG"]),
             ("TZ", getenv("TZ").map { String(cString: $0) }),
         ]
         for (name, value) in optional { if let value { variables.append((name, value)) } }

@@ -69,6 +69,11 @@ public struct MessageRouter {
         control.isInternationalized = envelope.isInternationalized
         control.isErrorMessage = envelope.isErrorMessage
         control.bodyType = envelope.bodyType
+        // Whatever an address becomes, what was asked for holds (RFC 6710 §4.4, RFC 8689 §4.1).
+        control.release = envelope.release
+        control.priority = envelope.priority
+        control.requiresTLS = envelope.requiresTLS
+        control.submitter = envelope.submitter
         var header: [UInt8]?
         if envelope.submission != nil {
             let completion = HeaderCompletion(
@@ -106,13 +111,20 @@ public struct MessageRouter {
         return expansion.routed
     }
 
+    /// An address that leads nowhere is told of as what it is, whatever the time.
+    private func deliverBy(_ entry: RoutedRecipient, _ envelope: MessageEnvelope) -> DeliverByTime? {
+        if entry.recipient.quad.channel == "error" { return nil }
+        return entry.listOwner == nil ? envelope.deliverBy : envelope.deliverBy?.forListMembers
+    }
+
     /// Recipients by sender: the envelope's own first, then each list's owner.
     private func groups(
         _ routed: [RoutedRecipient], _ envelope: MessageEnvelope, _ header: [UInt8]?
     ) -> [ControlGroup] {
         var groups: [ControlGroup] = []
         var positions: [String?: Int] = [:]
-        for entry in routed {
+        for var entry in routed {
+            entry.recipient.deliverBy = deliverBy(entry, envelope)
             // A report has no sender, whatever list it is sent to: else reports about it could go in circles.
             let owner = envelope.sender == nil ? nil : entry.listOwner
             if let position = positions[owner] {

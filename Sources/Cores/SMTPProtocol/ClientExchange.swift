@@ -81,6 +81,7 @@ struct Exchange: Sendable {
             return Reply(552, EnhancedStatusCode(5, 3, 4), text)
         }
         if message.isInternationalized, !capabilities.hasSMTPUTF8 { return needsSMTPUTF8 }
+        if let reply = message.deliverByRefusal(capabilities, isLMTP: configuration.isLMTP) { return reply }
         if message.has8Bit, !capabilities.has8BitMIME, !configuration.sendsUnannounced8Bit {
             return Reply(
                 554, EnhancedStatusCode(5, 6, 3), "The server does not offer 8BITMIME, which this message needs")
@@ -155,13 +156,16 @@ struct Exchange: Sendable {
             if let id = message.envelopeID, !id.isEmpty, XText.decode(id) != nil { output += " ENVID=\(id)".utf8 }
         }
         if usesSMTPUTF8 { output += " SMTPUTF8".utf8 }
+        output += message.requestParameters(capabilities).utf8
         output += "\r\n".utf8
     }
 
     private func writeRecipient(_ recipient: ClientMessage.Recipient, into output: inout [UInt8]) {
         output += "RCPT TO:\(recipient.forwardPath)".utf8
         if capabilities.hasDSN {
-            if let notify = recipient.notify, !notify.isEmpty { output += " NOTIFY=\(notify)".utf8 }
+            if let notify = message.notify(recipient, capabilities), !notify.isEmpty {
+                output += " NOTIFY=\(notify)".utf8
+            }
             // A value that cannot stand in a command is left out: it must not break the line in two.
             if let original = recipient.originalRecipient, original.utf8.contains(UInt8(ascii: ";")),
                 original.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && (usesSMTPUTF8 || $0 < 0x80) })

@@ -26,6 +26,12 @@ public struct ClientMessage: Hashable, Sendable {
     public var ret: ReturnContent?
     /// xtext.
     public var envelopeID: String?
+    public var deliverBy: DeliverBy?
+    /// `MT-PRIORITY`, −9...9 (RFC 6710); `nil`: nobody has given it one.
+    public var priority: Int?
+    /// To be sent over TLS only, to a verified server that offers `REQUIRETLS` (RFC 8689 §4.2.1); a report, which has the empty
+    /// reverse-path, also without that offer (§5).
+    public var requiresTLS = false
     /// Whether the stored content is what goes on the wire: CRLF line ends, ending with one. Otherwise only DATA is used.
     public var isWireFormat = true
 

@@ -16,6 +16,16 @@ public struct ServerCapabilities: Hashable, Sendable {
     public var maximumSize: Int?
     /// Recipients of a transaction: `X-RCPTLIMIT`, or `LIMITS RCPTMAX` (RFC 9422 §3.2).
     public var recipientLimit: Int?
+    public var hasDeliverBy = false
+    /// Seconds: the shortest time for which a message that must come back is taken (RFC 2852 §2); 0 = not said.
+    public var minimumDeliverBy = 0
+    public var hasMTPriority = false
+    /// The name of the policy behind `MT-PRIORITY` (RFC 6710 §9.2), if the server tells it.
+    public var priorityPolicy: String?
+    /// Seconds for which the server holds a message: `FUTURERELEASE` (RFC 4865 §3); `nil` = not offered.
+    public var longestHold: Int?
+    /// `REQUIRETLS` (RFC 8689 §2).
+    public var hasRequireTLS = false
     /// Mechanisms of `AUTH`, in upper case.
     public var authMechanisms: [String] = []
 
@@ -27,7 +37,8 @@ public struct ServerCapabilities: Hashable, Sendable {
         for line in reply.lines.dropFirst() {
             let words = line.split(separator: " ")
             guard let keyword = words.first else { continue }
-            switch keyword.uppercased() {
+            let name = keyword.uppercased()
+            switch name {
             case "PIPELINING": hasPipelining = true
             case "8BITMIME": has8BitMIME = true
             case "CHUNKING": hasChunking = true
@@ -45,7 +56,7 @@ public struct ServerCapabilities: Hashable, Sendable {
                     limitRecipients(word.dropFirst(8))
                 }
             case "AUTH": authMechanisms += words.dropFirst().map { $0.uppercased() }
-            case _: break
+            case _: offer(name, words.dropFirst())
             }
         }
     }

@@ -21,7 +21,7 @@ extension ControlFile {
             out.append(0x0a)
         }
         out.append(literal: "@ 0x00000007\n")
-        line("E version ", "\(Self.version)")
+        line("E version ", "\(neededVersion)")
         line("i ", id.description)
         line("o ", "\(bodyOffset)")
         line("E content ", "\(headerStart) \(messageSize) \(format == .crlf ? "crlf" : "lf")")
@@ -31,18 +31,26 @@ extension ControlFile {
         if isInternationalized { out.append(literal: "E smtputf8 1\n") }
         if isErrorMessage { out.append(literal: "E errormsg 1\n") }
         if let bodyType { line("E bodytype ", bodyType) }
+        if let release { line("E holduntil ", release.text) }
+        if let priority { line("E mtpriority ", priority.text) }
+        if requiresTLS { out.append(literal: "E requiretls 1\n") }
+        if let submitter { line("E smtpauth ", submitter.text) }
         for text in extensions where !Self.isReserved(text) { line("E ", text) }
         if !logID.isEmpty { line("l ", logID) }
         if let envelopeID { line("n ", envelopeID) }
         if let notaryReturn { line("R ", notaryReturn.rawValue) }
     }
 
+    private static let reservedNames = [
+        "sum", "version", "content", "traits", "smtputf8", "errormsg", "bodytype", "holduntil", "mtpriority",
+        "requiretls",
+        "smtpauth", "",
+    ]
+
     /// Names of `E` lines that the head itself writes: an extension of such a name would be taken for them.
     private static func isReserved(_ text: String) -> Bool {
         let name = text.utf8.prefix { $0 != 0x20 }
-        return ["sum", "version", "content", "traits", "smtputf8", "errormsg", "bodytype", ""].contains {
-            $0.utf8.elementsEqual(name)
-        }
+        return reservedNames.contains { $0.utf8.elementsEqual(name) }
     }
 
     private static func append(_ group: inout ControlGroup, to out: inout [UInt8]) {
@@ -74,6 +82,11 @@ extension ControlFile {
         out.append(0x0a)
         recipient.notaryOffset = out.count
         out.append(literal: "N ")
+        if let deliverBy = recipient.deliverBy {
+            out.append(literal: "BY=")
+            out.append(text: deliverBy.value)
+            out.append(0x20)
+        }
         if let original = recipient.originalRecipient {
             out.append(literal: "ORCPT=")
             out.append(word: original)

@@ -37,6 +37,8 @@ public struct ControlRecipient: Hashable, Sendable {
     public var originalRecipient: String?
     /// The envelope recipient from which routing made this one; the same in every expansion of an alias.
     public var envelopeRecipient: String?
+    /// The `BY=` of its `N` line: what the sender has asked for with DELIVERBY, as far as it concerns this recipient.
+    public var deliverBy: DeliverByTime?
     /// Byte offset of its `r`: the identity of the recipient within the message (spool.md §5). Set by parsing and encoding.
     public var offset: Int
     /// Byte offset of its `N` line, −1 if it has none.
@@ -51,6 +53,7 @@ public struct ControlRecipient: Hashable, Sendable {
         self.notify = notify
         self.originalRecipient = originalRecipient
         self.envelopeRecipient = envelopeRecipient
+        self.deliverBy = nil
         self.offset = 0
         self.notaryOffset = -1
     }
@@ -95,6 +98,14 @@ public struct ControlFile: Hashable, Sendable {
     public var isInternationalized: Bool
     public var isErrorMessage: Bool
     public var bodyType: String?
+    /// `E holduntil`.
+    public var release: FutureRelease?
+    /// `E mtpriority`.
+    public var priority: MessagePriority?
+    /// `E requiretls`.
+    public var requiresTLS: Bool
+    /// `E smtpauth`.
+    public var submitter: Submitter?
     public var groups: [ControlGroup]
     /// Lines `E name value` that this version does not know.
     public var extensions: [String]
@@ -115,13 +126,25 @@ public struct ControlFile: Hashable, Sendable {
         self.isInternationalized = false
         self.isErrorMessage = false
         self.bodyType = nil
+        self.release = nil
+        self.priority = nil
+        self.requiresTLS = false
+        self.submitter = nil
         self.groups = groups
         self.extensions = []
         self.records = []
     }
 
-    /// The format that this version writes and the newest it reads.
-    public static let version = 1
+    /// The newest format that is read here.
+    public static let version = 2
+
+    /// The format that a reader must know. Whoever does not know 2 would deliver too early, too late or in clear text what its
+    /// sender wanted otherwise; he has to leave it alone. All other messages stay readable for versions before it.
+    var neededVersion: Int {
+        let isPromise =
+            release != nil || requiresTLS || recipients.contains { $0.deliverBy.map { $0.mode == .return } ?? false }
+        return isPromise ? 2 : 1
+    }
 
     public var recipients: some Sequence<ControlRecipient> { groups.lazy.flatMap(\.recipients) }
 

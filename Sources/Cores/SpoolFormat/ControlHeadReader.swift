@@ -90,6 +90,12 @@ struct ControlHeadReader {
         case "smtputf8": file.isInternationalized = true
         case "errormsg": file.isErrorMessage = true
         case "bodytype": file.bodyType = Octets.text(value.dropFirst(9))
+        case "holduntil":
+            guard let release = FutureRelease(words: words.dropFirst()) else { throw failure("holduntil") }
+            file.release = release
+        case "mtpriority": file.priority = words.count == 2 ? MessagePriority(octets: words[1]) : nil
+        case "requiretls": file.requiresTLS = true
+        case "smtpauth": file.submitter = words.count == 2 ? Submitter(Octets.text(words[1])) : nil
         case "sum": return
         default: file.extensions.append(Octets.text(value))
         }
@@ -122,6 +128,9 @@ struct ControlHeadReader {
                 let decoded = XText.decode(Octets.text(word.dropFirst(14)))
             {
                 file.groups[group].recipients[index].envelopeRecipient = Octets.text(decoded[...])
+            } else if Octets.hasPrefix(word, "BY=") {
+                guard let deliverBy = DeliverByTime(value: word.dropFirst(3)) else { throw failure("BY") }
+                file.groups[group].recipients[index].deliverBy = deliverBy
             } else if Octets.hasPrefix(word, "NOTIFY=") {
                 guard let notify = Notify(octets: word.dropFirst(7)) else { throw failure("NOTIFY") }
                 file.groups[group].recipients[index].notify = notify

@@ -25,6 +25,12 @@ extension MessageEnvelope {
         line("identinfo", identInfo)
         if isErrorMessage { out.append(literal: "errormsg\n") }
         if isInternationalized { out.append(literal: "smtputf8\n") }
+        line("holduntil", release?.text)
+        line("deliverby", deliverBy?.text)
+        line("mtpriority", priority?.text)
+        if requiresTLS { out.append(literal: "requiretls\n") }
+        line("smtpauth", submitter?.text)
+        line("authuser", authenticatedUser)
         line("submission", submission?.rawValue)
         if sender == nil { out.append(literal: "channel error\n") }
         line("from", sender)

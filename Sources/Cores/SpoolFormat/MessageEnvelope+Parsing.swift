@@ -92,7 +92,11 @@ private struct EnvelopeReader {
             }
         case "envid": envelope.envelopeID = text
         case "notaryret": envelope.notaryReturn = NotaryReturn(rawValue: text)
-        case "todsn": pending = Self.todsn(value)
+        case "todsn":
+            let (recipient, deliverBy) = Self.todsn(value)
+            pending = recipient
+            // ZMailer's smtpserver gives the time of the message with each recipient.
+            envelope.deliverBy = envelope.deliverBy ?? deliverBy
         case "to":
             let addresses = try addresses(value).filter { !$0.isEmpty }
             guard !addresses.isEmpty else { throw failure("empty recipient") }
@@ -103,9 +107,34 @@ private struct EnvelopeReader {
             }
             pending = nil
         case "env-end", "env-eof": return true
+        case _ where try request(key, value): break
         default: envelope.unknown.append(text.isEmpty ? Octets.text(name) : "\(Octets.text(name)) \(text)")
         }
         return false
+    }
+
+    /// What SMTP extensions have asked for. A request that cannot be read and whose loss would break a promise makes the file
+    /// invalid; of the others it is as if they were not there.
+    private mutating func request(_ key: String, _ value: ArraySlice<UInt8>) throws(MessageFileError) -> Bool {
+        let words = Octets.words(value)[...]
+        switch key {
+        case "holduntil":
+            guard let release = FutureRelease(words: words) else {
+                throw failure("holduntil '\(Octets.text(value))': valid is EPOCH [for=SECONDS]")
+            }
+            envelope.release = release
+        case "deliverby":
+            guard let deliverBy = DeliverByTime(words: words) else {
+                throw failure("deliverby '\(Octets.text(value))': valid is EPOCH R|N [T]")
+            }
+            envelope.deliverBy = deliverBy
+        case "mtpriority": envelope.priority = MessagePriority(octets: value)
+        case "requiretls": envelope.requiresTLS = true
+        case "smtpauth": envelope.submitter = Submitter(Octets.text(value))
+        case "authuser": envelope.authenticatedUser = Octets.text(value)
+        default: return false
+        }
+        return true
     }
 
     /// Our own files hold one bare address a line; other tools may write any RFC 822 list.
@@ -116,16 +145,19 @@ private struct EnvelopeReader {
         return envelope.format == .crlf ? [Octets.text(value)] : AddressList.split(value)
     }
 
-    private static func todsn(_ value: ArraySlice<UInt8>) -> EnvelopeRecipient {
+    private static func todsn(_ value: ArraySlice<UInt8>) -> (EnvelopeRecipient, DeliverByTime?) {
         var recipient = EnvelopeRecipient(address: "")
+        var deliverBy: DeliverByTime?
         for word in Octets.words(value) {
             if Octets.hasPrefix(word, "NOTIFY=", anyCase: true) {
                 if let notify = Notify(octets: word.dropFirst(7)) { recipient.notify = notify }
             } else if Octets.hasPrefix(word, "ORCPT=", anyCase: true) {
                 recipient.originalRecipient = Octets.text(word.dropFirst(6))
+            } else if Octets.hasPrefix(word, "BY=", anyCase: true) {
+                deliverBy = DeliverByTime(value: word.dropFirst(3))
             }
         }
-        return recipient
+        return (recipient, deliverBy)
     }
 
     private static func traits(_ value: ArraySlice<UInt8>) -> MessageTraits {

@@ -64,6 +64,18 @@ public struct MessageEnvelope: Hashable, Sendable {
     public var envelopeID: String?
     public var notaryReturn: NotaryReturn?
     public var isInternationalized = false
+    /// `holduntil`: not to be released before.
+    public var release: FutureRelease?
+    /// `deliverby`: to be delivered by then.
+    public var deliverBy: DeliverByTime?
+    /// `mtpriority`; `nil`: nobody has given it one.
+    public var priority: MessagePriority?
+    /// `requiretls`: sent on over TLS only, to verified servers that promise the same (RFC 8689).
+    public var requiresTLS = false
+    /// `smtpauth`: the `AUTH=` that goes with it to next hops that we authenticate to.
+    public var submitter: Submitter?
+    /// `authuser`: the account that submitted it. For people; nothing is decided by it.
+    public var authenticatedUser: String?
     public var submission: Submission?
     public var recipients: [EnvelopeRecipient] = []
     public var comments: [String] = []
