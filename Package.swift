@@ -205,7 +205,7 @@ let package = Package(
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses",
             ]),
-        tests("TransportSecurityTests", ["TransportSecurity", "MailModel"]),
+        tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
         tests("EndToEndTests", ["CPosix", "PolicyRows"]),
     ],

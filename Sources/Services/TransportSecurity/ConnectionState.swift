@@ -18,8 +18,9 @@ final class ConnectionState {
 
     /// A server's: which certificate for which name.
     let serverNames: ServerNames?
-    /// A client's: the name that it asks for, and what it wants of the certificate.
-    let serverName: String?
+    /// The name that the client asks for; a server knows it when it has seen it.
+    var serverName: String?
+    /// A client's: what it wants of the certificate.
     let verification: TLSVerification
     let trace: TLSTrace?
     /// The client's latest session, for a later connection.
@@ -42,6 +43,7 @@ final class ConnectionState {
     var pendingInput: Int { input.count - consumed }
 
     func append(_ octets: UnsafeRawBufferPointer) {
+        traceWire(octets, "received")
         if consumed == input.count {
             input = Array(octets)
             consumed = 0
@@ -82,7 +84,13 @@ final class ConnectionState {
             return false
         }
         output.append(contentsOf: octets)
+        traceWire(octets, "sent")
         return true
+    }
+
+    private func traceWire(_ octets: UnsafeRawBufferPointer, _ direction: String) {
+        guard let trace, trace.level >= .wireDump else { return }
+        Tracing.dump(octets, "\(direction) on the wire", to: trace)
     }
 
     func dropInput() {

@@ -28,6 +28,9 @@ enum PEM {
 
     /// The first private key.
     static func privateKey(_ octets: [UInt8]) throws(Fault) -> PrivateKey {
+        guard has("PRIVATE KEY-----", octets) else {
+            throw Fault("no PEM private key in it (-----BEGIN PRIVATE KEY-----)")
+        }
         let bio = try memory(octets)
         defer { BIO_free(bio) }
         ERR_clear_error()
@@ -39,12 +42,17 @@ enum PEM {
             if has(ERR_LIB_PEM, PEM_R_BAD_PASSWORD_READ) || has(ERR_LIB_CRYPTO, Int32(ERR_R_INTERRUPTED_OR_CANCELLED)) {
                 throw Fault("the key needs a password; store it without one (openssl pkey -in FILE -out FILE)")
             }
-            if entries.contains(where: { $0.library == ERR_LIB_PEM && $0.reason == PEM_R_NO_START_LINE }) {
-                throw Fault("no PEM private key in it (-----BEGIN PRIVATE KEY-----)")
-            }
             throw Fault("the private key is damaged: \(entries.map(\.text).joined(separator: "; "))")
         }
         return PrivateKey(owning: pointer)
+    }
+
+    private static func has(_ text: String, _ octets: [UInt8]) -> Bool {
+        let text = Array(text.utf8)
+        guard octets.count >= text.count else { return false }
+        return (0...octets.count - text.count).contains { start in
+            octets[start] == text[0] && octets[start..<start + text.count].elementsEqual(text)
+        }
     }
 
     /// Diffie-Hellman parameters (`openssl dhparam`).

@@ -20,15 +20,27 @@ struct ServerNames: Sendable {
         }
     }
 
-    /// `nil`: no certificate has the name.
+    /// `name` is ``normalized(_:)``. `nil`: no certificate has it.
     func context(for name: String) -> SSLContext? {
-        let name = Self.normalized(name)
         if let context = exact[name] { return context }
         guard let dot = name.utf8.firstIndex(of: UInt8(ascii: ".")), dot != name.utf8.startIndex else { return nil }
         return wildcard[String(name[name.utf8.index(after: dot)...])]
     }
 
-    private static func normalized(_ name: String) -> String {
+    /// Whether it has only characters that names of hosts have, and the length of a name.
+    static func isName(_ text: String) -> Bool {
+        (1...255).contains(text.utf8.count)
+            && text.utf8.allSatisfy { octet in
+                switch octet {
+                case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            }
+    }
+
+    /// Lower case, without a final dot.
+    static func normalized(_ name: String) -> String {
         let lowercased = asciiLowercased(name)
         return lowercased.hasSuffix(".") ? String(lowercased.dropLast()) : lowercased
     }

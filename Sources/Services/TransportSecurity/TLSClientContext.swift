@@ -29,22 +29,3 @@ public final class TLSClientContext: Sendable {
         base = context
     }
 }
-
-/// Judges the certificate of a server by the connection's ``TLSVerification``; 1: go on.
-private let judgeServer: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = { store, _ in
-    guard let store,
-        let pointer = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
-        // The state belongs to the connection that is in a call with this SSL (see ConnectionState).
-        let state = ConnectionState.of(OpaquePointer(pointer)),
-        let leaf = X509_STORE_CTX_get0_cert(store)
-    else { return 0 }
-    return ServerJudgement(store: store, leaf: leaf, verification: state.verification).decide()
-}
-
-/// Takes over the session (the answer 1 says so).
-private let keepSession: @convention(c) (OpaquePointer?, OpaquePointer?) -> Int32 = { ssl, session in
-    guard let ssl, let session, let state = ConnectionState.of(ssl) else { return 0 }
-    state.session = TLSClientSession(
-        owning: session, scope: TLSClientSession.Scope(serverName: state.serverName, verification: state.verification))
-    return 1
-}

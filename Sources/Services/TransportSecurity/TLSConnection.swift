@@ -81,6 +81,7 @@ public final class TLSConnection {
             throw TLSFailure(.configuration, "no TLS connection: \(OpenSSL.drainTexts())")
         }
         SSL_set_bio(ssl, bio, bio)
+        if let trace = state.trace { Tracing.start(ssl, trace) }
         return ssl
     }
 
@@ -204,6 +205,7 @@ public final class TLSConnection {
     private func fail(_ failure: TLSFailure) -> TLSFailure {
         self.failure = failure
         state.dropInput()
+        state.trace?.sink("TLS \(isServer ? "accept" : "connect"): failed: \(failure)")
         return failure
     }
 

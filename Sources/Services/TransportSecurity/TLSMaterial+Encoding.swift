@@ -31,7 +31,7 @@ extension TLSMaterial {
         dhParameters = try reader.list(limit: 100, Self.text)
         ticketKey = try reader.part()
         warnings = try reader.list(limit: 10_000) { reader throws(TLSFailure) in
-            String(decoding: try reader.part(), as: UTF8.self)
+            try reader.text()
         }
         guard reader.rest.isEmpty, [0, TicketKey.size].contains(ticketKey.count) else { throw PartReader.failure }
     }
@@ -50,13 +50,12 @@ extension TLSMaterial {
 
     private static func identity(_ reader: inout PartReader) throws(TLSFailure) -> Identity {
         Identity(
-            certificateFile: String(decoding: try reader.part(), as: UTF8.self),
-            keyFile: String(decoding: try reader.part(), as: UTF8.self),
+            certificateFile: try reader.text(), keyFile: try reader.text(),
             certificate: try reader.part(), key: try reader.part())
     }
 
     private static func text(_ reader: inout PartReader) throws(TLSFailure) -> Text {
-        Text(file: String(decoding: try reader.part(), as: UTF8.self), octets: try reader.part())
+        Text(file: try reader.text(), octets: try reader.part())
     }
 }
 
@@ -94,6 +93,11 @@ private struct PartReader {
         guard count <= rest.count else { throw Self.failure }
         defer { rest = rest.dropFirst(count) }
         return Array(rest.prefix(count))
+    }
+
+    mutating func text() throws(TLSFailure) -> String {
+        guard let text = String(validating: try part(), as: UTF8.self) else { throw Self.failure }
+        return text
     }
 
     mutating func list<Element>(

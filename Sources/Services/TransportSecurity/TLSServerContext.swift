@@ -79,7 +79,7 @@ public final class TLSServerContext: Sendable {
                 names.add(fact.shown.names, base)
                 continue
             }
-            let set = Set(fact.shown.names)
+            let set = Set(fact.shown.names.map(ServerNames.normalized))
             // The same names with keys of two types: one context, and the client's abilities decide.
             if let index = named.firstIndex(where: { $0.names == set && !$0.types.contains(fact.type) }) {
                 try named[index].context.use(each, authorities: authorities)
@@ -169,16 +169,3 @@ public final class TLSServerContext: Sendable {
                     + "\(certificate.keyType), until \(end)", limit: 1000))
     }
 }
-
-/// Chooses the certificate by the name that the client asks for. An unknown name gets the default certificate and never an
-/// alert: a sender that checks names will decide, one that does not still gets encryption.
-private let selectContext:
-    @convention(c) (OpaquePointer?, UnsafeMutablePointer<Int32>?, UnsafeMutableRawPointer?) -> Int32 =
-        { ssl, _, _ in
-            // The state belongs to the connection that is in a call with this SSL (see ConnectionState).
-            guard let ssl, let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
-                let context = ConnectionState.of(ssl)?.serverNames?.context(for: String(cString: name))
-            else { return SSL_TLSEXT_ERR_NOACK }
-            SSL_set_SSL_CTX(ssl, context.pointer)
-            return SSL_TLSEXT_ERR_OK
-        }

@@ -13,7 +13,8 @@ public struct TLSTrace {
     }
 
     public let level: Level
-    /// Called on the thread that calls the connection, with one line each time.
+    /// Called on the thread that calls the connection, in the midst of that call, with one line each time: it must not call
+    /// the connection.
     public let sink: (String) -> Void
 
     public init(level: Level, sink: @escaping (String) -> Void) {
