@@ -9,6 +9,7 @@ struct Delivery {
     let job: DeliveryJob
     let hop: NextHop
     let isLMTP: Bool
+    let demand: TLSDemand
     /// What is not done by then is deferred.
     let end: Deadline
 
@@ -20,15 +21,19 @@ struct Delivery {
     /// One result for each entry, in order. `passesDSN`: the server got the sender's NOTIFY.
     func report(
         _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], _ endpoint: Endpoint,
-        passesDSN: Bool
+        passesDSN: Bool, tls: String
     ) {
         for (entry, result) in zip(entries, results) {
             var report = report(result, endpoint)
+            report.tls = tls
             report.isReportedElsewhere =
                 passesDSN && report.result == .ok && entry.recipient.recipient.notify.contains(.success)
             job.report(entry.recipient, report, relay: endpoint.relay)
         }
     }
+
+    /// What sessions with this hop are kept for.
+    var use: ConnectionPool.Use { ConnectionPool.Use(hop: hop, demand: demand) }
 
     func report(_ result: SMTPProtocol.RecipientResult, _ endpoint: Endpoint) -> AgentKit.RecipientResult {
         let summary = result.reply.summary

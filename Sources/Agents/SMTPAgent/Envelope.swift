@@ -65,13 +65,14 @@ struct Envelope {
         return asciiLowercased(address) == "postmaster" ? .postmaster : nil
     }
 
-    func message(to batch: ArraySlice<EnvelopeEntry>, size: Int) -> ClientMessage {
+    func message(to batch: ArraySlice<EnvelopeEntry>, size: Int, requiresTLS: Bool) -> ClientMessage {
         var message = ClientMessage(reversePath: reversePath, recipients: batch.map(\.command), size: size)
         message.has8Bit = control.traits.hasEightBit || control.bodyType == BodyType.eightBitMIME.rawValue
         message.needsSMTPUTF8 = control.isInternationalized
         message.ret = control.notaryReturn.flatMap { ReturnContent(rawValue: $0.rawValue) }
         message.envelopeID = control.envelopeID
         message.isWireFormat = stream.isWireFormat
+        message.requiresTLS = requiresTLS
         return message
     }
 }
