@@ -22,12 +22,15 @@ let package = Package(
         .target(name: "MailModel", swiftSettings: features),
         .target(name: "SMTPProtocol", dependencies: ["MailModel"], swiftSettings: features),
         .target(name: "Policy", dependencies: ["MailModel"], swiftSettings: features),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
+        .target(name: "TransportSecurity", dependencies: ["COpenSSL", "MailModel"], swiftSettings: features),
         .target(name: "FuzzSupport", swiftSettings: features),
         fuzz("FuzzCommandDecoder"),
         fuzz("FuzzDataDecoder"),
         fuzz("FuzzReplyParser"),
         fuzz("FuzzSPF", "Policy"),
         fuzz("FuzzServerSession"),
+        fuzz("FuzzTLSServer", "TransportSecurity"),
     ],
     swiftLanguageModes: [.v6]
 )

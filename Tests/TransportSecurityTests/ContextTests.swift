@@ -62,6 +62,35 @@ struct ContextTests {
         #expect(try pair.send([1, 2], from: pair.client, to: pair.server) == [1, 2])
     }
 
+    @Test("threads share a context, each with connections of its own")
+    func threads() async throws {
+        let keys = try TestKeys.shared()
+        var settings = TLSServerSettings()
+        settings.isSessionCacheUsed = true
+        let server = try TLSServerContext(try keys.material("ec", second: "rsa", named: ["other"]), settings)
+        let client = try TLSClientContext(try keys.material(authorities: "ca"), .init())
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for number in 0..<4 {
+                group.addTask {
+                    let name = number % 2 == 0 ? "other.example.test" : "mx.example.test"
+                    var session: TLSClientSession?
+                    var resumed = 0
+                    for _ in 0..<10 {
+                        let end = try TLSConnection(
+                            client: client, serverName: name, verification: .names([name]), resuming: session)
+                        let pair = Pair(try TLSConnection(server: server), end)
+                        guard pair.handshake().isEstablished else { continue }
+                        try pair.settle()
+                        if end.session?.isResumed == true { resumed += 1 }
+                        session = end.clientSession
+                    }
+                    return resumed
+                }
+            }
+            for try await resumed in group { #expect(resumed == 9) }
+        }
+    }
+
     @Test("a protocol's name is read in any case")
     func protocols() {
         #expect(TLSProtocolVersion("TLSv1.2") == .tls12 && TLSProtocolVersion("tlsv1") == .tls10)
