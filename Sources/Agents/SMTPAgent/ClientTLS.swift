@@ -35,9 +35,19 @@ final class ClientTLS: Sendable {
         self.log = log
         sessions = TLSSessionCache(lifetime: configuration.sessionLifetime)
         var contexts: [ContextKey: TLSClientContext] = [:]
-        var problems: [String] = []
         var failed: Set<ContextKey> = []
         var errors: [ConfigurationError] = []
+        var usable = configuration
+        do throws(TLSFailure) {
+            let own = TLSMaterial.Files(certificate: configuration.certificateFile, key: configuration.keyFile)
+            problems = try TLSMaterial.read(own).problems(now: Int64(time(nil)))
+        } catch {
+            errors.append(ConfigurationError(file: file, line: 0, key: "", reason: error.description))
+            // It is in every context: told once, it hides nothing else.
+            problems = []
+            usable.certificateFile = nil
+            usable.keyFile = nil
+        }
         // For what no line names, and for a line whose level none a message with REQUIRETLS raises.
         let others = (policy: TLSPolicy(level: .may), line: 0, key: "")
         let lines = configuration.destinations.map {
@@ -47,10 +57,7 @@ final class ClientTLS: Sendable {
             let settings = ContextKey(policy)
             if contexts[settings] != nil || failed.contains(settings) { continue }
             do throws(TLSFailure) {
-                let material = try Self.material(settings, configuration)
-                contexts[settings] = try Self.context(material, settings, configuration)
-                // Our certificate is the same everywhere.
-                if problems.isEmpty { problems = material.problems(now: Int64(time(nil))) }
+                contexts[settings] = try Self.context(settings, usable)
             } catch {
                 failed.insert(settings)
                 errors.append(ConfigurationError(file: file, line: line, key: key, reason: error.description))
@@ -58,32 +65,20 @@ final class ClientTLS: Sendable {
         }
         guard errors.isEmpty else { throw ConfigurationErrors(errors) }
         self.contexts = contexts
-        self.problems = problems
-    }
-
-    private static func authorityFile(_ key: ContextKey, _ configuration: SMTPTLSConfiguration) -> String? {
-        key.authorityFile ?? configuration.authorityFile
-    }
-
-    private static func material(
-        _ key: ContextKey, _ configuration: SMTPTLSConfiguration
-    ) throws(TLSFailure) -> TLSMaterial {
-        var files = TLSMaterial.Files(certificate: configuration.certificateFile, key: configuration.keyFile)
-        files.authorities = authorityFile(key, configuration)
-        return try TLSMaterial.read(files)
     }
 
     private static func context(
-        _ material: TLSMaterial, _ key: ContextKey, _ configuration: SMTPTLSConfiguration
+        _ key: ContextKey, _ configuration: SMTPTLSConfiguration
     ) throws(TLSFailure) -> TLSClientContext {
+        var files = TLSMaterial.Files(certificate: configuration.certificateFile, key: configuration.keyFile)
+        files.authorities = key.authorityFile ?? configuration.authorityFile
         var settings = TLSClientSettings()
         settings.authoritiesFolder = key.authorityFile == nil ? configuration.authorityFolder : nil
-        settings.isSystemStoreTrusted =
-            authorityFile(key, configuration) == nil && settings.authoritiesFolder == nil
+        settings.isSystemStoreTrusted = files.authorities == nil && settings.authoritiesFolder == nil
         settings.minimumProtocol = key.protocols.lowerBound.transport
         settings.maximumProtocol = key.protocols.upperBound.transport
         settings.cipherList = key.ciphers
-        return try TLSClientContext(material, settings)
+        return try TLSClientContext(try TLSMaterial.read(files), settings)
     }
 
     /// What holds for a next hop.
