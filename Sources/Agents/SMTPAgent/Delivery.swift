@@ -10,6 +10,7 @@ struct Delivery {
     let job: DeliveryJob
     let hop: NextHop
     let isLMTP: Bool
+    let demand: TLSDemand
     /// What is not done by then is deferred.
     let end: Deadline
 
@@ -21,11 +22,12 @@ struct Delivery {
     /// One result for each entry, in order.
     func report(
         _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], _ endpoint: Endpoint,
-        _ capabilities: ServerCapabilities
+        _ capabilities: ServerCapabilities, tls: String
     ) {
         for (entry, result) in zip(entries, results) {
             var report = report(result, endpoint)
             let recipient = entry.recipient.recipient
+            report.tls = tls
             report.tellsSender = report.action == .relayed && isRelayToBeTold(recipient, capabilities)
             // The server got the sender's NOTIFY.
             report.isReportedElsewhere =
@@ -41,6 +43,9 @@ struct Delivery {
         if deliverBy.isTraced { return true }
         return deliverBy.mode == .notify && !capabilities.hasDeliverBy && deliverBy.time > Int64(time(nil))
     }
+
+    /// What sessions with this hop are kept for.
+    var use: ConnectionPool.Use { ConnectionPool.Use(hop: hop, demand: demand) }
 
     func report(_ result: SMTPProtocol.RecipientResult, _ endpoint: Endpoint) -> AgentKit.RecipientResult {
         let summary = result.reply.summary

@@ -70,7 +70,7 @@ struct Envelope {
         return asciiLowercased(address) == "postmaster" ? .postmaster : nil
     }
 
-    func message(to batch: ArraySlice<EnvelopeEntry>, size: Int) -> ClientMessage {
+    func message(to batch: ArraySlice<EnvelopeEntry>, size: Int, requiresTLS: Bool) -> ClientMessage {
         var message = ClientMessage(reversePath: reversePath, recipients: batch.map(\.command), size: size)
         message.has8Bit = control.traits.hasEightBit || control.bodyType == BodyType.eightBitMIME.rawValue
         message.needsSMTPUTF8 = control.isInternationalized
@@ -79,7 +79,7 @@ struct Envelope {
         message.isWireFormat = stream.isWireFormat
         message.deliverBy = deliverBy?.fromNow
         message.priority = control.priority?.value
-        message.requiresTLS = control.requiresTLS
+        message.requiresTLS = requiresTLS
         return message
     }
 }

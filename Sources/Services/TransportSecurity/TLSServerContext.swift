@@ -66,19 +66,19 @@ public final class TLSServerContext: Sendable {
         try base.use(identity, authorities: authorities)
         var names = ServerNames()
         names.add(facts[0].shown.names, base)
-        var named: [(context: SSLContext, names: Set<String>, types: Set<Int32>)] = []
-        for (each, fact) in zip(identities, facts).dropFirst() {
-            if each == material.secondIdentity, each != identity {
-                guard fact.type != facts[0].type else {
-                    throw TLSFailure(
-                        .configuration, file: each.certificateFile,
-                        "the second certificate's key must be of another type than the first one's, \(fact.shown.keyType)"
-                    )
-                }
-                try base.use(each, authorities: authorities)
-                names.add(fact.shown.names, base)
-                continue
+        var rest = Array(zip(identities, facts)).dropFirst()
+        if material.secondIdentity != nil, let (second, fact) = rest.popFirst() {
+            guard fact.type != facts[0].type else {
+                throw TLSFailure(
+                    .configuration, file: second.certificateFile,
+                    "the second certificate's key must be of another type than the first one's, \(facts[0].shown.keyType)"
+                )
             }
+            try base.use(second, authorities: authorities)
+            names.add(fact.shown.names, base)
+        }
+        var named: [(context: SSLContext, names: Set<String>, types: Set<Int32>)] = []
+        for (each, fact) in rest {
             let set = Set(fact.shown.names.map(ServerNames.normalized))
             // The same names with keys of two types: one context, and the client's abilities decide.
             if let index = named.firstIndex(where: { $0.names == set && !$0.types.contains(fact.type) }) {
