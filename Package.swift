@@ -134,7 +134,7 @@ let package = Package(
             "Agents", "SMTPAgent",
             [
                 "AgentKit", "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Resolver", "Telemetry",
-                "ProgramKit", "Configuration",
+                "ProgramKit", "Configuration", "TransportSecurity",
             ] + collections),
         library(
             "Agents", "MailboxAgent",
@@ -227,7 +227,7 @@ let package = Package(
             [
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
-                "ChildProcesses",
+                "ChildProcesses", "Telemetry", "TransportSecurity",
             ]),
         tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),

@@ -72,7 +72,7 @@ final class AgentKitSpool {
     /// Feeds `lines` to an agent, waits for its end and returns what it said.
     func run(
         _ agent: some TransportAgent, channel: String = "smtp", hostFilter: String? = nil, jobs: Int = 1, input: String,
-        isReaderGone: Bool = false
+        isReaderGone: Bool = false, observer: @escaping ResultObserver = { _, _, _, _ in }
     ) throws -> [AgentMessage] {
         var toAgent: [Int32] = [0, 0]
         var fromAgent: [Int32] = [0, 0]
@@ -88,7 +88,7 @@ final class AgentKitSpool {
         options.output = fromAgent[1]
         options.handlesTermination = false
         if isReaderGone { close(fromAgent[0]) }
-        AgentRunner(options).run(agent)
+        AgentRunner(options, observer: observer).run(agent)
         close(toAgent[0])
         close(fromAgent[1])
         if isReaderGone { return [] }

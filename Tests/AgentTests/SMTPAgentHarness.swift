@@ -1,9 +1,11 @@
 import AgentKit
 import AgentProtocol
+import Configuration
 import MailModel
 import Resolver
 import SMTPProtocol
 import SpoolFormat
+import Telemetry
 import Testing
 
 @testable import SMTPAgent
@@ -14,6 +16,10 @@ struct SMTPAgentHarness {
     let peer: SMTPAgentPeer
     var options = SMTPAgentOptions()
     var names = SMTPAgentNames()
+    var tls = SMTPTLSConfiguration()
+    /// Which `tls` names: they live as long as this.
+    var files: [TLSFixtures.File] = []
+    var log: EventLog?
 
     init(_ script: SMTPAgentPeer.Script = SMTPAgentPeer.Script()) throws {
         spool = try AgentKitSpool()
@@ -32,6 +38,11 @@ struct SMTPAgentHarness {
 
     /// Runs the agent over all jobs; the reports in the order of their jobs.
     func deliver(_ controls: [ControlFile], host: String? = nil, jobs: Int = 1) throws -> [AgentReport] {
+        try run(controls.map { "\($0.id)\t\(host ?? self.host)\n" }.joined(), jobs: jobs)
+    }
+
+    /// The same for lines as the scheduler writes them.
+    func run(_ input: String, jobs: Int = 1) throws -> [AgentReport] {
         var options = self.options
         options.maximumJobs = jobs
         let finder = HostFinder(
@@ -42,10 +53,11 @@ struct SMTPAgentHarness {
         session.allowsPipelining = options.usesPipelining
         session.sendsUnannounced8Bit = true
         let connector = Connector(
-            finder: finder, session: session, socket: Socket.Options(), timeouts: options.timeouts, dialogue: nil)
+            finder: finder, session: session, socket: Socket.Options(), timeouts: options.timeouts,
+            tls: try ClientTLS(tls, file: "smtp-tls.conf", log: log), dialogue: options.isVerbose ? log : nil)
         let agent = SMTPTransportAgent(options, connector: connector)
-        let input = controls.map { "\($0.id)\t\(host ?? self.host)\n" }.joined()
-        return try spool.run(agent, jobs: jobs, input: input).compactMap {
+        let observer: ResultObserver = if let log { DeliveryLog.observer(log) } else { { _, _, _, _ in } }
+        return try spool.run(agent, jobs: jobs, input: input, observer: observer).compactMap {
             if case .report(let report) = $0 { report } else { nil }
         }
     }

@@ -7,6 +7,8 @@ struct SMTPAgentNames: NameService {
     var exchangers: [String: [String]] = [:]
     var addresses: [String: String] = [:]
     var failing: Set<String> = []
+    /// DNSSEC vouches for the exchangers.
+    var isSecure = false
 
     func lookUp(_ questions: [Question]) -> [Lookup<[UInt8]>] {
         questions.map { question in
@@ -17,7 +19,7 @@ struct SMTPAgentNames: NameService {
                     return addresses[question.name] == nil ? .nxDomain : .noData
                 }
                 let records = list.enumerated().map { [0, UInt8($0.offset * 10)] + Self.wire($0.element) }
-                return .answer(Answer(records: records.isEmpty ? [[0, 0, 0]] : records))
+                return .answer(Answer(records: records.isEmpty ? [[0, 0, 0]] : records, isSecure: isSecure))
             case .a:
                 guard let address = addresses[question.name].flatMap({ IPAddress($0) }) else { return .nxDomain }
                 return .answer(Answer(records: [address.octets]))

@@ -14,7 +14,8 @@ struct SMTPAgentOptionsTests {
     func letters() throws {
         let all = try options(
             "-16EMPrsvxX", "-c", "lmtp", "-F", "[192.0.2.1]:24", "-h", "mail.test", "-H", "-j", "7", "-l", "/log", "-L",
-            "[192.0.2.9]", "-p", "2525", "-T", "conn=10s,tcpw=2m,data=3s,dot=1h,9", "-w", "65536", "-Z", "/z")
+            "[192.0.2.9]", "-p", "2525", "-T", "conn=10s,tcpw=2m,data=3s,dot=1h,9", "-w", "65536", "-Z", "/z",
+            "-S", "/t", "--check")
         #expect(all.channel == "lmtp")
         #expect(all.maximumJobs == 7)
         #expect(all.sendsOneMessagePerConnection && all.prefersIPv6 && all.needsESMTPBanner && all.isLMTP)
@@ -32,6 +33,8 @@ struct SMTPAgentOptionsTests {
         #expect(all.sendBufferSize == 65536)
         #expect(all.logFile == "/log")
         #expect(all.environmentFile == "/z")
+        #expect(all.tlsConfigurationFile == "/t")
+        #expect(all.onlyChecks)
     }
 
     @Test("without options: channel smtp, port 25, twenty jobs, MX records")
@@ -41,7 +44,7 @@ struct SMTPAgentOptionsTests {
         #expect(none.usesMX && none.usesPipelining && !none.isLMTP && !none.prefersIPv6)
     }
 
-    @Test("what is not there yet says so", arguments: ["-7", "-8", "-D", "-e", "-W", "-A/x", "-S/x"])
+    @Test("what is not there yet says so", arguments: ["-7", "-8", "-D", "-e", "-W", "-A/x"])
     func unavailable(option: String) {
         #expect { try options(option) } throws: { "\($0)".contains("is not available in this version") }
     }

@@ -1,6 +1,7 @@
 import Glibc
 import Synchronization
 import Testing
+import TransportSecurity
 
 /// A scripted SMTP or LMTP server on a loopback address: the other end of the agent's connections.
 final class SMTPAgentPeer: Sendable {
@@ -27,6 +28,26 @@ final class SMTPAgentPeer: Sendable {
         var drips = false
         /// Nothing is ever said.
         var isSilent = false
+        /// What TLS is done with; STARTTLS must be among the keywords too. Without it STARTTLS is an unknown command.
+        var tls: TLSServerContext?
+        var startTLSReply = "220 2.0.0 go on"
+        /// In clear text, in one write with the reply to STARTTLS.
+        var injection = ""
+        var handshake = Handshake.done
+        /// Behind EHLO inside TLS.
+        var keywordsInTLS = ["PIPELINING", "8BITMIME", "SIZE 10000000", "DSN", "SMTPUTF8"]
+        /// TLS before the greeting.
+        var isWrapped = false
+    }
+
+    /// What happens instead of the handshake.
+    enum Handshake: Hashable, Sendable, CaseIterable {
+        case done
+        case closed
+        case garbage
+        case silence
+        /// Done, and then the connection ends.
+        case doneAndClosed
     }
 
     struct Message: Hashable, Sendable {
@@ -34,12 +55,15 @@ final class SMTPAgentPeer: Sendable {
         let mail: String
         let recipients: [String]
         let content: String
+        var isInTLS = false
     }
 
     private struct State: Sendable {
         var connections = 0
         var messages: [Message] = []
         var commands: [String] = []
+        var clearCommands: [String] = []
+        var resumed: [Bool] = []
         var threads: [pthread_t] = []
         var open: Set<Int32> = []
         var isStopped = false
@@ -86,6 +110,10 @@ final class SMTPAgentPeer: Sendable {
     var messages: [Message] { state.withLock { $0.messages } }
     /// All command lines, as they came.
     var commands: [String] { state.withLock { $0.commands } }
+    /// Those that came in clear text.
+    var clearCommands: [String] { state.withLock { $0.clearCommands } }
+    /// For each handshake that was done, whether it resumed a session.
+    var resumed: [Bool] { state.withLock { $0.resumed } }
 
     /// Whether the condition comes true within ten seconds.
     func eventually(_ condition: (SMTPAgentPeer) -> Bool) -> Bool {
@@ -129,8 +157,13 @@ final class SMTPAgentPeer: Sendable {
                 return
             }
             start {
-                Session(descriptor, self.script).run(number) { command in
-                    self.state.withLock { $0.commands.append(command) }
+                Session(descriptor, self.script).run(number) { command, isInTLS in
+                    self.state.withLock { state in
+                        state.commands.append(command)
+                        if !isInTLS { state.clearCommands.append(command) }
+                    }
+                } agreed: { isResumed in
+                    self.state.withLock { $0.resumed.append(isResumed) }
                 } taken: { message in
                     self.state.withLock { $0.messages.append(message) }
                 }
@@ -149,6 +182,7 @@ extension SMTPAgentPeer {
         private let descriptor: Int32
         private let script: Script
         private var buffer: [UInt8] = []
+        private var tls: TLSConnection?
         private var mail = ""
         private var recipients: [String] = []
 
@@ -157,25 +191,28 @@ extension SMTPAgentPeer {
             self.script = script
         }
 
-        func run(_ number: Int, heard: (String) -> Void, taken: (Message) -> Void) {
+        func run(
+            _ number: Int, heard: (String, Bool) -> Void, agreed: (Bool) -> Void, taken: (Message) -> Void
+        ) {
             if script.isSilent {
                 while fill() {}
                 return
             }
             if script.drips {
                 var octet = UInt8(ascii: "2")
-                while send(descriptor, &octet, 1, Int32(MSG_NOSIGNAL)) == 1 { usleep(20_000) }
+                while Glibc.send(descriptor, &octet, 1, Int32(MSG_NOSIGNAL)) == 1 { usleep(20_000) }
                 return
             }
+            if script.isWrapped, !startTLS(agreed) { return }
             say(script.greeting)
             var mails = 0
             var messages = 0
             while let line = line() {
-                heard(line)
+                heard(line, tls != nil)
                 let verb = line.prefix(4).uppercased()
                 switch verb {
                 case "EHLO", "LHLO":
-                    guard let keywords = script.keywords else {
+                    guard let keywords = tls == nil ? script.keywords : script.keywordsInTLS else {
                         say("502 5.5.1 no EHLO here")
                         continue
                     }
@@ -209,6 +246,11 @@ extension SMTPAgentPeer {
                 case "QUIT":
                     say("221 2.0.0 bye")
                     return
+                case "STAR" where script.tls != nil || script.startTLSReply.first != "2":
+                    say(script.startTLSReply, behind: script.injection)
+                    if script.startTLSReply.first == "2", !startTLS(agreed) { return }
+                case "STAR":
+                    say("502 5.5.1 what?")
                 default:
                     say("250 2.0.0 ok")
                 }
@@ -220,7 +262,7 @@ extension SMTPAgentPeer {
             taken(
                 Message(
                     connection: number, mail: mail, recipients: recipients,
-                    content: String(decoding: content, as: UTF8.self)))
+                    content: String(decoding: content, as: UTF8.self), isInTLS: tls != nil))
             if script.dropsBehindContent { return false }
             guard script.isLMTP else {
                 say(script.finalReply)
@@ -232,17 +274,81 @@ extension SMTPAgentPeer {
             return true
         }
 
-        private func say(_ line: String) {
-            let octets = Array((line + "\r\n").utf8)
-            _ = send(descriptor, octets, octets.count, Int32(MSG_NOSIGNAL))
+        private func say(_ line: String, behind more: String = "") {
+            write(Array((line + "\r\n" + more).utf8))
+        }
+
+        private func write(_ octets: [UInt8]) {
+            guard let tls else { return send(octets) }
+            do { try tls.write(octets) } catch { return }
+            send(tls.takeOutput())
+        }
+
+        private func send(_ octets: [UInt8]) {
+            var rest = octets[...]
+            while !rest.isEmpty {
+                let count = Glibc.send(descriptor, Array(rest), rest.count, Int32(MSG_NOSIGNAL))
+                guard count > 0 else { return }
+                rest = rest.dropFirst(count)
+            }
         }
 
         private func fill() -> Bool {
+            guard let tls else {
+                guard let chunk = receive() else { return false }
+                buffer += chunk
+                return true
+            }
+            do {
+                while true {
+                    let octets = try tls.read()
+                    send(tls.takeOutput())
+                    buffer += octets
+                    if !octets.isEmpty { return true }
+                    guard !tls.isClosedByPeer, let chunk = receive() else { return false }
+                    try tls.receive(chunk)
+                }
+            } catch {
+                send(tls.takeOutput())
+                return false
+            }
+        }
+
+        private func receive() -> [UInt8]? {
             var chunk = [UInt8](repeating: 0, count: 65536)
             let count = recv(descriptor, &chunk, chunk.count, 0)
-            guard count > 0 else { return false }
-            buffer += chunk[..<count]
-            return true
+            return count > 0 ? Array(chunk[..<count]) : nil
+        }
+
+        /// `false`: the connection is to end.
+        private func startTLS(_ agreed: (Bool) -> Void) -> Bool {
+            switch script.handshake {
+            case .closed: return false
+            case .garbage:
+                _ = receive()
+                send(Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8))
+                return false
+            case .silence:
+                while receive() != nil {}
+                return false
+            case .done, .doneAndClosed: break
+            }
+            buffer = []
+            do {
+                guard let context = script.tls else { return false }
+                let connection = try TLSConnection(server: context)
+                defer { send(connection.takeOutput()) }
+                while try connection.handshake() != .established {
+                    send(connection.takeOutput())
+                    guard let chunk = receive() else { return false }
+                    try connection.receive(chunk)
+                }
+                tls = connection
+                agreed(connection.session?.isResumed ?? false)
+            } catch {
+                return false
+            }
+            return script.handshake == .done
         }
 
         private func line() -> String? {

@@ -12,6 +12,9 @@ struct ClientHost {
     var framings: [ClientSession.ContentFraming] = []
     var isReady = false
     var closed: ClientSession.CloseReason?
+    /// What the handshake proves; `nil`: it is not done, and what comes then is clear text still.
+    var handshake: ClientSession.Security? = .encrypted
+    var asksForHandshake = false
     private var pending: [UInt8] = []
 
     init(_ change: (inout ClientSession.Configuration) -> Void = { _ in }) {
@@ -43,6 +46,11 @@ struct ClientHost {
                         stuffer.finish(into: &sent)
                     }
                     session.contentSent(into: &sent)
+                case .startTLS:
+                    asksForHandshake = true
+                    guard let handshake else { return }
+                    sent += "<TLS>\r\n".utf8
+                    session.tlsStarted(isVerified: handshake == .verified, into: &sent)
                 case .finished(let results):
                     self.results.append(results)
                 case .close(let reason):

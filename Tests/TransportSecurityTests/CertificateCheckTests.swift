@@ -20,7 +20,11 @@ struct CertificateCheckTests {
         Row(certificate: "ec", verification: .names(["192.0.2.25"])),
         Row(certificate: "ec", verification: .names(["192.0.2.26"]), error: "hostname mismatch"),
         Row(certificate: "ec", verification: .names(["example.test"]), error: "hostname mismatch"),
-        Row(certificate: "ec", verification: .names([".example.test"]), error: "hostname mismatch"),
+        // A dot in front: all names below.
+        Row(certificate: "ec", verification: .names([".example.test"])),
+        Row(certificate: "wild", verification: .names([".wild.test"])),
+        Row(certificate: "ec", verification: .names([".mx.example.test"]), error: "hostname mismatch"),
+        Row(certificate: "ec", verification: .names([".", "..test", ".xample.test"]), error: "hostname mismatch"),
         Row(certificate: "ec", verification: .names([]), error: "hostname mismatch"),
         Row(
             certificate: "ec", authorities: nil, verification: .names(["mx.example.test"]),

@@ -24,6 +24,9 @@ public final class DeliveryJob {
 
     public var id: SpoolID { control.id }
 
+    /// REQUIRETLS: only to servers that have proved who they are and ask the same of the next (RFC 8689 §4.2.1).
+    public var requiresTLS: Bool { control.requiresTLS }
+
     /// The reverse-path's address; `nil` for `<>`, as for everything from channel `error`.
     public func sender(of recipient: JobRecipient) -> String? {
         let quad = control.groups[recipient.group].sender

@@ -12,7 +12,8 @@ public enum DeliveryLog {
                 "delivery",
                 [
                     "queue-id": "\(control.id)", "to": recipient.address, "from": from(control, recipient),
-                    "relay": relay, "delay": Delay(since: control.id.milliseconds).text, "dsn": result.status,
+                    "relay": relay, "tls": result.tls.isEmpty ? "-" : result.tls,
+                    "delay": Delay(since: control.id.milliseconds).text, "dsn": result.status,
                     "stat": result.logWord, "text": result.text,
                 ])
         }

@@ -2,15 +2,21 @@ import Synchronization
 
 /// Sessions that wait for the next message to the same next hop, shared by all threads.
 final class ConnectionPool: Sendable {
+    /// Which messages a session is for.
+    struct Use: Hashable, Sendable {
+        let hop: NextHop
+        let demand: TLSDemand
+    }
+
     private struct Idle: Sendable {
         let connection: SMTPConnection
         let until: Deadline
     }
     private struct State: Sendable {
-        var idle: [NextHop: [Idle]] = [:]
+        var idle: [Use: [Idle]] = [:]
         var idleCount = 0
         /// Connections in use, of each hop.
-        var busy: [NextHop: Int] = [:]
+        var busy: [Use: Int] = [:]
         var busyCount = 0
     }
     private let state = Mutex(State())
@@ -23,14 +29,14 @@ final class ConnectionPool: Sendable {
         self.idleTime = idleTime
     }
 
-    /// The most recently used session of the hop that is still good; `nil` if there is none. Either way the caller has a place
-    /// for one connection until it calls ``giveBack(_:of:)``.
-    func take(_ hop: NextHop) -> SMTPConnection? {
+    /// The most recently used session of the kind that is still good; `nil` if there is none. Either way the caller has a place
+    /// for one connection until it calls ``giveBack(_:for:)``.
+    func take(_ use: Use) -> SMTPConnection? {
         state.withLock { state in
-            state.busy[hop, default: 0] += 1
+            state.busy[use, default: 0] += 1
             state.busyCount += 1
         }
-        while let idle = state.withLock({ Self.popNewest(hop, &$0) }) {
+        while let idle = state.withLock({ Self.popNewest(use, &$0) }) {
             // Looking at the socket is a system call: not under the lock.
             if idle.connection.isUsable, !idle.until.hasPassed { return idle.connection }
             idle.connection.quit()
@@ -44,21 +50,21 @@ final class ConnectionPool: Sendable {
     }
 
     /// Ends the use that ``take(_:)`` began, with the session if it can go on.
-    func giveBack(_ connection: SMTPConnection?, of hop: NextHop) {
+    func giveBack(_ connection: SMTPConnection?, for use: Use) {
         let entry = connection.map { Idle(connection: $0, until: Deadline(after: idleTime)) }
         state.withLock { state in
             state.busyCount -= 1
-            let busy = (state.busy[hop] ?? 1) - 1
-            state.busy[hop] = busy > 0 ? busy : nil
+            let busy = (state.busy[use] ?? 1) - 1
+            state.busy[use] = busy > 0 ? busy : nil
             guard let entry else { return }
-            state.idle[hop, default: []].append(entry)
+            state.idle[use, default: []].append(entry)
             state.idleCount += 1
         }
     }
 
     /// Whether others are talking to the hop just now.
-    func hasOthers(_ hop: NextHop) -> Bool {
-        state.withLock { ($0.busy[hop] ?? 0) > 1 || $0.idle[hop] != nil }
+    func hasOthers(_ use: Use) -> Bool {
+        state.withLock { ($0.busy[use] ?? 0) > 1 || $0.idle[use] != nil }
     }
 
     /// Says QUIT on sessions that nobody has needed for a while.
@@ -69,10 +75,10 @@ final class ConnectionPool: Sendable {
     private func close(where isOver: @Sendable (Idle) -> Bool) {
         let over = state.withLock { state -> [SMTPConnection] in
             var over: [SMTPConnection] = []
-            for (hop, list) in state.idle {
+            for (use, list) in state.idle {
                 let kept = list.filter { !isOver($0) }
                 over += list.filter(isOver).map(\.connection)
-                state.idle[hop] = kept.isEmpty ? nil : kept
+                state.idle[use] = kept.isEmpty ? nil : kept
             }
             state.idleCount -= over.count
             return over
@@ -80,10 +86,10 @@ final class ConnectionPool: Sendable {
         for connection in over { connection.quit() }
     }
 
-    private static func popNewest(_ hop: NextHop, _ state: inout State) -> Idle? {
-        guard let idle = state.idle[hop]?.popLast() else { return nil }
+    private static func popNewest(_ use: Use, _ state: inout State) -> Idle? {
+        guard let idle = state.idle[use]?.popLast() else { return nil }
         state.idleCount -= 1
-        if state.idle[hop]?.isEmpty == true { state.idle[hop] = nil }
+        if state.idle[use]?.isEmpty == true { state.idle[use] = nil }
         return idle
     }
 
@@ -92,8 +98,8 @@ final class ConnectionPool: Sendable {
             guard let a = left.value.first?.until, let b = right.value.first?.until else { return false }
             return a < b
         }
-        guard let hop = oldest?.key, let victim = state.idle[hop]?.removeFirst() else { return nil }
-        if state.idle[hop]?.isEmpty == true { state.idle[hop] = nil }
+        guard let use = oldest?.key, let victim = state.idle[use]?.removeFirst() else { return nil }
+        if state.idle[use]?.isEmpty == true { state.idle[use] = nil }
         state.idleCount -= 1
         return victim.connection
     }

@@ -1,4 +1,5 @@
 import AgentKit
+import Configuration
 import MailModel
 import Resolver
 import SMTPProtocol
@@ -10,19 +11,23 @@ struct Connector<Names: NameService>: Sendable {
     let session: ClientSession.Configuration
     let socket: Socket.Options
     let timeouts: Timeouts
+    let tls: ClientTLS
     /// For the dialogue (`-v`).
     let dialogue: EventLog?
     /// Places that have just failed; what took long is avoided for as long, within bounds.
     private let failedPlaces = FailedPlaces<Endpoint.Place>()
+    /// Places where TLS was begun and came to nothing.
+    private let brokenTLS = FailedPlaces<Endpoint.Place>()
 
     init(
         finder: HostFinder<Names>, session: ClientSession.Configuration, socket: Socket.Options, timeouts: Timeouts,
-        dialogue: EventLog?
+        tls: ClientTLS, dialogue: EventLog?
     ) {
         self.finder = finder
         self.session = session
         self.socket = socket
         self.timeouts = timeouts
+        self.tls = tls
         self.dialogue = dialogue
     }
 
@@ -33,30 +38,70 @@ struct Connector<Names: NameService>: Sendable {
         case permanentFailure(EnhancedStatusCode, String)
     }
 
-    func connect(_ hop: NextHop, until end: Deadline) -> Result {
+    /// A session with the first host that the message may go to.
+    func connect(_ hop: NextHop, _ demand: TLSDemand, until end: Deadline) -> Result {
         switch finder.endpoints(of: hop) {
         case .permanentFailure(let status, let text):
             return .permanentFailure(status, text)
         case .temporaryFailure(let text):
-            return .temporaryFailure(ConnectionFailure(text: text, status: "4.4.3"))
+            return .temporaryFailure(ConnectionFailure(text: text, status: "4.4.3", .connection))
         case .endpoints(let endpoints):
-            // The first failure is the one to tell: the best host's.
-            var first: ConnectionFailure?
+            let policy = tls.policy(for: hop, defaultPort: finder.defaultPort, isIdentityRequired: demand != .none)
+            var failures: [ConnectionFailure] = []
             for endpoint in endpoints {
                 if end.hasPassed { break }
                 do throws(ConnectionFailure) {
-                    return .connected(try connect(endpoint, until: end))
+                    let connection = try connect(TLSPlan(policy, hop: hop, endpoint: endpoint), until: end)
+                    guard demand == .requireTLS, !connection.capabilities.hasRequireTLS else {
+                        return .connected(connection)
+                    }
+                    connection.quit()
+                    throw .withoutREQUIRETLS(endpoint)
                 } catch {
-                    first = first ?? error
+                    failures.append(error)
                 }
             }
-            return .temporaryFailure(first ?? ConnectionFailure(text: "\(hop): no host in time", status: "4.4.1"))
+            return failed(failures, hop, demand, hasTriedAll: failures.count == endpoints.count)
         }
     }
 
-    private func connect(_ endpoint: Endpoint, until end: Deadline) throws(ConnectionFailure) -> SMTPConnection {
+    /// The first failure is the one to tell: the best host's.
+    private func failed(
+        _ failures: [ConnectionFailure], _ hop: NextHop, _ demand: TLSDemand, hasTriedAll: Bool
+    ) -> Result {
+        guard let first = failures.first else {
+            return .temporaryFailure(
+                ConnectionFailure(text: "\(hop): no host in time", status: "4.4.1", .connection))
+        }
+        guard demand != .none else { return .temporaryFailure(first) }
+        // RFC 8689 §4.2.1: given up when no host is left; one that could not be asked is left.
+        if let open = failures.first(where: { $0.permanentStatus == nil }) { return .temporaryFailure(open) }
+        guard hasTriedAll, let status = first.permanentStatus.flatMap({ EnhancedStatusCode($0) }) else {
+            return .temporaryFailure(first)
+        }
+        return .permanentFailure(status, first.text)
+    }
+
+    /// A session with one host, in clear text if TLS may be done without and does not work.
+    private func connect(_ plan: TLSPlan, until end: Deadline) throws(ConnectionFailure) -> SMTPConnection {
+        do throws(ConnectionFailure) {
+            return try connect(plan, plan.use, until: end)
+        } catch  where error.mayWorkInClearText && plan.policy.level == .may {
+            tls.reportClearText(error, plan.endpoint)
+            return try connect(plan, .never, until: end)
+        }
+    }
+
+    private func connect(
+        _ plan: TLSPlan, _ use: ClientSession.TLSUse, until end: Deadline
+    ) throws(ConnectionFailure) -> SMTPConnection {
+        let endpoint = plan.endpoint
         if let reason = failedPlaces.reason(endpoint.place) {
-            throw ConnectionFailure(text: "\(reason) (a moment ago)", status: "4.4.1")
+            throw ConnectionFailure(text: "\(reason) (a moment ago)", status: "4.4.1", .connection)
+        }
+        if use != .never, let reason = brokenTLS.reason(endpoint.place) {
+            throw ConnectionFailure(
+                text: "\(reason) (a moment ago)", status: "4.7.5", .connection, mayWorkInClearText: true)
         }
         let start = ContinuousClock.now
         let stream: Socket
@@ -66,15 +111,19 @@ struct Connector<Names: NameService>: Sendable {
         } catch {
             let text = "\(endpoint.relay): \(error)"
             failedPlaces.insert(endpoint.place, reason: text, after: ContinuousClock.now - start)
-            throw ConnectionFailure(text: text, status: "4.4.1")
+            throw ConnectionFailure(text: text, status: "4.4.1", .connection)
         }
+        var configuration = session
+        configuration.tls = use
         let connection = SMTPConnection(
-            endpoint, socket: stream, configuration: session, timeouts: timeouts, log: dialogue)
+            endpoint, socket: stream, configuration: configuration, timeouts: timeouts, tls: tls, plan: plan,
+            log: dialogue)
         do throws(ConnectionFailure) {
             try connection.open(until: end)
         } catch {
-            if !error.isRefusal {
-                failedPlaces.insert(endpoint.place, reason: error.text, after: ContinuousClock.now - start)
+            if error.cause == .connection {
+                let places = error.mayWorkInClearText ? brokenTLS : failedPlaces
+                places.insert(endpoint.place, reason: error.text, after: ContinuousClock.now - start)
             }
             throw error
         }

@@ -1,5 +1,6 @@
 import AgentKit
 import AgentProtocol
+import Glibc
 import MailModel
 import SMTPProtocol
 import SpoolFormat
@@ -9,6 +10,7 @@ struct Delivery {
     let job: DeliveryJob
     let hop: NextHop
     let isLMTP: Bool
+    let demand: TLSDemand
     /// What is not done by then is deferred.
     let end: Deadline
 
@@ -17,18 +19,33 @@ struct Delivery {
         for entry in entries { job.report(entry.recipient, result, relay: hop.description) }
     }
 
-    /// One result for each entry, in order. `passesDSN`: the server got the sender's NOTIFY.
+    /// One result for each entry, in order.
     func report(
         _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], _ endpoint: Endpoint,
-        passesDSN: Bool
+        _ capabilities: ServerCapabilities, tls: String
     ) {
         for (entry, result) in zip(entries, results) {
             var report = report(result, endpoint)
+            let recipient = entry.recipient.recipient
+            report.tls = tls
+            report.tellsSender = report.action == .relayed && isRelayToBeTold(recipient, capabilities)
+            // The server got the sender's NOTIFY.
             report.isReportedElsewhere =
-                passesDSN && report.result == .ok && entry.recipient.recipient.notify.contains(.success)
+                capabilities.hasDSN && report.result == .ok && recipient.notify.contains(.success)
+                && !report.tellsSender
             job.report(entry.recipient, report, relay: endpoint.relay)
         }
     }
+
+    /// RFC 2852 §4.1.4: each relay if it is traced; else the one after which nobody keeps the time in mind.
+    private func isRelayToBeTold(_ recipient: ControlRecipient, _ capabilities: ServerCapabilities) -> Bool {
+        guard let deliverBy = recipient.deliverBy, recipient.notify != .never else { return false }
+        if deliverBy.isTraced { return true }
+        return deliverBy.mode == .notify && !capabilities.hasDeliverBy && deliverBy.time > Int64(time(nil))
+    }
+
+    /// What sessions with this hop are kept for.
+    var use: ConnectionPool.Use { ConnectionPool.Use(hop: hop, demand: demand) }
 
     func report(_ result: SMTPProtocol.RecipientResult, _ endpoint: Endpoint) -> AgentKit.RecipientResult {
         let summary = result.reply.summary

@@ -10,6 +10,23 @@ struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// As logs and reports name it: the MX host, the literal, or the path.
     let name: String
     let place: Place
+    /// Whether nobody can have forged the way from the next hop to the name: it is the next hop's own, or DNSSEC vouches for it.
+    var isNameVouchedFor = false
+
+    /// The name, if it is a domain name.
+    var hostName: String? {
+        switch place {
+        case .address: name.first == "[" ? nil : name
+        case .unixSocket: nil
+        }
+    }
+
+    var address: IPAddress? {
+        switch place {
+        case .address(let address, _): address
+        case .unixSocket: nil
+        }
+    }
 
     /// `mail.example.com (192.0.2.1)`: the remote host of a report (scheduler.md §3).
     var description: String {

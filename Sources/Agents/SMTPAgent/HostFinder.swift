@@ -42,7 +42,12 @@ struct HostFinder<Names: NameService>: Sendable {
                 : routing.addresses(ofHost: name, using: &generator)
             switch found {
             case .hosts(let hosts):
-                return .endpoints(hosts.map { Endpoint(name: $0.name, place: .address($0.address, port: port)) })
+                return .endpoints(
+                    hosts.map {
+                        Endpoint(
+                            name: $0.name, place: .address($0.address, port: port),
+                            isNameVouchedFor: $0.isNameVouchedFor)
+                    })
             case .temporaryFailure(let reason):
                 return .temporaryFailure(reason)
             case .permanentFailure(let status, let reason):

@@ -30,6 +30,8 @@ struct SMTPAgentOptions: Sendable {
     var usesPrivilegedPort = false
     /// `-s`
     var showsProgress = false
+    /// `-S`; `nil`: the file of MAILSHARE, if there is one.
+    var tlsConfigurationFile: String?
     /// `-T`
     var timeouts = Timeouts()
     /// `-v`
@@ -42,6 +44,8 @@ struct SMTPAgentOptions: Sendable {
     var mayConnectToSelf = false
     /// `-Z`
     var environmentFile: String?
+    /// `--check`
+    var onlyChecks = false
 
     static let specs: [OptionSpec] = [
         OptionSpec("1", nil, "one message a connection"),
@@ -66,7 +70,7 @@ struct SMTPAgentOptions: Sendable {
         OptionSpec("P", nil, "no pipelining"),
         OptionSpec("r", nil, "connect from a privileged port"),
         OptionSpec("s", nil, "show progress as the process's name"),
-        OptionSpec("S", nil, value: "FILE", "TLS configuration (not available yet)"),
+        OptionSpec("S", nil, value: "FILE", "TLS configuration ($MAILSHARE/smtp-tls.conf if it exists)"),
         OptionSpec("T", nil, value: "TIMES", "timeouts: conn=3m,tcpw=5m,cmd=5m,data=2m,dot=20m,idle=60s"),
         OptionSpec("v", nil, "verbose: log the dialogue"),
         OptionSpec("V", "version", "print the version"),
@@ -75,13 +79,14 @@ struct SMTPAgentOptions: Sendable {
         OptionSpec("x", nil, "do not look at MX records"),
         OptionSpec("X", nil, "with -x: may connect to this host itself"),
         OptionSpec("Z", nil, value: "FILE", "zmailer.conf"),
+        OptionSpec(nil, "check", "read the configuration, report every mistake, exit"),
         OptionSpec(nil, "help", "print this text"),
     ]
 
     /// Letters that need what is not there yet; using one must not silently do nothing.
     private static let unavailable: [String: String] = [
         "7": "conversion to 7-bit", "8": "decoding quoted-printable", "A": "AUTH", "D": "the connection test",
-        "e": "the check of recipients' MX records", "S": "TLS", "W": "the WKS check",
+        "e": "the check of recipients' MX records", "W": "the WKS check",
     ]
 
     /// The defaults.
@@ -111,6 +116,7 @@ struct SMTPAgentOptions: Sendable {
             case "P": usesPipelining = false
             case "r": usesPrivilegedPort = true
             case "s": showsProgress = true
+            case "S": tlsConfigurationFile = value
             case "T":
                 guard let timeouts = Timeouts(value) else {
                     throw UsageError("option '-T \(value)': valid is conn=3m,tcpw=5m,cmd=5m,data=2m,dot=20m,idle=60s")
@@ -120,6 +126,7 @@ struct SMTPAgentOptions: Sendable {
             case "x": usesMX = false
             case "X": mayConnectToSelf = true
             case "Z": environmentFile = value
+            case "check": onlyChecks = true
             default: continue
             }
         }

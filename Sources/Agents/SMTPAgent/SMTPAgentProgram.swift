@@ -40,8 +40,14 @@ public enum SMTPAgentProgram {
         } catch {
             Program.fail(error.description, .configuration)
         }
+        if options.onlyChecks {
+            for problem in clientTLS(options, environment, nil).problems { Program.print(problem) }
+            exit(ExitCode.ok.rawValue)
+        }
         let log = AgentProgram.log("smtp", environment, file: options.logFile, isVerbose: options.isVerbose)
-        let agent = SMTPTransportAgent(options, connector: connector(options, environment, resolver, log))
+        let tls = clientTLS(options, environment, log)
+        for problem in tls.problems { log.warning("tls-file", ["problem": problem]) }
+        let agent = SMTPTransportAgent(options, connector: connector(options, environment, resolver, tls, log))
         let runner = AgentRunner(
             AgentRunner.Options(
                 name: "smtp", selection: RecipientSelection(channel: options.channel),
@@ -49,6 +55,19 @@ public enum SMTPAgentProgram {
             observer: DeliveryLog.observer(log))
         runner.run(agent)
         exit(ExitCode.ok.rawValue)
+    }
+
+    /// smtp-tls.conf and the files that it names; a mistake ends the program with 78.
+    private static func clientTLS(
+        _ options: SMTPAgentOptions, _ environment: ZEnvironment, _ log: EventLog?
+    ) -> ClientTLS {
+        do throws(ConfigurationErrors) {
+            let (file, configuration) = try TLSConfigurationFile.read(
+                options.tlsConfigurationFile, folder: environment.mailshare)
+            return try ClientTLS(configuration, file: file, log: log)
+        } catch {
+            Program.fail(error.description, .configuration)
+        }
     }
 
     private static func resolverConfiguration(
@@ -61,7 +80,8 @@ public enum SMTPAgentProgram {
     }
 
     private static func connector(
-        _ options: SMTPAgentOptions, _ environment: ZEnvironment, _ resolver: Resolver, _ log: EventLog
+        _ options: SMTPAgentOptions, _ environment: ZEnvironment, _ resolver: Resolver, _ tls: ClientTLS,
+        _ log: EventLog
     ) -> Connector<Resolver> {
         let hostName = AgentProgram.hostName(environment)
         let heloName = options.heloName ?? hostName
@@ -85,7 +105,7 @@ public enum SMTPAgentProgram {
         socket.usesPrivilegedPort = options.usesPrivilegedPort
         socket.sendBufferSize = options.sendBufferSize
         return Connector(
-            finder: finder, session: session, socket: socket, timeouts: options.timeouts,
+            finder: finder, session: session, socket: socket, timeouts: options.timeouts, tls: tls,
             dialogue: options.isVerbose ? log : nil)
     }
 }

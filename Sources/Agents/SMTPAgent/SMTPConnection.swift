@@ -2,13 +2,16 @@ import AgentKit
 import MailModel
 import SMTPProtocol
 import Telemetry
+import TransportSecurity
 
 /// One connection to one host: a socket and the session that it carries.
 final class SMTPConnection: @unchecked Sendable {
     // Sound: one thread uses it at a time; it changes hands through the lock of ``ConnectionPool``.
     let endpoint: Endpoint
-    private let socket: Socket
+    private let socket: SecureSocket
     private let timeouts: Timeouts
+    private let tls: ClientTLS
+    private let plan: TLSPlan
     private let log: EventLog?
     private var session: ClientSession
     /// Commands and content that are to be written.
@@ -22,6 +25,10 @@ final class SMTPConnection: @unchecked Sendable {
     /// Messages sent before the one that is being sent.
     private(set) var completedMessages = 0
     private(set) var isOpen = true
+    /// From the beginning of the handshake on: what goes wrong until a session stands may be its fault.
+    private var hasBegunTLS = false
+    /// For logs: `none`, or `TLSv1.3/TLS_AES_256_GCM_SHA384/verified`.
+    private(set) var tlsText = "none"
 
     /// Octets read at a time: a burst of replies.
     private static let inputSize = 4096
@@ -35,11 +42,13 @@ final class SMTPConnection: @unchecked Sendable {
     /// - Parameter log: for the dialogue (`-v`).
     init(
         _ endpoint: Endpoint, socket: Socket, configuration: ClientSession.Configuration, timeouts: Timeouts,
-        log: EventLog?
+        tls: ClientTLS, plan: TLSPlan, log: EventLog?
     ) {
         self.endpoint = endpoint
-        self.socket = socket
+        self.socket = SecureSocket(socket)
         self.timeouts = timeouts
+        self.tls = tls
+        self.plan = plan
         self.log = log
         session = ClientSession(configuration: configuration)
         input = [UInt8](repeating: 0, count: Self.inputSize)
@@ -50,18 +59,25 @@ final class SMTPConnection: @unchecked Sendable {
     /// Whether nothing has come on an idle connection: otherwise it is closing, or out of step.
     var isUsable: Bool { isOpen && unread.isEmpty && !socket.hasUnexpectedInput }
 
-    /// Greeting and EHLO. Throws why mail cannot be sent here now.
+    /// Greeting, EHLO and TLS. Throws why mail cannot be sent here now.
     func open(until end: Deadline) throws(ConnectionFailure) {
         self.end = end
         var none: ContentStream?
         switch advance(&none) {
-        case .ready: return
-        case .finished: throw ConnectionFailure(text: "no greeting", status: "4.4.2")
-        case .failed(let error): throw ConnectionFailure(text: "\(endpoint.relay): \(error)", status: "4.4.2")
+        case .ready: keepTLSSession()
+        case .finished: throw ConnectionFailure(text: "no greeting", status: "4.4.2", .connection)
+        case .failed(let error):
+            if hasBegunTLS { tls.sessions.remove(plan.sessionKey) }
+            throw ConnectionFailure(error, endpoint, hasBegunTLS: hasBegunTLS)
         case .closed(let reason):
-            throw ConnectionFailure(
-                text: "\(endpoint.relay): \(reason.text)", status: reason.status, isRefusal: reason.isRefusal)
+            throw ConnectionFailure(text: "\(endpoint.relay): \(reason.text)", status: reason.status, reason.cause)
         }
+    }
+
+    /// Servers give sessions after the handshake (RFC 8446 §4.6.1): behind the reply to EHLO they have come.
+    private func keepTLSSession() {
+        guard let session = socket.resumableSession else { return }
+        tls.sessions.insert(session, for: plan.sessionKey)
     }
 
     /// What became of one transaction.
@@ -113,6 +129,7 @@ final class SMTPConnection: @unchecked Sendable {
         isOpen = false
         session.quit(into: &output)
         flushOrDrop()
+        socket.close()
     }
 
     /// Last words, if they can be said at once: the connection ends either way.
@@ -165,9 +182,12 @@ final class SMTPConnection: @unchecked Sendable {
                     session.contentSent(into: &output)
                 case .finished(let results):
                     return .finished(results)
+                case .startTLS:
+                    try startTLS()
                 case .close(let reason):
                     isOpen = false
                     flushOrDrop()
+                    socket.close()
                     return .closed(reason)
                 }
             }
@@ -179,6 +199,19 @@ final class SMTPConnection: @unchecked Sendable {
             session.connectionLost(reply)
             return .failed(error)
         }
+    }
+
+    private func startTLS() throws(TransportError) {
+        try flush(timeouts.write)
+        hasBegunTLS = true
+        let limit = timeouts.limit(of: session.phase)
+        try socket.startTLS(try tls.connection(plan), deadline: deadline(after: limit))
+        guard let agreed = socket.session else {
+            throw .tls(reason: "nothing was agreed on", isLasting: false)
+        }
+        tlsText = agreed.summary
+        tls.report(agreed, endpoint, dialogue: log)
+        session.tlsStarted(isVerified: agreed.isPeerVerified, into: &output)
     }
 
     private func deadline(after duration: Duration) -> Deadline {

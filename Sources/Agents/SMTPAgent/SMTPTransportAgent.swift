@@ -37,14 +37,15 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
             return
         }
         let delivery = Delivery(
-            job: job, hop: hop, isLMTP: options.isLMTP, end: Deadline(after: options.timeouts.job))
-        var connection = pool.take(hop)
+            job: job, hop: hop, isLMTP: options.isLMTP, demand: TLSDemand(job, to: hop),
+            end: Deadline(after: options.timeouts.job))
+        var connection = pool.take(delivery.use)
         for envelope in Envelope.all(of: job) {
             connection = send(envelope, delivery, connection)
         }
         let keeps = connection?.isOpen == true && !options.sendsOneMessagePerConnection
         if !keeps { connection?.quit() }
-        pool.giveBack(keeps ? connection : nil, of: hop)
+        pool.giveBack(keeps ? connection : nil, for: delivery.use)
     }
 
     /// Sends to all recipients of one envelope, in as many transactions as the server wants. Returns the session for the next.
@@ -62,13 +63,14 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
             let batch = rest.prefix(limit)
             let wasUsed = open.completedMessages > 0
             let stream = envelope.stream
-            let outcome = open.send(envelope.message(to: batch, size: stream.size), stream, until: delivery.end)
+            let message = envelope.message(to: batch, size: stream.size, requiresTLS: delivery.demand != .none)
+            let outcome = open.send(message, stream, until: delivery.end)
             if outcome.mayRepeat, wasUsed, mayRepeat {
                 // An idle session died under us: nothing was said about this message, so a fresh one is asked, once.
                 mayRepeat = false
                 continue
             }
-            delivery.report(batch, outcome.results, open.endpoint, passesDSN: open.capabilities.hasDSN)
+            delivery.report(batch, outcome.results, open.endpoint, open.capabilities, tls: open.tlsText)
             rest = rest.dropFirst(batch.count)
             if !rest.isEmpty { delivery.job.flush() }
         }
@@ -77,17 +79,19 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
 
     /// A new session; `nil` when there is none to be had, and the recipients have been told so.
     private func connect(_ delivery: Delivery, _ recipients: ArraySlice<EnvelopeEntry>) -> SMTPConnection? {
-        switch connector.connect(delivery.hop, until: delivery.end) {
+        switch connector.connect(delivery.hop, delivery.demand, until: delivery.end) {
         case .connected(let connection):
             return connection
         case .permanentFailure(let status, let text):
             delivery.report(recipients, .failed(status: status.description, text: text))
         case .temporaryFailure(let failure):
             // A host that takes no further connection while it serves us on others is no reason to stop the whole thread.
-            let isBusy = failure.isRefusal && pool.hasOthers(delivery.hop)
+            let isBusy = failure.cause == .refusal && pool.hasOthers(delivery.use)
+            // What a message with REQUIRETLS lacks, the others of its thread may not need.
+            let isItsOwn = isBusy || delivery.demand != .none
             delivery.report(
                 recipients,
-                .deferred(isBusy ? .deferred : .deferredAll, status: failure.status, text: failure.text))
+                .deferred(isItsOwn ? .deferred : .deferredAll, status: failure.status, text: failure.text))
         }
         return nil
     }

@@ -5,7 +5,7 @@ extension Timeouts {
     /// How long the peer may take with what the session waits for.
     func limit(of phase: ClientSession.Phase) -> Duration {
         switch phase {
-        case .greeting, .hello, .idle, .mail, .recipient: command
+        case .greeting, .hello, .startTLS, .handshake, .idle, .mail, .recipient: command
         case .dataCommand: data
         // A reply may come while content is written: it is the final one, come early.
         case .dataBlock, .endOfMessage: dot
@@ -20,6 +20,8 @@ extension ClientSession.Phase {
         switch self {
         case .greeting: "waiting for the greeting"
         case .hello: "waiting for the reply to EHLO"
+        case .startTLS: "waiting for the reply to STARTTLS"
+        case .handshake: "starting TLS"
         case .idle: "idle"
         case .mail: "waiting for the reply to MAIL"
         case .recipient: "waiting for the reply to RCPT"
@@ -50,27 +52,22 @@ extension ClientSession.CloseReason {
         switch self {
         case .refused(let reply), .serviceNotAvailable(let reply):
             reply.status.map { "4.\($0.subject).\($0.detail)" } ?? "4.3.2"
+        // RFC 3463 §3.8: X.7.4 security features not supported, X.7.5 cryptographic failure.
+        case .tlsNotOffered: "4.7.4"
+        case .tlsRefused(let reply): reply.status.map { "4.\($0.subject).\($0.detail)" } ?? "4.7.4"
+        case .clearTextBehindSTARTTLS: "4.7.5"
         case .brokenReply, .outOfStep: "4.5.0"
         case .quit, .connectionLost: "4.4.2"
         }
     }
-}
 
-extension ClientSession.CloseReason {
-    /// The host answered, with a reply.
-    var isRefusal: Bool {
+    var cause: ConnectionFailure.Cause {
         switch self {
-        case .refused, .serviceNotAvailable: true
-        case .brokenReply, .outOfStep, .quit, .connectionLost: false
+        case .refused, .serviceNotAvailable: .refusal
+        case .tlsNotOffered: .tls(isLasting: true)
+        case .tlsRefused(let reply): .tls(isLasting: reply.isPermanent)
+        case .clearTextBehindSTARTTLS: .tls(isLasting: false)
+        case .brokenReply, .outOfStep, .quit, .connectionLost: .connection
         }
     }
-}
-
-/// Why no session stands. Always temporary.
-struct ConnectionFailure: Error, Hashable {
-    let text: String
-    /// `4.4.1`
-    let status: String
-    /// A reply was the reason: the host is alive, and does not want this connection.
-    var isRefusal = false
 }

@@ -47,13 +47,13 @@ struct Exchange: Sendable {
 
     init(
         _ message: ClientMessage, configuration: ClientSession.Configuration, capabilities: ServerCapabilities,
-        mustReset: Bool
+        security: ClientSession.Security, mustReset: Bool
     ) {
         self.message = message
         self.configuration = configuration
         self.capabilities = capabilities
         self.mustReset = mustReset
-        let failure = Self.failure(message, configuration, capabilities).map {
+        let failure = Self.failure(message, configuration, capabilities, security).map {
             RecipientResult($0, .session, isLocal: true)
         }
         results = message.recipients.map { recipient in
@@ -74,8 +74,10 @@ struct Exchange: Sendable {
 
     /// Why the server cannot have the message at all.
     private static func failure(
-        _ message: ClientMessage, _ configuration: ClientSession.Configuration, _ capabilities: ServerCapabilities
+        _ message: ClientMessage, _ configuration: ClientSession.Configuration, _ capabilities: ServerCapabilities,
+        _ security: ClientSession.Security
     ) -> Reply? {
+        if let reply = message.requireTLSRefusal(capabilities, security) { return reply }
         if let limit = capabilities.maximumSize, message.size > limit {
             let text = "The message has \(message.size) octets, the server takes \(limit)"
             return Reply(552, EnhancedStatusCode(5, 3, 4), text)
@@ -292,7 +294,7 @@ struct Exchange: Sendable {
         case .recipient: .recipient
         case .dataCommand: .data
         case .dataBlock, .endOfMessage: .message
-        case .greeting, .hello, .idle, .quit, .closed: .session
+        case .greeting, .hello, .startTLS, .handshake, .idle, .quit, .closed: .session
         }
     }
 

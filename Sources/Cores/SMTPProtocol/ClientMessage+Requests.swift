@@ -1,6 +1,6 @@
 import MailModel
 
-/// What SMTP extensions ask for on behalf of a message, as a client passes it on: RFC 2852 and RFC 6710.
+/// What SMTP extensions ask for on behalf of a message, as a client passes it on: RFC 2852, RFC 6710 and RFC 8689.
 extension ClientMessage {
     /// `BY=` (RFC 2852 §4).
     public struct DeliverBy: Hashable, Sendable {
@@ -44,6 +44,27 @@ extension ClientMessage {
         return nil
     }
 
+    /// Why the server must not have the message: RFC 8689 §4.2.1, steps 4 and 5.
+    func requireTLSRefusal(_ capabilities: ServerCapabilities, _ security: ClientSession.Security) -> Reply? {
+        guard requiresTLS else { return nil }
+        switch security {
+        case .clearText:
+            return Reply(
+                550, EnhancedStatusCode(5, 7, 10), "The message has REQUIRETLS, and there is no TLS to this server")
+        case .encrypted:
+            return Reply(
+                550, EnhancedStatusCode(5, 7, 10),
+                "The message has REQUIRETLS, and this server has not proved who it is")
+        case .verified:
+            guard needsREQUIRETLSOffer, !capabilities.hasRequireTLS else { return nil }
+            return Reply(
+                550, EnhancedStatusCode(5, 7, 30), "The message has REQUIRETLS, and this server does not offer that")
+        }
+    }
+
+    /// Reports go back over TLS; that the way asks the same of the next is more than can be had (RFC 8689 §5).
+    public var needsREQUIRETLSOffer: Bool { requiresTLS && reversePath != .null }
+
     /// Parameters of MAIL, each with a blank before it: what the server offers to take.
     func requestParameters(_ capabilities: ServerCapabilities) -> String {
         var text = ""
@@ -52,6 +73,7 @@ extension ClientMessage {
         }
         // Deviates: RFC 6710 §4.2 wants a 0 too for what nobody has given a priority; without one a server's own policy decides.
         if let priority, capabilities.hasMTPriority { text += " MT-PRIORITY=\(min(max(priority, -9), 9))" }
+        if requiresTLS, capabilities.hasRequireTLS { text += " REQUIRETLS" }
         return text
     }
 

@@ -6,29 +6,10 @@ import MailModel
 /// ``contentSent(into:)``, ``quit(into:)`` with no octets, until it says `needInput`; then it writes `output`, and reads.
 /// `output` must be written before the content that `sendContent` asks for. While much is written the host goes on reading:
 /// a server may answer a pipelined burst before it has read all of it (RFC 2920 §3.1).
+///
+/// TLS itself is the host's: it does the handshake when `startTLS` asks for it, and from ``tlsStarted(isVerified:into:)`` on
+/// carries all octets through it.
 public struct ClientSession: Sendable {
-    public struct Configuration: Sendable {
-        /// The argument of EHLO: our name, or an address literal.
-        public var helloName: String
-        public var isLMTP = false
-        public var allowsPipelining = true
-        public var allowsChunking = true
-        /// HELO when EHLO is refused (RFC 5321 §3.2).
-        public var fallsBackToHello = true
-        /// Do not send EHLO at all.
-        public var usesHelloOnly = false
-        /// HELO unless the greeting says `ESMTP`.
-        public var needsESMTPGreeting = false
-        /// Octets; a message up to this size is sent behind its envelope in one burst when PIPELINING and CHUNKING are there.
-        public var burstLimit = 65_536
-        /// Commands sent ahead of their replies.
-        public var maximumOutstandingCommands = 1_000
-        /// 8-bit content to a server without 8BITMIME: send it nevertheless, or refuse it (RFC 6152 §3 asks for that).
-        public var sendsUnannounced8Bit = false
-
-        public init(helloName: String) { self.helloName = helloName }
-    }
-
     public enum ContentFraming: Hashable, Sendable {
         /// Through a ``DotStuffer``, `finish` included.
         case dotStuffed
@@ -43,6 +24,8 @@ public struct ClientSession: Sendable {
         case ready
         /// Write `output`, then the content, then call ``contentSent(into:)``.
         case sendContent(ContentFraming)
+        /// Write `output`, do the handshake, then call ``tlsStarted(isVerified:into:)``, or ``connectionLost(_:)`` if it fails.
+        case startTLS
         /// The transaction ended: a result for each recipient of the message, in its order. Asked again, the session says
         /// `ready` or `close`.
         case finished([RecipientResult])
@@ -50,55 +33,20 @@ public struct ClientSession: Sendable {
         case close(CloseReason)
     }
 
-    public enum CloseReason: Hashable, Sendable {
-        /// After QUIT.
-        case quit
-        /// The server refused us before a transaction: the greeting, EHLO and HELO.
-        case refused(Reply)
-        /// 421 (RFC 5321 §3.8), at any time.
-        case serviceNotAvailable(Reply)
-        case brokenReply(ReplySyntaxError)
-        /// A reply that no command asked for, or one that cannot be there.
-        case outOfStep
-        case connectionLost
-    }
-
-    /// What the client waits for: each has its own limit (RFC 5321 §4.5.3.2).
-    public enum Phase: Hashable, Sendable {
-        case greeting
-        case hello
-        case idle
-        case mail
-        case recipient
-        case dataCommand
-        /// Content is being written; the limit is for each block.
-        case dataBlock
-        case endOfMessage
-        case quit
-        case closed
-
-        /// Minutes of RFC 5321 §4.5.3.2.1–6; those without one there have that of MAIL.
-        public var timeout: Duration {
-            switch self {
-            case .greeting, .hello, .mail, .recipient: .seconds(300)
-            case .idle: .seconds(300)
-            case .dataCommand: .seconds(120)
-            case .dataBlock: .seconds(180)
-            case .endOfMessage: .seconds(600)
-            case .quit, .closed: .seconds(30)
-            }
-        }
-    }
-
     public let configuration: Configuration
     /// As the last EHLO said.
     public internal(set) var capabilities = ServerCapabilities()
     /// The first line of the greeting.
     public internal(set) var greeting: Reply?
+    public internal(set) var security = Security.clearText
 
     enum State: Sendable {
         case awaitingGreeting
         case awaitingHello(isFallback: Bool)
+        /// STARTTLS was sent.
+        case awaitingStartTLS
+        /// The host is to do the handshake; with implicit TLS the greeting comes behind it.
+        case startingTLS
         /// `mustReset`: a transaction was left open, the next one begins with RSET.
         case ready(mustReset: Bool)
         case probing
@@ -111,15 +59,20 @@ public struct ClientSession: Sendable {
         case modifying
     }
 
-    var state = State.awaitingGreeting
+    var state: State
     var parser = ReplyParser()
 
-    public init(configuration: Configuration) { self.configuration = configuration }
+    public init(configuration: Configuration) {
+        self.configuration = configuration
+        state = configuration.tls == .implicit ? .startingTLS : .awaitingGreeting
+    }
 
     public var phase: Phase {
         switch state {
         case .awaitingGreeting: .greeting
         case .awaitingHello: .hello
+        case .awaitingStartTLS: .startTLS
+        case .startingTLS: .handshake
         case .ready, .finished, .modifying: .idle
         case .probing: .idle
         case .transaction(let exchange): exchange.phase
@@ -150,7 +103,12 @@ public struct ClientSession: Sendable {
                 let request = exchange.advance(into: &output)
                 state = .transaction(exchange)
                 if let request { return (used, .sendContent(request)) }
-            case .awaitingGreeting, .awaitingHello, .probing, .quitting, .modifying:
+            case .startingTLS:
+                if used == octets.count { return (used, .startTLS) }
+                used = octets.count
+                close(.clearTextBehindSTARTTLS)
+                continue
+            case .awaitingGreeting, .awaitingHello, .awaitingStartTLS, .probing, .quitting, .modifying:
                 break
             }
             if finishIfComplete() { continue }
@@ -171,7 +129,9 @@ public struct ClientSession: Sendable {
     public mutating func begin(_ message: ClientMessage, into output: inout [UInt8]) {
         guard case .ready(let mustReset) = state else { return }
         state = .transaction(
-            Exchange(message, configuration: configuration, capabilities: capabilities, mustReset: mustReset))
+            Exchange(
+                message, configuration: configuration, capabilities: capabilities, security: security,
+                mustReset: mustReset))
     }
 
     /// The content that was asked for has been written completely.
@@ -195,7 +155,8 @@ public struct ClientSession: Sendable {
         case .ready, .finished:
             output += "QUIT\r\n".utf8
             state = .quitting
-        case .awaitingGreeting, .awaitingHello, .probing, .transaction, .quitting, .closed, .modifying:
+        case .awaitingGreeting, .awaitingHello, .awaitingStartTLS, .startingTLS, .probing, .transaction, .quitting,
+            .closed, .modifying:
             break
         }
     }
@@ -224,12 +185,14 @@ public struct ClientSession: Sendable {
         case .awaitingHello(let isFallback):
             if reply.isPositive {
                 capabilities = isFallback ? ServerCapabilities() : ServerCapabilities(reply)
-                state = .ready(mustReset: false)
+                greeted(into: &output)
             } else if reply.isPermanent, !isFallback, configuration.fallsBackToHello, !configuration.isLMTP {
                 sayHello(isFallback: true, into: &output)
             } else {
                 refused(reply, into: &output)
             }
+        case .awaitingStartTLS:
+            startTLSAnswered(reply, into: &output)
         case .probing:
             state = .ready(mustReset: false)
         case .transaction(var exchange):
@@ -239,12 +202,12 @@ public struct ClientSession: Sendable {
             if !isInStep { abandon(.outOfStep, nil, reply) }
         case .quitting:
             close(.quit)
-        case .ready, .finished, .closed, .modifying:
+        case .startingTLS, .ready, .finished, .closed, .modifying:
             close(.outOfStep)
         }
     }
 
-    private mutating func sayHello(isFallback: Bool, into output: inout [UInt8]) {
+    mutating func sayHello(isFallback: Bool, into output: inout [UInt8]) {
         let verb = configuration.isLMTP ? "LHLO" : isFallback ? "HELO" : "EHLO"
         output += "\(verb) \(configuration.helloName)\r\n".utf8
         state = .awaitingHello(isFallback: isFallback)
@@ -256,7 +219,7 @@ public struct ClientSession: Sendable {
         close(.refused(reply))
     }
 
-    private mutating func close(_ reason: CloseReason) {
+    mutating func close(_ reason: CloseReason) {
         abandon(reason, nil)
     }
 
@@ -273,7 +236,8 @@ public struct ClientSession: Sendable {
             state = .finished(results, next: .closed(reason))
         case .closed:
             break
-        case .awaitingGreeting, .awaitingHello, .ready, .probing, .quitting, .modifying:
+        case .awaitingGreeting, .awaitingHello, .awaitingStartTLS, .startingTLS, .ready, .probing, .quitting,
+            .modifying:
             state = .closed(reason)
         }
     }
@@ -283,22 +247,6 @@ public struct ClientSession: Sendable {
         guard case .transaction(let exchange) = state, exchange.isComplete else { return false }
         state = .finished(exchange.results(undecided: nil), next: .ready(mustReset: exchange.needsReset))
         return true
-    }
-}
-
-extension ClientSession.CloseReason {
-    /// For logs and diagnostics.
-    public var text: String {
-        switch self {
-        case .quit: "closed by us"
-        case .refused(let reply): "refused: \(reply.summary)"
-        case .serviceNotAvailable(let reply): reply.summary
-        case .brokenReply(.lineTooLong(let limit)): "reply line longer than \(limit) octets"
-        case .brokenReply(.tooManyLines(let limit)): "reply of more than \(limit) lines"
-        case .brokenReply(.malformed(let line)): "not a reply: \(line)"
-        case .outOfStep: "a reply that no command asked for"
-        case .connectionLost: "connection lost"
-        }
     }
 }
 

@@ -24,7 +24,7 @@ public struct ServerCapabilities: Hashable, Sendable {
     public var priorityPolicy: String?
     /// Seconds for which the server holds a message: `FUTURERELEASE` (RFC 4865 §3); `nil` = not offered.
     public var longestHold: Int?
-    /// `REQUIRETLS` (RFC 8689 §2).
+    /// `REQUIRETLS` (RFC 8689 §2); means something inside TLS alone.
     public var hasRequireTLS = false
     /// Mechanisms of `AUTH`, in upper case.
     public var authMechanisms: [String] = []

@@ -24,7 +24,7 @@ extension DeliveryScheduler {
             assignPool(thread)
             thread.isQueued = false
             thread.pool?.ring.active += thread.active
-            if thread.rules == nil, had, let vertex = thread.ready.first(where: { $0.state == .ready }) {
+            if thread.rules == nil, had, let vertex = thread.ready.elements.first(where: { $0.state == .ready }) {
                 let key = thread.key
                 actions.append(.log(.unmatched(channel: key.channel, host: key.host, id: vertex.message.id)))
             }

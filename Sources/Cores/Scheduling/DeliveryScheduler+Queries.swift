@@ -8,7 +8,9 @@ extension DeliveryScheduler {
     public func describe(_ id: SpoolID) -> MessageDescription? {
         guard let message = messages[id] else { return nil }
         var description = MessageDescription(
-            id: id, size: message.size, arrived: message.arrived, sender: message.sender, recipients: [])
+            id: id, size: message.size, arrived: message.arrived, sender: message.sender, priority: message.priority,
+            heldUntil: message.times?.isHeld ?? false ? message.deliverableFrom : nil,
+            deliverBy: message.times?.deliverBy, recipients: [])
         for vertex in message.vertices {
             let thread = vertex.thread
             for recipient in vertex.recipients {
@@ -17,6 +19,7 @@ extension DeliveryScheduler {
                 case .delivered: state = .delivered
                 case .failed: state = .failed
                 case .awaiting: state = .active
+                case .open where vertex.state == .held: state = .held
                 case .open: state = vertex.attempts > 0 || thread.wakeup > now ? .deferred : .waiting
                 }
                 let isHeld = recipient.problem.isEmpty && thread.wakeup > now
@@ -26,7 +29,7 @@ extension DeliveryScheduler {
                         original: recipient.original ?? recipient.address, channel: thread.key.channel,
                         host: thread.key.host, state: state, attempts: vertex.attempts,
                         nextAttempt: recipient.state == .open ? nextAttempt(vertex) : nil,
-                        expires: thread.rules.map { message.arrived + $0.expiry },
+                        expires: thread.rules.map { message.deliverableFrom + $0.expiry },
                         status: isHeld ? thread.status : recipient.status,
                         last: isHeld ? thread.problem : recipient.problem))
             }
@@ -38,6 +41,7 @@ extension DeliveryScheduler {
     private func nextAttempt(_ vertex: Vertex) -> UnixTime? {
         guard let rules = vertex.thread.rules, !rules.isQueueOnly || vertex.thread.isReleased else { return nil }
         switch vertex.state {
+        case .held: return vertex.message.deliverableFrom
         case .waiting: return max(vertex.nextAttempt, vertex.thread.wakeup)
         case .ready, .suspect: return max(now, vertex.thread.wakeup)
         case .active, .done: return nil
@@ -125,7 +129,7 @@ extension DeliveryScheduler {
                 JobDescription.Recipient(
                     offset: Int($0.offset), last: $0.problem.isEmpty ? vertex.thread.problem : $0.problem)
             },
-            expires: vertex.thread.rules.map { message.arrived + $0.expiry }, nextAttempt: nextAttempt(vertex),
+            expires: vertex.thread.rules.map { message.deliverableFrom + $0.expiry }, nextAttempt: nextAttempt(vertex),
             lastAttempt: vertex.lastAttempt, attempts: vertex.attempts, isActive: vertex.state == .active,
             isBlocked: vertex.thread.pool?.isBlocked ?? false)
     }
@@ -137,12 +141,18 @@ public struct MessageDescription: Hashable, Sendable {
     public var arrived: UnixTime
     /// Empty for `<>`.
     public var sender: String
+    /// −9...9 (RFC 6710).
+    public var priority: Int
+    /// While it waits for its release (RFC 4865).
+    public var heldUntil: UnixTime?
+    /// The deliver-by-time (RFC 2852), also when it has passed.
+    public var deliverBy: UnixTime?
     public var recipients: [RecipientDescription]
 }
 
 public struct RecipientDescription: Hashable, Sendable {
     public enum State: String, Sendable {
-        case waiting, active, delivered, failed, deferred
+        case held, waiting, active, delivered, failed, deferred
     }
     public var offset: Int
     public var address: String

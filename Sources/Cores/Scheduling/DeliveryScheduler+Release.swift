@@ -7,7 +7,7 @@ extension DeliveryScheduler {
     public func waiting(for target: ETRNTarget) -> (threads: Int, jobs: Int) {
         var found = (threads: 0, jobs: 0)
         for thread in threads.values where isMeant(thread, by: target) {
-            let jobs = thread.vertices - handedOut(thread)
+            let jobs = thread.vertices - thread.held - handedOut(thread)
             if jobs > 0 {
                 found.threads += 1
                 found.jobs += jobs
@@ -40,9 +40,9 @@ extension DeliveryScheduler {
 
     /// Whether a job of it waits for its own next attempt: only its message knows it.
     private func hasWaiting(_ thread: DeliveryThread) -> Bool {
-        let ready = thread.ready.count { $0.state == .ready }
+        let ready = thread.ready.elements.count { $0.state == .ready }
         let suspect = thread.pool?.suspects.count { $0.state == .suspect && $0.thread === thread } ?? 0
-        return thread.vertices > ready + suspect + handedOut(thread)
+        return thread.vertices - thread.held > ready + suspect + handedOut(thread)
     }
 
     /// Ends all waiting in these threads. Returns the number of their recipients that no agent has.
@@ -56,7 +56,8 @@ extension DeliveryScheduler {
                 switch vertex.state {
                 case .waiting: placeReady(vertex)
                 case .ready, .suspect: break
-                case .active, .done: continue
+                // Of those that are held their senders have set the time.
+                case .held, .active, .done: continue
                 }
                 released += vertex.open
             }

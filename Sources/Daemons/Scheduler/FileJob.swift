@@ -77,4 +77,6 @@ struct SentReport: Sendable {
     var to: String
     /// Recipients that it tells of.
     var recipients: Int
+    /// Records that are told with it.
+    var records: Int
 }

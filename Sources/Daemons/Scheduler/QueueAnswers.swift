@@ -68,6 +68,7 @@ struct QueueAnswers {
     private var status: String {
         "{\"pid\":\(getpid()),\"messages\":\(scheduler.messageCount),\"recipients\":\(scheduler.recipientCount),"
             + "\"threads\":\(scheduler.threadCount),\"agents\":\(scheduler.agentCount),\"active\":\(scheduler.activeJobs),"
+            + "\"held\":\(scheduler.heldCount),"
             + "\"loading\":\(isLoading()),\"uptime\":\(max(0, scheduler.now - started))}\n"
     }
 }
@@ -76,7 +77,9 @@ struct QueueAnswers {
 enum QueueJSON {
     static func line(_ message: MessageDescription) -> String {
         var text = "{\"id\":\"\(message.id)\",\"zmailer_id\":\"\(zmailerID(message.id))\",\"size\":\(message.size),"
-        text += "\"arrived\":\(message.arrived),\"sender\":\(string(message.sender)),\"recipients\":["
+        text += "\"arrived\":\(message.arrived),\"sender\":\(string(message.sender)),\"priority\":\(message.priority),"
+        text +=
+            "\"held_until\":\(number(message.heldUntil)),\"deliver_by\":\(number(message.deliverBy)),\"recipients\":["
         for (index, recipient) in message.recipients.enumerated() {
             if index > 0 { text += "," }
             text += "{\"address\":\(string(recipient.address)),\"original\":\(string(recipient.original)),"

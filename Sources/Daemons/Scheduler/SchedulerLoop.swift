@@ -224,7 +224,7 @@ final class SchedulerLoop {
         case .synced: break
         case .reported(let id, let reports):
             note(reports, of: id)
-            core.reported(id, count: reports.reduce(0) { $0 + $1.recipients })
+            core.reported(id, count: reports.reduce(0) { $0 + $1.records })
         case .finished(let id, let reports):
             note(reports, of: id)
             core.finished(id)

@@ -12,8 +12,11 @@ public enum ConfigurationCheck {
         var lines = missingPrograms(environment) + unknownTableType(environment) + unknownRestartLimit(environment)
         // Each daemon reads its own files: nobody else knows what is valid in them.
         for program in ManagedProgram.allCases where access(program.path(environment), X_OK) == 0 {
-            lines += ownCheck(program, environment, warn)
+            lines += ownCheck(program.rawValue, program.path(environment), environment, warn)
         }
+        // The agent that has a configuration of its own, smtp-tls.conf.
+        let agent = "\(environment.mailbin)/ta/smtp"
+        if access(agent, X_OK) == 0 { lines += ownCheck("smtp", agent, environment, warn) }
         return lines
     }
 
@@ -47,16 +50,16 @@ public enum ConfigurationCheck {
 
     /// What `PROGRAM --check` says, if it does not end with 0.
     private static func ownCheck(
-        _ program: ManagedProgram, _ environment: ZEnvironment, _ warn: (String) -> Void
+        _ name: String, _ path: String, _ environment: ZEnvironment, _ warn: (String) -> Void
     ) -> [String] {
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { return ["\(program.rawValue): pipe: \(String(cString: strerror(errno)))"] }
+        guard pipe(&ends) == 0 else { return ["\(name): pipe: \(String(cString: strerror(errno)))"] }
         // Ours is not for the child: the shim closes what is not listed.
         defer { close(ends[0]) }
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         defer { close(null) }
         let request = ChildRequest(
-            path: program.path(environment), arguments: ["--check", "-Z", environment["ZCONFIG"] ?? ""],
+            path: path, arguments: ["--check", "-Z", environment["ZCONFIG"] ?? ""],
             environment: DaemonEnvironment.values(environment), descriptors: [null, ends[1], ends[1]])
         let child: ChildProcess
         do throws(SpawnError) {
@@ -70,14 +73,14 @@ public enum ConfigurationCheck {
         guard let exit = child.wait(milliseconds: 10_000) else {
             child.signal(SIGKILL)
             _ = child.wait(milliseconds: 1000)
-            return ["\(program.rawValue) --check: no end within 10 s"]
+            return ["\(name) --check: no end within 10 s"]
         }
         if exit == .code(0) {
             if !output.isEmpty { warn(output) }
             return []
         }
         let lines = output.split(separator: "\n").map(String.init)
-        return lines.isEmpty ? ["\(program.rawValue) --check: \(exit)"] : lines
+        return lines.isEmpty ? ["\(name) --check: \(exit)"] : lines
     }
 
     private static func readAll(_ descriptor: Int32) -> String {

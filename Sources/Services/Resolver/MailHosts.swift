@@ -16,11 +16,14 @@ public struct MailHost: Hashable, Sendable {
     public let address: IPAddress
     /// Of the MX record; 0 where there was none.
     public let preference: Int
+    /// Whether nobody can have forged the name: it is the domain's own, or DNSSEC vouches for the MX records.
+    public let isNameVouchedFor: Bool
 
-    public init(name: String, address: IPAddress, preference: Int) {
+    public init(name: String, address: IPAddress, preference: Int, isNameVouchedFor: Bool = false) {
         self.name = name
         self.address = address
         self.preference = preference
+        self.isNameVouchedFor = isNameVouchedFor
     }
 }
 
@@ -67,21 +70,24 @@ public struct MailRouting<Names: NameService>: Sendable {
         case .nxDomain:
             return .permanentFailure(EnhancedStatusCode(5, 1, 2), "\(domain): no such domain")
         case .noData:
-            return addresses(of: [MXRecord(preference: 0, exchange: name)], domain: domain, using: &generator)
+            return addresses(
+                of: [MXRecord(preference: 0, exchange: name)], domain: domain, areVouchedFor: true, using: &generator)
         case .answer(let answer):
             // RFC 7505 §3: a null MX stands alone; beside others the root is an exchanger without addresses.
             if answer.records.allSatisfy({ $0.exchange == "." }) {
                 return .permanentFailure(
                     EnhancedStatusCode(5, 1, 10), "\(domain): domain does not accept mail (null MX, RFC 7505)")
             }
-            return addresses(of: answer.records, domain: domain, using: &generator)
+            return addresses(
+                of: answer.records, domain: domain, areVouchedFor: answer.isSecure, using: &generator)
         }
     }
 
     /// The addresses of a host as they are, MX records not looked at.
     public func addresses(ofHost host: String, using generator: inout some RandomNumberGenerator) -> MailHosts {
         guard let name = asciiName(host) else { return Self.unusable(host) }
-        return addresses(of: [MXRecord(preference: 0, exchange: name)], domain: host, using: &generator)
+        return addresses(
+            of: [MXRecord(preference: 0, exchange: name)], domain: host, areVouchedFor: true, using: &generator)
     }
 
     private static func unusable(_ name: String) -> MailHosts {
@@ -89,7 +95,7 @@ public struct MailRouting<Names: NameService>: Sendable {
     }
 
     private func addresses(
-        of records: [MXRecord], domain: String, using generator: inout some RandomNumberGenerator
+        of records: [MXRecord], domain: String, areVouchedFor: Bool, using generator: inout some RandomNumberGenerator
     ) -> MailHosts {
         let exchangers = Self.ordered(records, using: &generator)
         let lookups = names.lookUp(exchangers.flatMap { [Question($0.exchange, .a), Question($0.exchange, .aaaa)] })
@@ -115,7 +121,9 @@ public struct MailRouting<Names: NameService>: Sendable {
                 ownPreference = min(ownPreference ?? exchanger.preference, exchanger.preference)
             }
             hosts += addresses.map {
-                MailHost(name: exchanger.exchange, address: $0, preference: exchanger.preference)
+                MailHost(
+                    name: exchanger.exchange, address: $0, preference: exchanger.preference,
+                    isNameVouchedFor: areVouchedFor)
             }
         }
         if let ownPreference {

@@ -46,8 +46,10 @@ struct ServerJudgement {
             let octets = address.octets
             return X509_check_ip(leaf, octets, octets.count, 0) == 1
         }
-        // A name that begins with a dot would match whole domains (X509_check_host(3)).
-        guard let name = asciiName(name), !name.hasPrefix(".") else { return false }
-        return X509_check_host(leaf, name, name.utf8.count, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS), nil) == 1
+        // With a dot in front X509_check_host(3) takes all names below the domain.
+        let dot = name.hasPrefix(".") ? "." : ""
+        guard let ascii = asciiName(String(name.dropFirst(dot.utf8.count))) else { return false }
+        let text = dot + ascii
+        return X509_check_host(leaf, text, text.utf8.count, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS), nil) == 1
     }
 }

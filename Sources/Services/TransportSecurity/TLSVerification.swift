@@ -2,7 +2,8 @@
 public enum TLSVerification: Hashable, Sendable {
     /// Opportunistic (RFC 7435): any certificate will do. The names are only compared for the report.
     case opportunistic(names: [String] = [])
-    /// The chain leads to a trusted certificate, and one of the names (RFC 6125 §6.4) or addresses is the server's.
+    /// The chain leads to a trusted certificate, and one of the names (RFC 6125 §6.4) or addresses is the server's. A name with a dot
+    /// in front stands for all names below that domain.
     case names([String])
     /// The server's own certificate is one of these, whoever issued it and whatever its dates.
     case fingerprints(Set<TLSFingerprint>)
