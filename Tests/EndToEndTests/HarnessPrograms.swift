@@ -14,6 +14,7 @@ enum Programs {
 
     static let swaks = peer("ZMAILER_TEST_SWAKS", default: "/usr/bin/swaks")
     static let curl = peer("ZMAILER_TEST_CURL", default: "/usr/bin/curl")
+    static let openssl = peer("ZMAILER_TEST_OPENSSL", default: "/usr/bin/openssl")
     static let smtpSource = peer("ZMAILER_TEST_SMTP_SOURCE", default: cachedPostfix + "/usr/sbin/smtp-source")
     static let smtpSink = peer("ZMAILER_TEST_SMTP_SINK", default: cachedPostfix + "/usr/sbin/smtp-sink")
     /// The folder of the shared libraries of `smtpSource` and `smtpSink`.

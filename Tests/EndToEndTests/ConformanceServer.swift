@@ -1,0 +1,143 @@
+import Foundation
+import Glibc
+
+/// What a row may need: each is a configuration of smtpserver, and an instance of its own that runs it.
+enum ConformanceServer: String, Hashable, Sendable, CaseIterable {
+    /// smtpserver.conf as it is installed, a maximum size, and a next hop for `relay.test`.
+    case plain
+    /// As `plain`; sessions of `*.strict.test` in style `strict`.
+    case strict
+    /// VRFY and EXPN answer.
+    case verify
+    /// None of the extensions that can be turned off.
+    case basic
+    /// No EHLO.
+    case ancient
+    case lmtp
+    /// STARTTLS.
+    case tls
+    /// TLS from the beginning.
+    case smtps
+    /// STARTTLS before anything else.
+    case tlsEnforced = "tls-enforced"
+    /// AUTH in clear text.
+    case auth
+    /// AUTH within TLS only.
+    case tlsAuth = "tls-auth"
+    /// Nothing without AUTH.
+    case submission
+    case etrn
+    case deliverby
+    case futurerelease
+    case priority
+    case requiretls
+    case limits
+    case xclient
+    case proxy
+
+    /// Rows of these are read, and not played: smtpserver has not what they need. `ConformanceTests.awaited` fails when it
+    /// has; then the line here goes.
+    static let awaited: Set<ConformanceServer> = [
+        .tls, .smtps, .tlsEnforced, .auth, .tlsAuth, .submission, .etrn, .deliverby, .futurerelease, .priority,
+        .requiretls, .limits, .xclient, .proxy,
+    ]
+
+    /// What EHLO offers when the server has what is awaited; nil: its PARAMs are refused until then.
+    var keyword: String? {
+        switch self {
+        case .priority: "MT-PRIORITY"
+        case .requiretls: "REQUIRETLS"
+        case .limits: "LIMITS"
+        case .plain, .strict, .verify, .basic, .ancient, .lmtp, .tls, .smtps, .tlsEnforced, .auth, .tlsAuth,
+            .submission,
+            .etrn, .deliverby, .futurerelease, .xclient, .proxy:
+            nil
+        }
+    }
+
+    /// Whether TLS begins with the connection.
+    var hasImplicitTLS: Bool { self == .smtps }
+
+    /// Octets; what SIZE announces.
+    static let maximumSize = 100_000
+
+    /// `PARAM` lines of smtpserver.conf; paths are relative to the instance's folder.
+    func parameters(port: UInt16) -> [String] {
+        let tls = [
+            "use-tls", "tls-cert-file $MAILVAR/cert.pem", "tls-key-file $MAILVAR/key.pem",
+            "tls-CAfile $MAILVAR/cert.pem",
+        ]
+        let auth = ["smtp-auth", "SMTP-auth-pipe $MAILVAR/check-password"]
+        let own: [String] =
+            switch self {
+            case .plain, .strict: []
+            case .verify: ["VRFYcmd", "EXPNcmd", "enable-router"]
+            case .basic: ["NoPIPELINING", "No8BITMIME", "NoCHUNKING", "NoDSN", "NoENHANCEDSTATUSCODES"]
+            case .ancient: ["NoEHLO"]
+            case .lmtp: ["lmtp-mode"]
+            case .tls, .requiretls: tls
+            case .smtps: tls + ["BindSmtpS [127.0.0.1] \(port)"]
+            case .tlsEnforced: tls + ["tls-enforce-tls 1"]
+            case .auth: auth + ["AUTH-LOGIN-also-without-TLS"]
+            case .tlsAuth: tls + auth
+            case .submission: auth + ["AUTH-LOGIN-also-without-TLS", "MSA-mode"]
+            case .futurerelease: auth + ["AUTH-LOGIN-also-without-TLS", "MSA-mode", "futurerelease 86400"]
+            case .etrn: ["ETRN-OK"]
+            case .deliverby: ["deliverby 60"]
+            case .priority, .limits: []
+            case .xclient: ["xclient-hosts [127.0.0.1]"]
+            case .proxy: ["proxy-protocol [127.0.0.1]"]
+            }
+        return [
+            "maxsize \(Self.maximumSize)", "MaxSameIpSource 1000", "MaxParallelConnections 1000", "RcptLimitCount 100",
+        ] + own
+    }
+
+    /// HELO patterns in front of the sample's.
+    var patterns: [String] { self == .strict ? ["*.strict.test 999 strict"] : [] }
+
+    var needsCertificate: Bool {
+        switch self {
+        case .tls, .smtps, .tlsEnforced, .tlsAuth, .requiretls: true
+        case .plain, .strict, .verify, .basic, .ancient, .lmtp, .auth, .submission, .etrn, .deliverby, .futurerelease,
+            .priority, .limits, .xclient, .proxy:
+            false
+        }
+    }
+}
+
+extension ConformanceServer {
+    /// Makes the settings of an instance that runs it.
+    func configure(_ settings: inout Instance.Settings, sinkPort: UInt16) {
+        settings.relayDomains = ["relay.test"]
+        settings.routes = ["relay.test smtpx![127.0.0.1]:\(sinkPort)"]
+        settings.aliases = ["staff: alice, bob"]
+        settings.prepare = { instance in
+            let text = instance.read("share/smtpserver.conf")
+            let own = patterns + parameters(port: instance.port).map { "PARAM \($0)" }
+            try instance.write(Self.insert(own, in: text), to: "share/smtpserver.conf")
+            if needsCertificate { try TestCertificate.make(in: "\(instance.directory)/var") }
+            try Self.passwordChecker.write(
+                toFile: "\(instance.directory)/var/check-password", atomically: true, encoding: .utf8)
+            chmod("\(instance.directory)/var/check-password", 0o755)
+        }
+    }
+
+    /// Behind the PARAMs of the sample and in front of its first pattern line.
+    private static func insert(_ lines: [String], in text: String) -> String {
+        let pattern = text.range(of: "\n*")?.lowerBound ?? text.endIndex
+        return text[..<pattern] + "\n" + lines.joined(separator: "\n") + text[pattern...]
+    }
+
+    /// Name as its argument, password on its input: alice has `secret`, bob one with all kinds of characters.
+    private static let passwordChecker = """
+        #!/bin/sh
+        IFS= read -r password
+        case $1 in
+            alice) [ "$password" = secret ] ;;
+            bob) [ "$password" = 'a b:c"d\\e' ] ;;
+            *) exit 1 ;;
+        esac
+
+        """
+}
