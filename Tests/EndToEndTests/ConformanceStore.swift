@@ -92,7 +92,7 @@ struct ConformanceStore: Sendable {
     }
 
     /// The trace fields in front, unfolded, and what is behind them.
-    private static func divided(_ octets: [UInt8]) -> (trace: String, content: [UInt8]) {
+    static func divided(_ octets: [UInt8]) -> (trace: String, content: [UInt8]) {
         var rest = octets[...]
         var trace = ""
         while rest.starts(with: "Received:".utf8) || (!trace.isEmpty && (rest.first == 9 || rest.first == 32)) {

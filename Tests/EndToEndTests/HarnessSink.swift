@@ -13,6 +13,8 @@ final class Sink: Sendable {
         /// As sent, dots unstuffed.
         let octets: [UInt8]
         var text: String { String(decoding: octets, as: UTF8.self) }
+        /// What is behind the trace fields.
+        var content: [UInt8] { ConformanceStore.divided(octets).content }
     }
 
     /// What to answer to a command or to the final dot (`.`); nil: what a server that takes everything answers.
