@@ -45,12 +45,10 @@ enum ConformanceServer: String, Hashable, Sendable, CaseIterable {
     /// What EHLO offers when the server has what is awaited; nil: its PARAMs are refused until then.
     var keyword: String? {
         switch self {
-        case .priority: "MT-PRIORITY"
-        case .requiretls: "REQUIRETLS"
         case .limits: "LIMITS"
         case .plain, .strict, .verify, .basic, .ancient, .lmtp, .tls, .smtps, .tlsEnforced, .auth, .tlsAuth,
             .submission,
-            .etrn, .deliverby, .futurerelease, .xclient, .proxy:
+            .etrn, .deliverby, .futurerelease, .priority, .requiretls, .xclient, .proxy:
             nil
         }
     }
@@ -62,7 +60,7 @@ enum ConformanceServer: String, Hashable, Sendable, CaseIterable {
     static let maximumSize = 100_000
 
     /// `PARAM` lines of smtpserver.conf; paths are relative to the instance's folder.
-    func parameters(port: UInt16) -> [String] {
+    var parameters: [String] {
         let tls = [
             "use-tls", "tls-cert-file $MAILVAR/cert.pem", "tls-key-file $MAILVAR/key.pem",
             "tls-CAfile $MAILVAR/cert.pem",
@@ -75,18 +73,18 @@ enum ConformanceServer: String, Hashable, Sendable, CaseIterable {
             case .basic: ["NoPIPELINING", "No8BITMIME", "NoCHUNKING", "NoDSN", "NoENHANCEDSTATUSCODES"]
             case .ancient: ["NoEHLO"]
             case .lmtp: ["lmtp-mode"]
-            case .tls, .requiretls: tls
-            case .smtps: tls + ["BindSmtpS [127.0.0.1] \(port)"]
+            case .tls, .smtps, .requiretls: tls
             case .tlsEnforced: tls + ["tls-enforce-tls 1"]
             case .auth: auth + ["AUTH-LOGIN-also-without-TLS"]
             case .tlsAuth: tls + auth
             case .submission: auth + ["AUTH-LOGIN-also-without-TLS", "MSA-mode"]
-            case .futurerelease: auth + ["AUTH-LOGIN-also-without-TLS", "MSA-mode", "futurerelease 86400"]
+            case .futurerelease: auth + ["AUTH-LOGIN-also-without-TLS", "MSA-mode", "future-release 86400"]
             case .etrn: ["ETRN-OK"]
             case .deliverby: ["deliverby 60"]
-            case .priority, .limits: []
-            case .xclient: ["xclient-hosts [127.0.0.1]"]
-            case .proxy: ["proxy-protocol [127.0.0.1]"]
+            case .priority: ["mt-priority"]
+            case .limits: []
+            case .xclient: ["xclient 127.0.0.1"]
+            case .proxy: ["proxy-protocol 127.0.0.1"]
             }
         return [
             "maxsize \(Self.maximumSize)", "MaxSameIpSource 1000", "MaxParallelConnections 1000", "RcptLimitCount 100",
@@ -113,8 +111,13 @@ extension ConformanceServer {
         settings.routes = ["relay.test smtpx![127.0.0.1]:\(sinkPort)"]
         settings.aliases = ["staff: alice, bob"]
         settings.prepare = { instance in
-            let text = instance.read("share/smtpserver.conf")
-            let own = patterns + parameters(port: instance.port).map { "PARAM \($0)" }
+            var text = instance.read("share/smtpserver.conf")
+            if hasImplicitTLS {
+                // The only listener, on the port that clients are told.
+                let listener = "PARAM BindSmtpS $SMTPADDRESS $SMTPPORT\n#"
+                text = text.replacingOccurrences(of: "PARAM BindAddress", with: listener)
+            }
+            let own = patterns + parameters.map { "PARAM \($0)" }
             try instance.write(Self.insert(own, in: text), to: "share/smtpserver.conf")
             if needsCertificate { try TestCertificate.make(in: "\(instance.directory)/var") }
             try Self.passwordChecker.write(
