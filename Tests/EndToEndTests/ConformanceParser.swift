@@ -144,6 +144,10 @@ struct ConformanceParser {
             self.draft?.loop = (draft.steps.count, rounds)
         case "end":
             try endLoop()
+        case "scram", "scram-plus":
+            let words = rest.split(separator: " ").map(String.init)
+            guard words.count == 2 else { throw ConformanceMistake("\(word) takes a user and a password") }
+            try add(.scram(user: words[0], password: words[1], isBound: word == "scram-plus"))
         case "close" where rest == "*": try add(.close(maySayMore: true))
         default:
             guard rest.isEmpty else { throw ConformanceMistake("\(word): no such step") }
@@ -258,7 +262,7 @@ extension ConformanceStep {
     fileprivate func inRound(_ round: Int) -> Self {
         switch action {
         case .send(let template): Self(line: line, action: .send(template.inRound(round)))
-        case .expect, .expectLine, .forbidLine, .close, .endOfInput, .drop, .startTLS, .stored: self
+        case .expect, .expectLine, .forbidLine, .close, .endOfInput, .drop, .startTLS, .scram, .stored: self
         }
     }
 }

@@ -19,6 +19,8 @@ struct ConformancePlayer {
     private var hostName = ""
     private var hasStatus = false
     private var lastReply: ConformanceReply?
+    /// A reply that was read, and that the next step looks at.
+    private var unread: ConformanceReply?
     private var transcript: [String] = []
     private(set) var faults: [String] = []
 
@@ -97,10 +99,36 @@ struct ConformancePlayer {
             try connection.startTLS()
             transcript.append("TLS")
             hasStatus = false
+        case .scram(let user, let password, let isBound):
+            try flush()
+            try authenticate(user, password, isBound: isBound)
         case .stored:
             break
         }
         return faults.isEmpty
+    }
+
+    /// RFC 5802 §5, within RFC 4954 §4; what the server says at last is left for the next step.
+    private mutating func authenticate(_ user: String, _ password: String, isBound: Bool) throws {
+        let binding = isBound ? try connection.tls?.exporterBinding() : nil
+        if isBound, binding == nil { throw HarnessError("-PLUS needs TLS") }
+        var client = SCRAMClient(user: user, password: password, binding: binding)
+        func encoded(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
+        func decoded(_ reply: ConformanceReply) -> String {
+            String(decoding: Data(base64Encoded: reply.lines.last?.text ?? "") ?? Data(), as: UTF8.self)
+        }
+        let mechanism = isBound ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256"
+        pending.append(Array("AUTH \(mechanism) \(encoded(client.clientFirst))\r\n".utf8))
+        try flush()
+        let first = try readReply()
+        guard first.code == "334" else { return unread = first }
+        pending.append(Array((try encoded(client.answer(decoded(first))) + "\r\n").utf8))
+        try flush()
+        let last = try readReply()
+        guard last.code == "334" else { return unread = last }
+        if !client.accepts(decoded(last)) { note("the server does not know the password itself: \(decoded(last))") }
+        pending.append([13, 10])
+        try flush()
     }
 
     /// Every session that is still open ends in step: QUIT is answered, and nothing was left unread.
@@ -139,6 +167,10 @@ struct ConformancePlayer {
     }
 
     private mutating func readReply() throws -> ConformanceReply {
+        if let reply = unread {
+            unread = nil
+            return reply
+        }
         var lines: [[UInt8]] = []
         repeat {
             guard let line = try connection.read(upTo: [10], deadline: patience) else {

@@ -45,6 +45,8 @@ struct ConformanceStep: Hashable, Sendable {
         case drop
         /// The client begins TLS.
         case startTLS
+        /// The client authenticates by SCRAM-SHA-256, or -PLUS, up to the reply that decides.
+        case scram(user: String, password: String, isBound: Bool)
         /// What became of the messages of this row, when the session is over.
         case stored(ConformanceStored)
     }
@@ -56,7 +58,7 @@ struct ConformanceStep: Hashable, Sendable {
     var reads: Bool {
         switch action {
         case .expect, .close, .drop: true
-        case .send, .expectLine, .forbidLine, .endOfInput, .startTLS, .stored: false
+        case .send, .expectLine, .forbidLine, .endOfInput, .startTLS, .scram, .stored: false
         }
     }
 }

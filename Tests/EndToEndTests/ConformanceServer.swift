@@ -24,6 +24,8 @@ enum ConformanceServer: String, Hashable, Sendable, CaseIterable {
     case auth
     /// AUTH within TLS only.
     case tlsAuth = "tls-auth"
+    /// SCRAM, and STARTTLS.
+    case scram
     /// Nothing without AUTH.
     case submission
     case etrn
@@ -38,20 +40,12 @@ enum ConformanceServer: String, Hashable, Sendable, CaseIterable {
     /// Rows of these are read, and not played: smtpserver has not what they need. `ConformanceTests.awaited` fails when it
     /// has; then the line here goes.
     static let awaited: Set<ConformanceServer> = [
-        .tls, .smtps, .tlsEnforced, .auth, .tlsAuth, .submission, .etrn, .deliverby, .futurerelease, .priority,
+        .tls, .smtps, .tlsEnforced, .auth, .tlsAuth, .scram, .submission, .etrn, .deliverby, .futurerelease, .priority,
         .requiretls, .limits, .xclient, .proxy,
     ]
 
     /// What EHLO offers when the server has what is awaited; nil: its PARAMs are refused until then.
-    var keyword: String? {
-        switch self {
-        case .limits: "LIMITS"
-        case .plain, .strict, .verify, .basic, .ancient, .lmtp, .tls, .smtps, .tlsEnforced, .auth, .tlsAuth,
-            .submission,
-            .etrn, .deliverby, .futurerelease, .priority, .requiretls, .xclient, .proxy:
-            nil
-        }
-    }
+    var keyword: String? { self == .limits ? "LIMITS" : nil }
 
     /// Whether TLS begins with the connection.
     var hasImplicitTLS: Bool { self == .smtps }
@@ -77,6 +71,7 @@ enum ConformanceServer: String, Hashable, Sendable, CaseIterable {
             case .tlsEnforced: tls + ["tls-enforce-tls 1"]
             case .auth: auth + ["AUTH-LOGIN-also-without-TLS"]
             case .tlsAuth: tls + auth
+            case .scram: tls + ["smtp-auth-sasl", "smtp-auth-table $MAILVAR/credentials"]
             case .submission: auth + ["AUTH-LOGIN-also-without-TLS", "MSA-mode"]
             case .futurerelease: auth + ["AUTH-LOGIN-also-without-TLS", "MSA-mode", "future-release 86400"]
             case .etrn: ["ETRN-OK"]
@@ -94,14 +89,7 @@ enum ConformanceServer: String, Hashable, Sendable, CaseIterable {
     /// HELO patterns in front of the sample's.
     var patterns: [String] { self == .strict ? ["*.strict.test 999 strict"] : [] }
 
-    var needsCertificate: Bool {
-        switch self {
-        case .tls, .smtps, .tlsEnforced, .tlsAuth, .requiretls: true
-        case .plain, .strict, .verify, .basic, .ancient, .lmtp, .auth, .submission, .etrn, .deliverby, .futurerelease,
-            .priority, .limits, .xclient, .proxy:
-            false
-        }
-    }
+    var needsCertificate: Bool { parameters.contains("use-tls") }
 }
 
 extension ConformanceServer {
@@ -120,9 +108,10 @@ extension ConformanceServer {
             let own = patterns + parameters.map { "PARAM \($0)" }
             try instance.write(Self.insert(own, in: text), to: "share/smtpserver.conf")
             if needsCertificate { try TestCertificate.make(in: "\(instance.directory)/var") }
-            try Self.passwordChecker.write(
-                toFile: "\(instance.directory)/var/check-password", atomically: true, encoding: .utf8)
+            try instance.write(Self.passwordChecker, to: "var/check-password")
             chmod("\(instance.directory)/var/check-password", 0o755)
+            try instance.write(Self.credentials, to: "var/credentials")
+            chmod("\(instance.directory)/var/credentials", 0o600)
         }
     }
 
@@ -131,6 +120,13 @@ extension ConformanceServer {
         let pattern = text.range(of: "\n*")?.lowerBound ?? text.endIndex
         return text[..<pattern] + "\n" + lines.joined(separator: "\n") + text[pattern...]
     }
+
+    /// Keys of alice's password, `secret` (RFC 5802 §3).
+    private static let credentials = """
+        alice:{SCRAM-SHA-256}4096:YSBzYWx0IG9mIDE2IG9jdA==:esODDjOqetJHpK4/PQFjH/JC6OU4h0UjTB89kbQT/C4=:\
+        PTawsS3cl2Z6CD7Xsqw5qmpkZGd04H/m+OlXy3eNZ2k=
+
+        """
 
     /// Name as its argument, password on its input: alice has `secret`, bob one with all kinds of characters.
     private static let passwordChecker = """

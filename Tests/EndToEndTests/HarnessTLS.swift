@@ -33,6 +33,16 @@ final class TLSClient {
     /// `TLSv1.3` and the like.
     var version: String { String(cString: SSL_get_version(session)) }
 
+    /// Of this session, for SASL (RFC 9266 §2).
+    func exporterBinding() throws -> [UInt8] {
+        var result = [UInt8](repeating: 0, count: 32)
+        let label = "EXPORTER-Channel-Binding"
+        guard SSL_export_keying_material(session, &result, 32, label, label.utf8.count, nil, 0, 0) == 1 else {
+            throw problem("TLS exporter")
+        }
+        return result
+    }
+
     /// What the peer sent.
     func receive(_ octets: [UInt8]) { BIO_write(incoming, octets, Int32(octets.count)) }
 

@@ -77,6 +77,19 @@ struct HarnessTests {
         #expect(try client.remainder() == [])
     }
 
+    @Test("the SCRAM client says what RFC 7677 §3 says")
+    func scram() throws {
+        var client = SCRAMClient(user: "user", password: "pencil", binding: nil, nonce: "rOprNGfwEbeRWgbNEkqO")
+        #expect(client.clientFirst == "n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
+        let answer = try client.answer(
+            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")
+        #expect(
+            answer == "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+                + "p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+        #expect(client.accepts("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="))
+        #expect(!client.accepts("v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="))
+    }
+
     @Test("a port that was given is free, and no other test gets it")
     func ports() throws {
         let ports = try (0..<50).map { _ in try FreePorts.take() }
