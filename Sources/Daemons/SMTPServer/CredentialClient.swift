@@ -4,7 +4,7 @@ import NIOCore
 import NIOPosix
 import SASL
 
-/// Asks the password checker: a connection for each question (docs/protocols.md §6).
+/// Asks the password checker: a connection for each question (docs/protocols.md §7).
 enum CredentialClient {
     /// Seconds for an answer; the checker itself is ended before that.
     static let deadline: Int64 = 35

@@ -51,13 +51,14 @@ extension SessionHandler {
             asked.authenticatedUser = question.user.text
             ask(asked)
         case .succeeded(let user)?:
-            exchange = nil
             loop.log.info(
                 "authenticated",
                 [
-                    "session": sessionID, "client": client.literal, "user": user.text,
-                    "mechanism": mechanismName, "tls": tlsInfo?.protocolName ?? "-",
+                    "session": sessionID, "client": client.literal, "user": user.text, "mechanism": mechanismName,
+                    "tls": tlsInfo?.protocolName ?? "-",
                 ])
+            exchange = nil
+            policy.clientLoggedIn()
             session.answer(.authenticated(user: user.text), into: &replies)
         case .failed(let failure)?:
             failed(failure, &replies)

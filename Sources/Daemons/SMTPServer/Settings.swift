@@ -113,7 +113,7 @@ struct Settings: Sendable {
         options.pidFile.hasPrefix("/") ? options.pidFile : "\(postoffice)/\(options.pidFile)"
     }
 
-    /// Where passwords are checked (docs/protocols.md §6); two servers of one POSTOFFICE have two pid files, and two of these.
+    /// Where passwords are checked (docs/protocols.md §7); two servers of one POSTOFFICE have two pid files, and two of these.
     var credentialSocket: String {
         let name = pidPath.split(separator: "/").last.map(String.init) ?? ""
         return "\(postoffice)/.auth-\(name.hasPrefix(".pid.") ? String(name.dropFirst(5)) : name)"
