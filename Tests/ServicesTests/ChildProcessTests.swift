@@ -91,7 +91,7 @@ private func output(
             try #require(throws: SpawnError.self) { try output("/bin/true") { $0.descriptors = [0] } }.code == EINVAL)
         #expect(
             try #require(throws: SpawnError.self) {
-                try output("/bin/true") { $0.descriptors = [Int32](repeating: 2, count: 17) }
+                try output("/bin/true") { $0.descriptors = [Int32](repeating: 2, count: 65) }
             }.code == EINVAL)
     }
 
