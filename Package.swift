@@ -107,8 +107,8 @@ let package = Package(
         library(
             "Daemons", "Supervisor",
             [
-                "MailModel", "SMTPProtocol", "SpoolFormat", "Policy", "PolicyAsking", "PolicyEngine", "Resolver",
-                "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
+                "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Policy", "PolicyAsking", "PolicyEngine",
+                "Resolver", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests",
             ]),
 
         // Agents
@@ -147,7 +147,11 @@ let package = Package(
         program("makedb", ["DatabaseTools"]),
         program("dblook", ["DatabaseTools"]),
         program(
-            "zmailer", ["DatabaseTools", "Supervisor", "MailModel", "Configuration", "ProgramKit", argumentParser]),
+            "zmailer",
+            [
+                "DatabaseTools", "Supervisor", "AgentProtocol", "MailModel", "Configuration", "ProgramKit",
+                argumentParser,
+            ]),
         program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
         // Tests
@@ -194,7 +198,10 @@ let package = Package(
             ]),
         tests(
             "SupervisorTests",
-            ["Supervisor", "Policy", "PolicyAsking", "MailModel", "Configuration", "ProgramKit", "Postoffice"]),
+            [
+                "Supervisor", "Policy", "PolicyAsking", "MailModel", "SpoolFormat", "Configuration", "Telemetry",
+                "ProgramKit", "Postoffice",
+            ]),
         tests(
             "DatabaseToolsTests",
             ["DatabaseTools", "Tables", "Policy", "MailModel", "ProgramKit", "ChildProcesses"]),
