@@ -119,8 +119,8 @@ let package = Package(
         library(
             "Daemons", "Supervisor",
             [
-                "MailModel", "SMTPProtocol", "SpoolFormat", "Policy", "PolicyAsking", "PolicyEngine", "Resolver",
-                "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
+                "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Policy", "PolicyAsking", "PolicyEngine",
+                "Resolver", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests",
             ]),
 
         // Agents
@@ -161,8 +161,8 @@ let package = Package(
         program(
             "zmailer",
             [
-                "DatabaseTools", "Supervisor", "Credentials", "SASL", "MailModel", "Configuration", "ProgramKit",
-                argumentParser,
+                "DatabaseTools", "Supervisor", "Credentials", "SASL", "AgentProtocol", "MailModel", "Configuration",
+                "ProgramKit", argumentParser,
             ]),
         program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
@@ -218,7 +218,10 @@ let package = Package(
             ]),
         tests(
             "SupervisorTests",
-            ["Supervisor", "Policy", "PolicyAsking", "MailModel", "Configuration", "ProgramKit", "Postoffice"]),
+            [
+                "Supervisor", "Policy", "PolicyAsking", "MailModel", "SpoolFormat", "Configuration", "Telemetry",
+                "ProgramKit", "Postoffice",
+            ]),
         tests(
             "DatabaseToolsTests",
             ["DatabaseTools", "Tables", "Policy", "SASL", "MailModel", "ProgramKit", "ChildProcesses"]),

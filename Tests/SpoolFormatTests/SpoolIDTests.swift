@@ -86,3 +86,23 @@ import Testing
         }
     }
 }
+
+@Suite("ZMailer's spool id")
+struct ZMailerNameTests {
+    @Test("has the name, and the time of its making in ZMailer's letters")
+    func form() {
+        // 2003-03-12 22:08:19 UTC, the letters of the example in the specification but for the minute.
+        let id = SpoolID(rawValue: UInt64(1_047_506_899_000) << 22)
+        #expect(id.zmailerName == "S\(id)AbTCLWIT")
+    }
+
+    @Test("is read back, and nothing else is", arguments: [0, 1, 7_523_422_846_721_671_169, UInt64.max])
+    func roundTrip(raw: UInt64) {
+        let id = SpoolID(rawValue: raw)
+        #expect(SpoolID(zmailerName: id.zmailerName) == id)
+        #expect(SpoolID(zmailerName: id.zmailerName + "A") == nil)
+        #expect(SpoolID(zmailerName: String(id.zmailerName.dropLast()) + "-") == nil)
+        #expect(SpoolID(zmailerName: id.description) == nil)
+        #expect(SpoolID(zmailerName: "S" + id.description) == nil)
+    }
+}

@@ -63,7 +63,7 @@ public enum ErrorMailProgram {
             postoffice: postoffice,
             notice: NoticeSender(socketPath: "\(postoffice.root)/.router.notify", directory: "router"),
             forms: FormLibrary(directory: "\(environment.mailshare)/forms"),
-            hostName: AgentProgram.hostName(environment))
+            hostName: AgentProgram.hostName(environment), log: log)
         let selection = RecipientSelection(channel: parsed.value("c") ?? "error", hostFilter: parsed.value("h"))
         AgentRunner(
             AgentRunner.Options(name: "errormail", selection: selection, maximumJobs: jobs),

@@ -4,6 +4,7 @@ import DeliveryStatus
 import MailModel
 import Postoffice
 import SpoolFormat
+import Telemetry
 
 /// Tells senders of addresses that could not be routed (transport-agents.md §6): one report for all recipients of a job, which
 /// have the form in common. A report is durable before its recipients are done.
@@ -12,12 +13,16 @@ final class ErrorMailTransportAgent: TransportAgent {
     private let notice: NoticeSender
     private let forms: FormLibrary
     private let hostName: String
+    private let log: EventLog?
 
-    init(postoffice: Postoffice, notice: NoticeSender, forms: FormLibrary, hostName: String) {
+    init(
+        postoffice: Postoffice, notice: NoticeSender, forms: FormLibrary, hostName: String, log: EventLog? = nil
+    ) {
         self.postoffice = postoffice
         self.notice = notice
         self.forms = forms
         self.hostName = hostName
+        self.log = log
     }
 
     func deliver(_ job: DeliveryJob) {
@@ -98,6 +103,13 @@ final class ErrorMailTransportAgent: TransportAgent {
                 status: error.kind == .full ? "4.3.1" : "4.3.0", text: "the report cannot be stored: \(error)")
         }
         notice.send(id)
+        // The scheduler's line for its own reports: by it a report is found from its cause, and the cause from it.
+        log?.info(
+            "report",
+            [
+                "queue-id": "\(job.control.id)", "report-id": "\(id)", "to": destination.address,
+                "recipients": "\(recipients.count)",
+            ])
         return "reported to \(destination.address) as \(id), \(remark)"
     }
 

@@ -241,9 +241,13 @@ final class Master {
             unlink(postoffice.path(.queue, id))
             unlink(postoffice.path(.transport, id))
             try postoffice.move(id, from: .router, to: .postman, suffix: ":poison")
-            log.error(
-                "poison", ["queue-id": "\(id)", "moved-to": "postman/\(id):poison", "reason": "two workers died of it"])
             let own = postoffice.newID()
+            log.error(
+                "poison",
+                [
+                    "queue-id": "\(id)", "moved-to": "postman/\(id):poison", "report-id": "\(own)",
+                    "reason": "two workers died of it",
+                ])
             let message = PoisonReport.message(
                 about: id, as: own, hostName: configuration.hostName, time: Int64(time(nil)))
             try postoffice.submit(own, [message])

@@ -31,6 +31,8 @@ extension SessionHandler {
         guard let tag else { return }
         let count = loop.wheel.count
         loop.sessionLog?.comment(
-            tag, "connection from \(client.literal):\(client.port) on port \(client.localPort) childs \(count)")
+            tag,
+            "connection from \(client.literal):\(client.port) on port \(client.localPort) childs \(count)"
+                + " session=\(sessionID)")
     }
 }

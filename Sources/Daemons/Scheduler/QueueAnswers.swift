@@ -76,7 +76,7 @@ struct QueueAnswers {
 /// Values of the queue as lines of JSON (RFC 8259).
 enum QueueJSON {
     static func line(_ message: MessageDescription) -> String {
-        var text = "{\"id\":\"\(message.id)\",\"zmailer_id\":\"\(zmailerID(message.id))\",\"size\":\(message.size),"
+        var text = "{\"id\":\"\(message.id)\",\"zmailer_id\":\"\(message.id.zmailerName)\",\"size\":\(message.size),"
         text += "\"arrived\":\(message.arrived),\"sender\":\(string(message.sender)),\"priority\":\(message.priority),"
         text +=
             "\"held_until\":\(number(message.heldUntil)),\"deliver_by\":\(number(message.deliverBy)),\"recipients\":["
@@ -112,19 +112,5 @@ enum QueueJSON {
         }
         out.append(0x22)
         return String(decoding: out, as: UTF8.self)
-    }
-
-    /// ZMailer's spool id (spool.md §3), with our name in the place of the inode.
-    static func zmailerID(_ id: SpoolID) -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123abcdefghijklmnopqrstuvwxyz4567890-".utf8)
-        var seconds = time_t(id.unixTime)
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        let year = Int(parts.tm_year) + 1900
-        let fields = [
-            year >> 12 & 63, year >> 6 & 63, year & 63, Int(parts.tm_mon), Int(parts.tm_mday) - 1, Int(parts.tm_hour),
-            Int(parts.tm_min), Int(parts.tm_sec),
-        ]
-        return "S\(id)" + String(decoding: fields.map { alphabet[$0] }, as: UTF8.self)
     }
 }

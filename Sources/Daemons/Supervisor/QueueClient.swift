@@ -8,6 +8,9 @@ public struct QueueClient {
         case threads
         case status
         case flush
+        /// One message of ``queue``.
+        case message
+        case etrn
     }
 
     public enum Failure: Error, CustomStringConvertible {

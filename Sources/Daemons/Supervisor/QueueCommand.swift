@@ -1,5 +1,7 @@
+import AgentProtocol
 import Configuration
 import Glibc
+import MailModel
 import ProgramKit
 
 /// What `mailq` and `zmailer queue` print.
@@ -38,6 +40,51 @@ public enum QueueCommand {
         } catch {
             Program.print("zmailer: \(error)", to: 2)
             return .unavailable
+        }
+    }
+
+    /// Starts what an ETRN for `target` would start. Exit code 0 also if nothing waits for it.
+    public static func etrn(_ environment: ZEnvironment, target: ETRNTarget, json: Bool) -> ExitCode {
+        if let code = Control.refuseStranger("zmailer", environment) { return code }
+        do throws(QueueClient.Failure) {
+            try QueueClient(environment).ask(.etrn, argument: target.description) { value in
+                guard !json else { return Program.print(value.text) }
+                let threads = value["threads"]?.integer ?? 0
+                Program.print(
+                    threads == 0
+                        ? "nothing waits for \(target)"
+                        : "messages to be tried now: \(value["started"]?.integer ?? 0), destinations: \(threads)")
+            }
+            return .ok
+        } catch {
+            Program.print("zmailer: \(error)", to: 2)
+            return .unavailable
+        }
+    }
+
+    /// The same at another scheduler, by mailq. The password is the first line of `passwordFile` (`-`: of standard input).
+    public static func etrn(
+        at node: MailqClient.Node, target: ETRNTarget, user: String, passwordFile: String
+    ) -> ExitCode {
+        let octets: [UInt8]
+        do throws(FileOctets.Failure) {
+            octets = try FileOctets.read(passwordFile == "-" ? "/dev/stdin" : passwordFile, limit: 4096)
+        } catch {
+            Program.print("zmailer: \(error)", to: 2)
+            return .noInput
+        }
+        let password = octets.prefix { $0 != 0x0a && $0 != 0x0d }
+        do throws(MailqClientSession.Failure) {
+            let answer = try MailqClient(node).etrn(target, user: user, password: Octets.text(password))
+            Program.print("\(node): \(QueueListing.printable(answer.text))")
+            return .ok
+        } catch {
+            Program.print("zmailer: \(node): \(QueueListing.printable(error.description))", to: 2)
+            return switch error {
+            case .noAccess, .notAuthenticated, .refused: .noPermission
+            case .closed, .timedOut, .unreachable: .temporaryFailure
+            case .notMailq, .oldVersion, .lineTooLong, .noDigest: .protocol
+            }
         }
     }
 }

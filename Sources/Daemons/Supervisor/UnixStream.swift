@@ -16,6 +16,9 @@ final class UnixStream {
         descriptor = try Self.connected(to: path, seconds: seconds)
     }
 
+    /// Takes over a stream socket that is connected; it need not be a Unix socket.
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
     private static func connected(to path: String, seconds: Int) throws(Failure) -> Int32 {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Failure(path: path, code: errno) }
@@ -49,8 +52,9 @@ final class UnixStream {
 
     deinit { close(descriptor) }
 
-    func send(_ text: String) throws(Failure) {
-        let octets = Array(text.utf8)
+    func send(_ text: String) throws(Failure) { try send(Array(text.utf8)) }
+
+    func send(_ octets: [UInt8]) throws(Failure) {
         var sent = 0
         while sent < octets.count {
             let count = octets.withUnsafeBytes {
