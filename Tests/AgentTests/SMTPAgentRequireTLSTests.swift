@@ -100,17 +100,24 @@ struct SMTPAgentRequireTLSTests {
         #expect(harness.peer.messages.count == (isSecure ? 1 : 0))
     }
 
-    @Test("its sessions are its own: other messages to the same hop do not share them")
+    @Test("its sessions are its own: a host that the others go to may not be the one that it needs")
     func pool() throws {
-        var harness = try SMTPAgentTLSTests.harness("may", .good, Self.offering)
-        defer { harness.peer.stop() }
-        harness.options.maximumJobs = 1
-        let controls = try [false, true, false, true].map { requiresTLS in
-            try harness.spool.add([harness.group(["u@b.test"])]) { $0.requiresTLS = requiresTLS }
+        var harness = try SMTPAgentTLSTests.harness("may match=hostname", .good, Self.offering)
+        let other = try SMTPAgentPeer(address: 0x7f00_0002, port: harness.peer.port)
+        defer {
+            harness.peer.stop()
+            other.stop()
         }
-        #expect(try harness.deliver(controls).map(\.result) == [.ok, .ok, .ok, .ok])
-        let mails = harness.peer.messages.map { $0.mail.hasSuffix(" REQUIRETLS") }
-        #expect(mails == [false, true, false, true])
+        harness.names.exchangers = ["c.test": ["mx0.test", "mx1.test"]]
+        harness.names.addresses = ["mx0.test": "127.0.0.2", "mx1.test": "127.0.0.1"]
+        let controls = try [false, true, false, true].map { requiresTLS in
+            try harness.spool.add([.from("s@a.test", [("smtp", "c.test", "u@b.test")])]) {
+                $0.requiresTLS = requiresTLS
+            }
+        }
+        #expect(try harness.deliver(controls, host: "c.test").map(\.result) == [.ok, .ok, .ok, .ok])
+        #expect(harness.peer.messages.map { $0.mail.hasSuffix(" REQUIRETLS") } == [true, true])
+        #expect(other.messages.count == 2)
     }
 
     @Test("a report about it goes to a server that has proved who it is, with REQUIRETLS where that is offered (§5)")

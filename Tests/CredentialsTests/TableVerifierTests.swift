@@ -160,6 +160,29 @@ import Testing
         #expect(cposix_monotonic_milliseconds() - start < 5000)
     }
 
+    @Test("a database decides as the text does")
+    func database() throws {
+        let path = "\(folder.path)/passwords.gdbm"
+        var profile = CredentialProfile()
+        for text in [Sesame.crypt[0], Sesame.scram] { profile.add(try #require(StoredCredential(text.utf8))) }
+        let writer = try GDBMWriter(path: path, mode: 0o600)
+        for (key, value) in [("alice", Sesame.crypt[0]), ("bob", "*\n\(Sesame.scram)"), ("carol", "*")] {
+            #expect(try writer.insert(Array(key.utf8), Array(value.utf8)))
+        }
+        #expect(try writer.insert(CredentialTable.profileKey, profile.record))
+        try writer.commit()
+        var settings = CredentialSettings()
+        settings.table = path
+        settings.pamService = nil
+        let checker = CredentialChecker(settings: settings)
+        for user in ["alice", "bob"] {
+            #expect(checker.verdict(on: password(user, "sesame")).answer == .accepted(canonicalName: nil))
+            #expect(checker.verdict(on: password(user, "x")) == .refused(.table, "wrong password"))
+        }
+        #expect(checker.verdict(on: password("carol", "sesame")) == .refused(.table, "locked"))
+        #expect(checker.verdict(on: password("dora", "sesame")) == .refused(.table, "unknown user"))
+    }
+
     @Test("new hashes are yescrypt's, never the same, and fit their password")
     func new() throws {
         let one = try #require(CryptHash.make(secret("sesame")))

@@ -184,7 +184,8 @@ struct MakedbTests {
         arguments: [
             (["gdbm", "x"], nil), (["-p", "-A", "GDBM", "x", "-"], nil), (["-a", "-l", "-s", "btree", "x", "y"], nil),
             (["gdbm"], "a base name"), (["hash", "x"], "'hash' is no database type; there are gdbm"),
-            (["-a", "-p", "gdbm", "x"], "exclude each other"), (["-l", "-u", "gdbm", "x"], "exclude each other"),
+            (["-a", "-p", "gdbm", "x"], "exclude each other"), (["-c", "-p", "gdbm", "x"], "exclude each other"),
+            (["-l", "-c", "gdbm", "x"], "exclude each other"), (["-l", "-u", "gdbm", "x"], "exclude each other"),
             (["-q", "gdbm", "x"], "unknown option '-q'"), (["gdbm", "x", "y", "z"], "not 4 words"),
             (["gdbm", "dir/"], "no base name"),
         ] as [([String], String?)])

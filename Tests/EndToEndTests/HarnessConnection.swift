@@ -5,6 +5,9 @@ import Glibc
 final class Connection {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
+    /// What encrypts since `secure(with:)`.
+    private(set) var tls: TLSClient?
+    private var isAbandoned = false
 
     /// A reply of RFC 5321 §4.2: all its lines.
     struct Reply: CustomStringConvertible {
@@ -34,13 +37,24 @@ final class Connection {
     }
 
     deinit {
-        shutdown(descriptor, Int32(SHUT_RDWR))
+        if isAbandoned {
+            var option = linger(l_onoff: 1, l_linger: 0)
+            setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+        } else {
+            shutdown(descriptor, Int32(SHUT_RDWR))
+        }
         close(descriptor)
     }
 
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 
     func send(_ octets: [UInt8], deadline: Duration = .seconds(30)) throws {
+        guard let tls else { return try sendRaw(octets, deadline) }
+        try tls.write(octets)
+        try sendRaw(tls.takeOutgoing(), deadline)
+    }
+
+    private func sendRaw(_ octets: [UInt8], _ deadline: Duration) throws {
         var sent = 0
         while sent < octets.count {
             try wait(for: Int16(POLLOUT), deadline)
@@ -123,18 +137,72 @@ final class Connection {
         return true
     }
 
+    /// What the peer still says before it closes; nil if it does not close in time.
+    func remainder(deadline: Duration = .seconds(30)) throws -> [UInt8]? {
+        do {
+            while try fill(deadline) {}
+        } catch let error as HarnessError where error.description.hasPrefix("nothing from the peer") {
+            return nil
+        }
+        defer { buffer = [] }
+        return buffer
+    }
+
     /// Closes our sending side only.
-    func shutdownSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+    func shutdownSending() {
+        if let tls {
+            tls.close()
+            try? sendRaw(tls.takeOutgoing(), .seconds(30))
+        }
+        shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    /// The last reference gone, the peer will see a reset and not an end.
+    func abandon() { isAbandoned = true }
+
+    /// Shakes hands with the peer; everything is encrypted from then on.
+    func secure(with client: TLSClient, deadline: Duration) throws {
+        guard buffer.isEmpty else {
+            throw HarnessError("said in clear text before TLS: \(String(decoding: buffer, as: UTF8.self))")
+        }
+        while true {
+            let isDone = try client.handshake()
+            try sendRaw(client.takeOutgoing(), deadline)
+            if isDone { break }
+            guard let octets = try receiveRaw(deadline) else {
+                throw HarnessError("connection closed within the TLS handshake")
+            }
+            client.receive(octets)
+        }
+        tls = client
+    }
 
     /// False at the end of the connection.
     private func fill(_ deadline: Duration) throws -> Bool {
+        guard let tls else {
+            guard let octets = try receiveRaw(deadline) else { return false }
+            buffer += octets
+            return true
+        }
+        while true {
+            guard let octets = try tls.read() else { return false }
+            buffer += octets
+            if !octets.isEmpty { return true }
+            // Answers to what was read, such as an alert.
+            try sendRaw(tls.takeOutgoing(), deadline)
+            guard let received = try receiveRaw(deadline) else { return false }
+            tls.receive(received)
+        }
+    }
+
+    /// Nil at the end of the connection.
+    private func receiveRaw(_ deadline: Duration) throws -> [UInt8]? {
         try wait(for: Int16(POLLIN), deadline)
         var chunk = [UInt8](repeating: 0, count: 65536)
         let count = recv(descriptor, &chunk, chunk.count, 0)
-        if count < 0, errno == ECONNRESET { return false }
+        if count < 0, errno == ECONNRESET { return nil }
         guard count >= 0 else { throw HarnessError("recv: \(String(cString: strerror(errno)))") }
-        buffer += chunk[..<count]
-        return count > 0
+        return count > 0 ? Array(chunk[..<count]) : nil
     }
 
     private func wait(for events: Int16, _ deadline: Duration) throws {

@@ -14,6 +14,12 @@ enum Programs {
 
     static let swaks = peer("ZMAILER_TEST_SWAKS", default: "/usr/bin/swaks")
     static let curl = peer("ZMAILER_TEST_CURL", default: "/usr/bin/curl")
+    static let msmtp = peer("ZMAILER_TEST_MSMTP", default: "/usr/bin/msmtp")
+    static let exim = peer("ZMAILER_TEST_EXIM", default: cache + "/exim/usr/sbin/exim4")
+    /// The folder of the shared libraries that `exim` has beside it.
+    static let eximLibraries = peer(
+        "ZMAILER_TEST_EXIM_LIBRARIES", default: cache + "/exim/usr/lib/x86_64-linux-gnu")
+    static let openssl = peer("ZMAILER_TEST_OPENSSL", default: "/usr/bin/openssl")
     static let smtpSource = peer("ZMAILER_TEST_SMTP_SOURCE", default: cachedPostfix + "/usr/sbin/smtp-source")
     static let smtpSink = peer("ZMAILER_TEST_SMTP_SINK", default: cachedPostfix + "/usr/sbin/smtp-sink")
     /// The folder of the shared libraries of `smtpSource` and `smtpSink`.

@@ -7,9 +7,14 @@ final class Sink: Sendable {
     struct Message: Sendable {
         let reversePath: String
         let forwardPaths: [String]
+        /// The whole line of MAIL, and those of the accepted RCPTs.
+        let mailCommand: String
+        let recipientCommands: [String]
         /// As sent, dots unstuffed.
         let octets: [UInt8]
         var text: String { String(decoding: octets, as: UTF8.self) }
+        /// What is behind the trace fields.
+        var content: [UInt8] { ConformanceStore.divided(octets).content }
     }
 
     /// What to answer to a command or to the final dot (`.`); nil: what a server that takes everything answers.
@@ -125,9 +130,14 @@ final class Sink: Sendable {
     private func converse(_ connection: Connection) throws {
         let patience = Duration.seconds(600)
         try connection.send(decide("", otherwise: "220 sink.test ESMTP") + "\r\n")
-        var reversePath = ""
-        var forwardPaths: [String] = []
+        var mailCommand = ""
+        var recipientCommands: [String] = []
         var content: [UInt8] = []
+        func message(_ octets: [UInt8]) -> Message {
+            Message(
+                reversePath: Self.path(in: mailCommand), forwardPaths: recipientCommands.map(Self.path),
+                mailCommand: mailCommand, recipientCommands: recipientCommands, octets: octets)
+        }
         while let line = try connection.readLine(deadline: patience) {
             state.withLock { $0.commands.append(line) }
             let verb = line.prefix(4).uppercased()
@@ -148,7 +158,7 @@ final class Sink: Sendable {
                 content += try connection.read(count: size, deadline: patience)
                 if line.uppercased().hasSuffix(" LAST") {
                     reply = decide(".", otherwise: "250 2.0.0 kept")
-                    keep(reply, Message(reversePath: reversePath, forwardPaths: forwardPaths, octets: content))
+                    keep(reply, message(content))
                     content = []
                 }
             }
@@ -156,15 +166,15 @@ final class Sink: Sendable {
             let isAccepted = reply.hasPrefix("2") || reply.hasPrefix("3")
             switch verb {
             case "MAIL" where isAccepted:
-                reversePath = Self.path(in: line)
-                forwardPaths = []
-            case "RCPT" where isAccepted: forwardPaths.append(Self.path(in: line))
-            case "RSET", "EHLO", "HELO": forwardPaths = []
+                mailCommand = line
+                recipientCommands = []
+            case "RCPT" where isAccepted: recipientCommands.append(line)
+            case "RSET", "EHLO", "HELO": recipientCommands = []
             case "DATA" where isAccepted:
                 // The first line may already be the final dot.
                 guard let octets = try Self.readData(connection, patience) else { return }
                 let reply = decide(".", otherwise: "250 2.0.0 kept")
-                keep(reply, Message(reversePath: reversePath, forwardPaths: forwardPaths, octets: octets))
+                keep(reply, message(octets))
                 try connection.send(reply + "\r\n")
             case "QUIT": return
             default: break

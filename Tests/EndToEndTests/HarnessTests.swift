@@ -48,6 +48,48 @@ struct HarnessTests {
         #expect(sink.messages.isEmpty)
     }
 
+    @Test("the TLS client speaks with openssl's server, in small and large pieces, and sees its end")
+    func tls() async throws {
+        let folder = "\(NSTemporaryDirectory())/zm-tls-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try TestCertificate.make(in: folder)
+        let port = try FreePorts.take()
+        let server = try TestProcess(
+            Programs.openssl,
+            [
+                "s_server", "-accept", "127.0.0.1:\(port)", "-cert", "\(folder)/cert.pem", "-key", "\(folder)/key.pem",
+                "-quiet", "-rev",
+            ], outputPath: "\(folder)/out")
+        defer { server.killGroup() }
+        try await waitUntil("it listens", details: { server.output }) {
+            isListening(port)
+        }
+        let client = try Connection(port: port)
+        try client.startTLS(serverName: "mail.example.test")
+        #expect(client.tls?.version == "TLSv1.3")
+        for octet in "abc\n".utf8 { try client.send([octet]) }
+        #expect(try client.readLine() == "cba")
+        // Its lines are 16384 octets at most.
+        try client.send("x" + String(repeating: "y", count: 16000) + "\n")
+        #expect(try client.readLine()?.hasSuffix("yx") == true)
+        try client.send("CLOSE\n")
+        #expect(try client.remainder() == [])
+    }
+
+    @Test("the SCRAM client says what RFC 7677 §3 says")
+    func scram() throws {
+        var client = SCRAMClient(user: "user", password: "pencil", binding: nil, nonce: "rOprNGfwEbeRWgbNEkqO")
+        #expect(client.clientFirst == "n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
+        let answer = try client.answer(
+            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")
+        #expect(
+            answer == "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+                + "p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+        #expect(client.accepts("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="))
+        #expect(!client.accepts("v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="))
+    }
+
     @Test("a port that was given is free, and no other test gets it")
     func ports() throws {
         let ports = try (0..<50).map { _ in try FreePorts.take() }

@@ -40,6 +40,17 @@ extension ClientSessionTests {
         #expect(host.closed == .quit)
     }
 
+    @Test("what was offered in clear text is forgotten at once (RFC 3207 §4.2)")
+    func forgotten() {
+        let host = Self.dialogue(Self.upTo220, host: Self.host(.required))
+        #expect(host.session.capabilities == ServerCapabilities())
+        #expect(host.session.phase == .hello)
+        let old = Self.dialogue(
+            Self.upTo220 + "S: 502 What?\nC: HELO client.example\nS: 250 mx\n> b@b\nC: MAIL FROM:<a@example.org>",
+            host: Self.host(.required))
+        #expect(old.session.security == .encrypted)
+    }
+
     @Test("TLS is not begun where it is not wanted, or not offered and not required")
     func withoutTLS() {
         for (use, keyword) in [(ClientSession.TLSUse.never, "STARTTLS"), (.ifOffered, "SIZE")] {

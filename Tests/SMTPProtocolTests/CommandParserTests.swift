@@ -23,8 +23,11 @@ struct CommandParserTests {
     static func parse(
         _ line: String, style: Style = .default, isSMTPUTF8: Bool = false, dsn: Bool = true, utf8: Bool = true
     ) -> Result<Command, CommandSyntaxError> {
+        var extensions = Extensions.all
+        if !dsn { extensions.remove(.dsn) }
+        if !utf8 { extensions.remove(.smtputf8) }
         let options = CommandParser.Options(
-            style: style, knowsDSN: dsn, knowsSMTPUTF8: utf8, isSMTPUTF8: isSMTPUTF8, defaultDomain: "mx.example")
+            style: style, extensions: extensions, isSMTPUTF8: isSMTPUTF8, defaultDomain: "mx.example")
         do {
             return .success(try CommandParser.parse(octets(line), options: options))
         } catch {

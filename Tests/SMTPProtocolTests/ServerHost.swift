@@ -23,6 +23,7 @@ struct ServerHost {
     var stored: [Stored] = []
     var questions: [ServerSession.Question] = []
     var discarded = 0
+    var handshakes = 0
     var isClosed = false
     /// Steps between reads: to see that nothing spins.
     var steps = 0
@@ -92,6 +93,11 @@ struct ServerHost {
                     }
                 case .discardMessage:
                     discarded += 1
+                case .startTLS:
+                    handshakes += 1
+                    // What the client sent in clear text does not survive it.
+                    used = all.count
+                    session.tlsStarted()
                 case .close:
                     isClosed = true
                 }

@@ -13,6 +13,7 @@ extension ServerSessionTests {
             S: 250-mx.example Hello c
             S: 250-SIZE 1000
             S: 250-X-RCPTLIMIT 200
+            S: 250-LIMITS RCPTMAX=200
             S: 250 HELP
             C: MAIL FROM:<a@b.example> BODY=8BITMIME
             S: 250 Sender syntax Ok

@@ -44,6 +44,7 @@ struct ServerSessionTests {
             S: 250-CHUNKING
             S: 250-ENHANCEDSTATUSCODES
             S: 250-DSN
+            S: 250-LIMITS RCPTMAX=100
             S: 250-SMTPUTF8
             S: 250 HELP
             C: MAIL FROM:<a@example.org> SIZE=100

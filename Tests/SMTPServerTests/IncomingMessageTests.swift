@@ -18,8 +18,8 @@ import Testing
         var messages: [IncomingMessage] = []
         for _ in 0..<(2 * Intake.memoryLimit / Intake.spillSize) {
             let message = IncomingMessage(
-                Transaction(mail), id: intake.postoffice.newID(), trace: trace, date: "D", submission: nil, begun: 0,
-                intake: intake)
+                Transaction(mail), id: intake.postoffice.newID(), trace: trace, date: "D", submission: nil,
+                extras: IncomingMessage.Extras(arrived: 0), begun: 0, intake: intake)
             messages.append(try #require(message))
         }
         #expect(messages.allSatisfy { !$0.needsSpill })

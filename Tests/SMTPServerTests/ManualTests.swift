@@ -19,6 +19,72 @@ import Testing
         }
     }
 
+    /// Paragraphs of the manual by the names of the parameters in front of them.
+    func paragraphs() throws -> [String: String] {
+        var paragraphs: [String: String] = [:]
+        var names: [String] = []
+        var text = ""
+        func close() {
+            for name in names { paragraphs[name] = text }
+            names = []
+            text = ""
+        }
+        for line in try manual("smtpserver.conf.5").split(separator: "\n") {
+            if line.hasPrefix(".It Cm ") {
+                if !text.isEmpty { close() }
+                names.append(String(line.split(separator: " ")[2]))
+            } else if line.hasPrefix(".El") {
+                close()
+            } else {
+                text += line + "\n"
+            }
+        }
+        return paragraphs
+    }
+
+    @Test("smtpserver.conf(5) tells of each number its range, unit and default, and of each choice what there is")
+    func values() throws {
+        let paragraphs = try paragraphs()
+        let defaults = SMTPServerConfiguration()
+        for (name, parameter) in SMTPServerConfiguration.parameters {
+            if case .unavailable = parameter { continue }
+            // Names that take something back stand in the text of what they take back.
+            guard let text = paragraphs[name] else { continue }
+            let head = text.prefix { $0 != "\n" }
+            switch parameter {
+            case .number(let keyPath, let range, let unit):
+                let words = unit.prefix { $0 != ";" }
+                let range = "\(range.lowerBound) to \(range.upperBound)\(words.isEmpty ? "" : " \(words)")"
+                #expect(head.contains("number, \(range)"), "\(name): \(range)")
+                #expect(head.contains("default \(defaults[keyPath: keyPath])"), "\(name)")
+            case .flag:
+                #expect(head.contains("switch"), "\(name)")
+            case .path:
+                #expect(head.contains("path"), "\(name)")
+            case .switchNumber:
+                #expect(head.contains("0 or 1; default 0"), "\(name)")
+            case .minimumProtocol:
+                for value in SMTPServerConfiguration.TLSProtocol.allCases {
+                    #expect(try manual("smtpserver.conf.5").contains(value.rawValue))
+                }
+            case .spfThreshold, .earlyTalker, .mechanisms, .text, .words, .lines, .listener, .traceElement, .networks,
+                .namedCertificate, .clusterNode, .wrapperTables, .deliverBy, .tarpit, .group, .policyDatabase,
+                .onlyFalse,
+                .unavailable:
+                break
+            }
+            #expect(head.contains("global") == SMTPServerConfiguration.global.contains(name.lowercased()), "\(name)")
+        }
+    }
+
+    @Test("smtpserver.conf(5) and the source have the same parameters")
+    func sameNames() throws {
+        let known = Set(SMTPServerConfiguration.parameters.map(\.name))
+        let paragraphs = try paragraphs()
+        #expect(paragraphs.count > 80)
+        for name in paragraphs.keys { #expect(known.contains(name), "\(name) is no parameter") }
+    }
+
     @Test("smtpserver(8) has every option")
     func options() throws {
         let text = try manual("smtpserver.8")

@@ -31,12 +31,11 @@ import Testing
     @Test(
         "what is wrong or does nothing yet is said, never passed over",
         arguments: [
-            (["-a"], "-a (ident queries) is not available in this version"),
-            (["-B"], "-B (BSMTP channel) is not available in this version"),
-            (["-n"], "-n (inetd) is not available in this version"),
             (["-R", "x"], "-R (the policy service verifies addresses) is not available in this version"),
-            (["-S", "local"], "-S is not available in this version"),
-            (["-t"], "-t (TLS) is not available in this version"),
+            (["-S", "local"], "-S needs -l with a file"),
+            (["-l", "f", "-S", "mx"], "-S mx: valid are local and remote"),
+            (["-t"], "-t is for -n only; listeners have BindSmtpS"),
+            (["-n", "-i"], "-n and -i exclude each other"),
             (["-T", "[1.2.3.4]"], "-T is for -i sessions only"),
             (
                 ["-i", "-T", "1.2.3.4"],
@@ -47,7 +46,6 @@ import Testing
                 ["-i", "-T", "[1.2.3.400]"],
                 "-T [1.2.3.400]: no address literal; valid are [192.0.2.1] and [IPv6:2001:db8::1]"
             ),
-            (["-w"], "-w (whoson) is not available in this version"),
             (["-X"], "-X (character-set translation) is not available in this version"),
             (["-8"], "-8 (character-set translation) is not available in this version"),
             (["-p", "0"], "-p 0: valid is 1 to 65535"),

@@ -6,6 +6,7 @@ import Postoffice
 import ProgramKit
 import Synchronization
 import Telemetry
+import TransportSecurity
 
 @testable import SMTPServer
 
@@ -20,6 +21,7 @@ final class WorkerFixture {
     init(
         parameters: [String] = [], patterns: [String] = ["* 999 ve"], arguments: [String] = [],
         timeouts: Timeouts = Timeouts(), maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
+        environment variables: [String: String] = [:], role: ListenerRole = ListenerRole(),
         policy script: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll
     ) throws {
         var template = Array("/tmp/zmw-XXXXXX".utf8CString)
@@ -28,18 +30,20 @@ final class WorkerFixture {
         _ = try Postoffice("\(directory)/po", creating: true)
         policy = try ScriptedPolicy("\(directory)/po/.policy", script)
         let text = (parameters.map { "PARAM \($0)" } + patterns).joined(separator: "\n") + "\n"
-        let environment = ZEnvironment(values: ["POSTOFFICE": "\(directory)/po", "HOSTNAME": "mx.example.test"])
+        let environment = ZEnvironment(
+            values: ["POSTOFFICE": "\(directory)/po", "HOSTNAME": "mx.example.test"].merging(variables) { $1 })
         let settings = try Settings.make(
             try ServerOptions.parse(["smtpserver"] + arguments), environment, text: text, file: "test.conf")
         let log = try EventLog(program: "smtpserver", destination: .file("\(directory)/log"), level: .debug)
+        let plan = TLSPlan(settings)
         worker = try Worker(
             settings, log: log, sessionLog: nil, timeouts: timeouts, threads: 1, poolThreads: 2,
-            maximumWaiting: maximumWaiting)
+            maximumWaiting: maximumWaiting, tls: plan.isEmpty ? nil : TLSContexts(plan, plan.read(), threads: 1))
         let address = ListenAddress(address: .v4(0x7f00_0001), port: 0, isDualStack: false)
         socket = try ListeningSocket(address, settings.configuration)
         port = try Self.port(of: socket.descriptor)
         // The channel owns the descriptor it serves.
-        _ = try worker.serve(dup(socket.descriptor))
+        _ = try worker.serve(dup(socket.descriptor), role)
     }
 
     deinit {
@@ -110,6 +114,12 @@ struct FixtureError: Error, CustomStringConvertible {
 }
 
 enum Directory {
+    /// Removes it and the files in it; folders in it are left, and it with them.
+    static func remove(_ path: String) {
+        for name in names(path) { unlink("\(path)/\(name)") }
+        rmdir(path)
+    }
+
     static func names(_ path: String) -> [String] {
         guard let stream = opendir(path) else { return [] }
         defer { closedir(stream) }
@@ -137,6 +147,8 @@ func eventually(_ what: String, _ condition: () throws -> Bool) throws {
 final class Dialogue {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
+    /// Once TLS has begun.
+    var tls: TLSConnection?
 
     init(port: Int) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -160,6 +172,12 @@ final class Dialogue {
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 
     func send(_ octets: [UInt8]) throws {
+        guard let tls else { return try sendRaw(octets) }
+        try octets.withUnsafeBytes { try tls.write($0) }
+        try sendRaw(tls.takeOutput())
+    }
+
+    func sendRaw(_ octets: [UInt8]) throws {
         var done = 0
         while done < octets.count {
             let count = octets.withUnsafeBytes {
@@ -170,6 +188,17 @@ final class Dialogue {
         }
     }
 
+    /// `nil` at the end of the connection.
+    func receiveRaw() throws -> [UInt8]? {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&entry, 1, 10_000) > 0 else {
+            throw FixtureError("nothing within 10 s; there is: \(buffer.count)")
+        }
+        var octets = [UInt8](repeating: 0, count: 65536)
+        let count = recv(descriptor, &octets, octets.count, 0)
+        return count <= 0 ? nil : Array(octets[..<count])
+    }
+
     /// The next line without CRLF; `nil` at the end of the connection.
     func line() throws -> String? {
         while true {
@@ -178,14 +207,19 @@ final class Dialogue {
                 buffer.removeSubrange(...newline)
                 return line
             }
-            var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard poll(&entry, 1, 10_000) > 0 else {
-                throw FixtureError("no line within 10 s; there is: \(buffer.count)")
+            guard let octets = try receiveRaw() else { return nil }
+            guard let tls else {
+                buffer += octets
+                continue
             }
-            var octets = [UInt8](repeating: 0, count: 65536)
-            let count = recv(descriptor, &octets, octets.count, 0)
-            if count <= 0 { return nil }
-            buffer += octets[..<count]
+            try octets.withUnsafeBytes { try tls.receive($0) }
+            var plain = [UInt8](repeating: 0, count: 65536)
+            while true {
+                let count = try plain.withUnsafeMutableBytes { try tls.read(into: $0) }
+                if count == 0 { break }
+                buffer += plain[..<count]
+            }
+            if tls.isClosedByPeer, !buffer.contains(0x0a) { return nil }
         }
     }
 
@@ -275,22 +309,5 @@ final class ScriptedPolicy: Sendable {
                 _ = send(connection, text, text.count, Int32(MSG_NOSIGNAL))
             }
         }
-    }
-
-    private func startThread(_ body: @escaping @Sendable () -> Void) {
-        final class Box: Sendable {
-            let body: @Sendable () -> Void
-            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-        }
-        var thread = pthread_t()
-        let code = pthread_create(
-            &thread, nil,
-            { raw in
-                guard let raw else { return nil }
-                Unmanaged<Box>.fromOpaque(raw).takeRetainedValue().body()
-                return nil
-            }, Unmanaged.passRetained(Box(body)).toOpaque())
-        precondition(code == 0, "pthread_create")
-        pthread_detach(thread)
     }
 }

@@ -1,3 +1,5 @@
+import MailModel
+
 /// The PARAM names (smtpserver(8) and the sample configuration), what each takes and where it goes.
 extension SMTPServerConfiguration {
     typealias NumberKey = any WritableKeyPath<SMTPServerConfiguration, Int> & Sendable
@@ -15,10 +17,27 @@ extension SMTPServerConfiguration {
         case words(TextKey)
         /// As ``text(_:)``, repeatable.
         case lines(LinesKey, limit: Int)
-        /// An address, and for `BindSmtp` an optional port.
-        case listener(hasPort: Bool)
-        /// Three numbers, of which this version takes only zeros.
+        /// An address, and an optional port where the listener has one of its own.
+        case listener(Listener.Service, hasPort: Bool)
+        /// An absolute path.
+        case path(TextKey)
+        /// 0 or 1.
+        case switchNumber(FlagKey)
+        case traceElement(TraceElements, Bool)
+        /// Addresses and networks; repeatable.
+        case networks(any WritableKeyPath<SMTPServerConfiguration, [IPNetwork]> & Sendable)
+        case mechanisms
+        /// A certificate, and its key if that is in another file; repeatable.
+        case namedCertificate
+        case minimumProtocol
+        case earlyTalker
+        case clusterNode
+        case wrapperTables
+        /// A number of seconds, 0 if there is none.
+        case deliverBy
         case tarpit
+        /// Begins a group.
+        case group
         /// A type of database, and its path.
         case policyDatabase
         /// One of ``SPFThreshold``.
@@ -28,6 +47,16 @@ extension SMTPServerConfiguration {
         /// Known, and an error when used: what it belongs to.
         case unavailable(String)
     }
+
+    /// In lower case: what holds for the whole server, and cannot be in a group.
+    static let global: Set<String> = [
+        "maxsameipsource", "same-ip-source-parallel-max", "maxparallelconnections", "max-parallel-connections",
+        "queue-limit", "min-availspace", "command-timeout", "data-timeout", "policydb", "spf-received", "spf-threshold",
+        "spf-localpolicy",
+        "spf-whitelist-use-default", "reject-percent-kludge", "no-reject-percent-kludge", "contact-pointer-message",
+        "smtp-auth-table", "smtp-auth-pipe", "smtp-auth-pam-directory", "smtp-auth-senders", "smtp-auth-maxpar",
+        "auth-failrate", "etrn-cluster", "tcp-wrapper-tables",
+    ]
 
     /// How it is spelled, and what it is; looked up without regard to case.
     static let parameters: [(name: String, parameter: Parameter)] =
@@ -48,8 +77,21 @@ extension SMTPServerConfiguration {
             ("Rcpt-Limit-Count", .number(\.maximumRecipients, 100...1_000_000, unit: "recipients")),
             ("queue-limit", .number(\.queueLimit, 1...100_000_000, unit: "files")),
             ("BindPort", .number(\.port, 1...65535, unit: "")),
-            ("BindAddress", .listener(hasPort: false)),
-            ("BindSmtp", .listener(hasPort: true)),
+            ("BindAddress", .listener(.smtp, hasPort: false)),
+            ("BindSmtp", .listener(.smtp, hasPort: true)),
+            ("BindSmtpS", .listener(.smtps, hasPort: true)),
+            ("BindSubmit", .listener(.submission, hasPort: true)),
+            ("listen-ssmtp", .flag(\.listensSMTPS, true)),
+            ("newgroup", .group),
+            ("proxy-protocol", .networks(\.proxies)),
+            ("xclient", .networks(\.xclients)),
+            ("use-tcp-wrapper", .flag(\.usesTCPWrapper, true)),
+            ("tcp-wrapper-tables", .wrapperTables),
+            ("command-timeout", .number(\.commandTimeout, 1...86_400, unit: "seconds")),
+            ("data-timeout", .number(\.dataTimeout, 1...86_400, unit: "seconds")),
+            ("session-limit", .number(\.sessionLimit, 0...1_000_000, unit: "seconds; 0: no limit")),
+            ("greeting-delay", .number(\.greetingDelay, 0...60, unit: "seconds")),
+            ("early-talker", .earlyTalker),
 
             ("enable-router", .flag(\.enablesRouter, true)),
             ("VRFYcmd", .flag(\.enablesVRFY, true)),
@@ -78,6 +120,77 @@ extension SMTPServerConfiguration {
             ("force-rcpt-notify-never", .flag(\.forcesNotifyNever, true)),
             ("no-force-rcpt-notify-never", .flag(\.forcesNotifyNever, false)),
             ("lmtp-mode", .flag(\.isLMTP, true)),
+            ("NoETRN", .flag(\.offersETRN, false)),
+            ("ETRN-OK", .flag(\.offersETRN, true)),
+            ("etrn-cluster", .clusterNode),
+            ("DEBUGcmd", .flag(\.enablesDebug, true)),
+            ("no-DEBUGcmd", .flag(\.enablesDebug, false)),
+            ("deliverby", .deliverBy),
+            ("future-release", .number(\.maximumHold, 0...31_536_000, unit: "seconds; 0: not offered")),
+            ("mt-priority", .flag(\.offersPriority, true)),
+            ("no-mt-priority", .flag(\.offersPriority, false)),
+            ("NoREQUIRETLS", .flag(\.offersRequireTLS, false)),
+            ("REQUIRETLS-OK", .flag(\.offersRequireTLS, true)),
+            ("allowsourceroute", .flag(\.keepsSourceRoute, true)),
+            ("sum-sizeoption-value", .flag(\.sumsSizes, true)),
+
+            ("use-tls", .flag(\.tls.isOn, true)),
+            ("no-use-tls", .flag(\.tls.isOn, false)),
+            ("tls-cert-file", .path(\.tls.certificateFile)),
+            ("tls-key-file", .path(\.tls.keyFile)),
+            ("tls-dcert-file", .path(\.tls.secondCertificateFile)),
+            ("tls-dkey-file", .path(\.tls.secondKeyFile)),
+            ("tls-sni-cert", .namedCertificate),
+            ("tls-CAfile", .path(\.tls.authoritiesFile)),
+            ("tls-CApath", .path(\.tls.authoritiesPath)),
+            ("tls-dh512", .path(\.tls.dhFile512)),
+            ("tls-dh1024", .path(\.tls.dhFile1024)),
+            ("tls-loglevel", .number(\.tls.logLevel, 0...4, unit: "")),
+            ("tls-ccert-vd", .number(\.tls.verifyDepth, 0...100, unit: "certificates")),
+            ("tls-ask-cert", .switchNumber(\.tls.asksForCertificate)),
+            ("tls-require-cert", .switchNumber(\.tls.requiresCertificate)),
+            ("tls-enforce-tls", .switchNumber(\.tls.isEnforced)),
+            ("tls-random-source", .path(\.tls.randomSource)),
+            ("tls-cipher-list", .words(\.tls.cipherList)),
+            ("tls-ciphersuites", .words(\.tls.ciphersuites)),
+            ("tls-protocols", .minimumProtocol),
+            ("tls-use-scache", .flag(\.tls.resumesSessions, true)),
+            ("no-tls-use-scache", .flag(\.tls.resumesSessions, false)),
+            ("tls-scache-name", .path(\.tls.ticketKeyFile)),
+            ("tls-scache-timeout", .number(\.tls.sessionLifetime, 1...604_800, unit: "seconds")),
+            ("outlook-tls-bug", .flag(\.tls.detectsImmediateHandshake, true)),
+
+            ("smtp-auth", .flag(\.authentication.isOn, true)),
+            ("no-smtp-auth", .flag(\.authentication.isOn, false)),
+            ("smtp-auth-sasl", .flag(\.authentication.usesSASL, true)),
+            ("no-smtp-auth-sasl", .flag(\.authentication.usesSASL, false)),
+            ("sasl-mechanisms", .mechanisms),
+            ("smtp-mechanisms", .mechanisms),
+            ("AUTH-LOGIN-also-without-TLS", .flag(\.authentication.allowsClearText, true)),
+            ("MSA-mode", .flag(\.authentication.isRequired, true)),
+            ("no-MSA-mode", .flag(\.authentication.isRequired, false)),
+            ("no-smtp-auth-on-25", .flag(\.authentication.isOffOnPort25, true)),
+            ("no-smtp-auth-on-port-25", .flag(\.authentication.isOffOnPort25, true)),
+            ("smtp-auth-username-prompt", .text(\.authentication.userPrompt)),
+            ("smtp-auth-password-prompt", .text(\.authentication.passwordPrompt)),
+            ("SMTP-auth-pipe", .path(\.credentials.pipe)),
+            ("smtp-auth-table", .path(\.credentials.table)),
+            ("smtp-auth-senders", .path(\.credentials.senders)),
+            ("smtp-auth-pam-directory", .path(\.credentials.pamDirectory)),
+            ("smtp-auth-maxpar", .number(\.credentials.maximumChecks, 1...100, unit: "processes")),
+            ("auth-failrate", .number(\.credentials.failuresPerHour, 3...1_000_000, unit: "failures an hour")),
+
+            ("rcvd-ident", .traceElement(.ident, true)),
+            ("no-rcvd-ident", .traceElement(.ident, false)),
+            ("rcvd-whoson", .traceElement(.whoson, true)),
+            ("no-rcvd-whoson", .traceElement(.whoson, false)),
+            ("rcvd-auth-user", .traceElement(.user, true)),
+            ("no-rcvd-auth-user", .traceElement(.user, false)),
+            ("rcvd-tls-mode", .traceElement(.tlsMode, true)),
+            ("no-rcvd-tls-mode", .traceElement(.tlsMode, false)),
+            ("rcvd-tls-peer", .traceElement(.tlsPeer, true)),
+            ("rcvd-tls-ccert", .traceElement(.tlsPeer, true)),
+            ("no-rcvd-tls-peer", .traceElement(.tlsPeer, false)),
 
             ("contact-pointer-message", .text(\.contactPointer)),
             ("hdr220", .lines(\.greeting, limit: maximumGreetingLines)),
@@ -97,41 +210,9 @@ extension SMTPServerConfiguration {
             ("reject-percent-kludge", .flag(\.rejectsPercentKludge, true)),
             ("no-reject-percent-kludge", .flag(\.rejectsPercentKludge, false)),
         ]
-        + unavailable(
-            "TLS",
-            [
-                "use-tls", "no-use-tls", "tls-CAfile", "tls-CApath", "tls-cert-file", "tls-key-file", "tls-dcert-file",
-                "tls-dkey-file", "tls-dh512", "tls-dh1024", "tls-loglevel", "tls-ccert-vd", "tls-ask-cert",
-                "tls-require-cert",
-                "tls-enforce-tls", "tls-random-source", "tls-cipher-list", "tls-use-scache", "tls-scache-name",
-                "tls-scache-timeout", "listen-ssmtp", "outlook-tls-bug", "BindSmtpS", "rcvd-tls-mode", "rcvd-tls-peer",
-                "rcvd-tls-ccert", "no-rcvd-tls-mode", "no-rcvd-tls-peer",
-            ])
-        + unavailable(
-            "authentication",
-            [
-                "smtp-auth", "no-smtp-auth", "AUTH-LOGIN-also-without-TLS", "smtp-auth-sasl", "no-smtp-auth-sasl",
-                "sasl-mechanisms", "smtp-mechanisms", "MSA-mode", "SMTP-auth-pipe", "no-smtp-auth-on-25",
-                "no-smtp-auth-on-port-25", "smtp-auth-username-prompt", "smtp-auth-password-prompt", "auth-failrate",
-                "BindSubmit", "rcvd-auth-user", "no-rcvd-auth-user",
-            ])
-        + unavailable(
-            "TCP wrappers: the policy database decides", ["use-tcp-wrapper"])
         + unavailable("rates of several servers together", ["tracking-cluster", "report-auth-file"])
         + unavailable(
-            "content filters",
-            [
-                "contentfilter", "contentfilter-maxpar", "debug-contentfilter", "perl-hook",
-            ]) + unavailable("ETRN", ["NoETRN", "ETRN-OK", "etrn-cluster"])
-        + unavailable(
-            "ident and whoson queries",
-            [
-                "rcvd-ident", "rcvd-whoson", "no-rcvd-ident", "no-rcvd-whoson",
-            ]) + unavailable("delivery by a deadline (RFC 2852)", ["deliverby"])
-        + unavailable("parameter groups", ["newgroup"])
-        + unavailable("source routes: they are dropped", ["allowsourceroute"])
-        + unavailable("the space check over all recipients", ["sum-sizeoption-value"])
-        + unavailable("the debug verb", ["DEBUGcmd", "no-DEBUGcmd"])
+            "content filters", ["contentfilter", "contentfilter-maxpar", "debug-contentfilter", "perl-hook"])
         + unavailable("a pool of routers: the policy service is one process", ["enable-router-maxpar"])
 
     private static func unavailable(

@@ -5,8 +5,24 @@ import MailModel
 /// Lines that begin with `PARAM` set a value of this type; all others but comments are ``HelloPattern``s, of which the
 /// first that matches holds.
 public struct SMTPServerConfiguration: Hashable, Sendable {
-    /// One `BindAddress` or `BindSmtp`.
+    /// One `BindAddress`, `BindSmtp`, `BindSmtpS` or `BindSubmit`.
     public struct Listener: Hashable, Sendable {
+        public enum Service: String, Hashable, Sendable {
+            case smtp
+            /// TLS begins before the greeting (RFC 8314 §3.3).
+            case smtps
+            /// Clients must authenticate (RFC 6409).
+            case submission
+
+            /// TCP port.
+            public var defaultPort: Int {
+                switch self {
+                case .smtp: 25
+                case .smtps: 465
+                case .submission: 587
+                }
+            }
+        }
         public enum Place: Hashable, Sendable {
             /// Every address of the families that are on.
             case any
@@ -22,13 +38,15 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
             case ipv6
         }
 
+        public var service: Service
         public var place: Place
         /// `nil`: `BindPort`.
         public var port: Int?
         /// Where it was written, for error texts: `file:line`; empty for the default.
         public var origin: String
 
-        public init(_ place: Place, port: Int? = nil, origin: String = "") {
+        public init(_ place: Place, service: Service = .smtp, port: Int? = nil, origin: String = "") {
+            self.service = service
             self.place = place
             self.port = port
             self.origin = origin
@@ -89,6 +107,46 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
     public var writesMultilineReplies = true
     public var forcesNotifyNever = false
     public var isLMTP = false
+    public var offersETRN = true
+    /// `DEBUGcmd`: the verb Z-DEBUG.
+    public var enablesDebug = false
+    /// `deliverby`: DELIVERBY is offered (RFC 2852), with this least number of seconds.
+    public var minimumDeliverBy: Int?
+    /// `future-release` (ours): seconds that a message may be held (RFC 4865); 0: not offered.
+    public var maximumHold = 0
+    /// `mt-priority` (ours): RFC 6710 is offered.
+    public var offersPriority = false
+    /// `NoREQUIRETLS` (ours) turns it off: RFC 8689 is offered in sessions with TLS.
+    public var offersRequireTLS = true
+    public var keepsSourceRoute = false
+    /// `sum-sizeoption-value`: the space check counts SIZE for each recipient.
+    public var sumsSizes = false
+    public var tarpit = Tarpit()
+    /// `early-talker` (ours): what becomes of a client that talks before it is greeted.
+    public var earlyTalker = EarlyTalker.log
+    /// `greeting-delay` (ours): seconds that strangers wait for the greeting.
+    public var greetingDelay = 0
+    /// `session-limit` (ours): seconds that a session may last; 0: no limit.
+    public var sessionLimit = 0
+    /// `command-timeout` (ours), seconds; RFC 5321 §4.5.3.2.7 asks for at least 300.
+    public var commandTimeout = 1200
+    /// `data-timeout` (ours): seconds for the next octets of a message; RFC 5321 §4.5.3.2.5 asks for at least 180.
+    public var dataTimeout = 600
+    public var tls = TLS()
+    public var authentication = Authentication()
+    /// `listen-ssmtp`: the addresses of `BindAddress` have port 465 too.
+    public var listensSMTPS = false
+    /// `rcvd-…`: what `Received:` shows of the client.
+    public var shownInTrace: TraceElements = []
+    /// `proxy-protocol` (ours): clients that begin with a PROXY header; from others it is an unknown command.
+    public var proxies: [IPNetwork] = []
+    /// `xclient` (ours): clients that may use XCLIENT.
+    public var xclients: [IPNetwork] = []
+    public var usesTCPWrapper = false
+    /// `tcp-wrapper-tables` (ours): paths instead of /etc/hosts.allow and /etc/hosts.deny; empty: those.
+    public var wrapperTables: [String] = []
+    public var credentials = CredentialSources()
+    public var cluster: [ClusterNode] = []
     public var policyDatabase = PolicyDatabase.files
     public var addsReceivedSPF = false
     public var spfThreshold = SPFThreshold.fail
@@ -105,9 +163,45 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
 
     /// In the order of the file.
     public var patterns: [HelloPattern] = []
+    /// One for each `newgroup`: listeners of their own, other values as they were there. Groups have no groups.
+    public var groups: [SMTPServerConfiguration] = []
 
     public static let maximumGreetingLines = 4
     public static let maximumHelpLines = 40
+    public static let maximumClusterNodes = 40
+
+    /// `tarpit initial exponent toplimit`: seconds, a factor, seconds (smtpserver.md §5.5).
+    public struct Tarpit: Hashable, Sendable {
+        public var initial = 0.0
+        public var exponent = 0.0
+        public var limit = 0.0
+
+        public init(initial: Double = 0, exponent: Double = 0, limit: Double = 0) {
+            self.initial = initial
+            self.exponent = exponent
+            self.limit = limit
+        }
+    }
+
+    public enum EarlyTalker: String, Hashable, Sendable, CaseIterable {
+        /// As if it had waited.
+        case ignore
+        case log
+        /// 554, and the connection ends.
+        case refuse
+    }
+
+    /// Elements of the comment in `Received:` (smtpserver.md §9).
+    public struct TraceElements: OptionSet, Hashable, Sendable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        public static let ident = TraceElements(rawValue: 1)
+        public static let whoson = TraceElements(rawValue: 2)
+        public static let user = TraceElements(rawValue: 4)
+        public static let tlsMode = TraceElements(rawValue: 8)
+        public static let tlsPeer = TraceElements(rawValue: 16)
+    }
 
     public init() {}
 

@@ -1,6 +1,6 @@
 import MailModel
 
-/// A request or an answer as one line: fields between TABs, the variable ones in base64, LF at the end (docs/protocols.md §6).
+/// A request or an answer as one line: fields between TABs, the variable ones in base64, LF at the end (docs/protocols.md §7).
 /// A value has one line only, and nothing else is taken for one.
 public enum CredentialLine {
     /// Octets, LF included.

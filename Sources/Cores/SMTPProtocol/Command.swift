@@ -26,6 +26,9 @@ public enum Verb: String, Hashable, Sendable, CaseIterable {
     case send = "SEND"
     case soml = "SOML"
     case saml = "SAML"
+    case xclient = "XCLIENT"
+    case debug = "Z-DEBUG"
+    case crash = "Z-CRASH"
 
     /// Octets; a longer word is an unknown command without a look at the table.
     static let maximumLength = 8
@@ -81,6 +84,40 @@ public enum Command: Hashable, Sendable {
     case tick(String)
     /// `SEND`, `SOML`, `SAML`: obsolete (RFC 5321 Appendix F.6).
     case send
+    /// Attributes as they came (Postfix, XCLIENT_README).
+    case xclient(String)
+    /// `Z-DEBUG`
+    case debug
+    /// `Z-CRASH`, which debug builds have for tests.
+    case crash
+}
+
+/// `BY=` (RFC 2852 §4).
+public struct DeliverBy: Hashable, Sendable {
+    public enum Mode: String, Hashable, Sendable {
+        /// What is not delivered by then is returned.
+        case `return` = "R"
+        /// The sender is notified, and delivery goes on.
+        case notify = "N"
+    }
+    /// From now; not above 0 only with `notify`.
+    public var seconds: Int
+    public var mode: Mode
+    /// The sender wants to know of relaying.
+    public var isTraced: Bool
+
+    public init(seconds: Int, mode: Mode, isTraced: Bool = false) {
+        self.seconds = seconds
+        self.mode = mode
+        self.isTraced = isTraced
+    }
+}
+
+/// `HOLDFOR=` or `HOLDUNTIL=` (RFC 4865 §5).
+public enum Hold: Hashable, Sendable {
+    case seconds(Int)
+    /// Seconds since 1970.
+    case until(Int64)
 }
 
 /// `BODY=` (RFC 6152 §2). BINARYMIME is not offered.
@@ -150,6 +187,12 @@ public struct MailCommand: Hashable, Sendable {
     public var auth: String?
     /// RFC 6531 §3.4.
     public var isSMTPUTF8 = false
+    public var deliverBy: DeliverBy?
+    public var hold: Hold?
+    /// −9 to 9 (RFC 6710 §4).
+    public var priority: Int?
+    /// RFC 8689 §2.
+    public var requiresTLS = false
 
     public init(reversePath: ReversePath) { self.reversePath = reversePath }
 }

@@ -23,22 +23,47 @@ public struct CommandDecoder: Sendable {
     public mutating func decode(
         _ octets: UnsafeRawBufferPointer, options: CommandParser.Options = CommandParser.Options()
     ) -> (consumed: Int, result: Result<Command, CommandSyntaxError>?) {
+        let (consumed, isWhole) = take(octets, limit: maximumLineLength)
+        return (consumed, isWhole ? finish(options) : nil)
+    }
+
+    /// The same for a line that is no command: it is in ``line``, unless it is longer than `limit`, its end included.
+    mutating func decodeText(
+        _ octets: UnsafeRawBufferPointer, limit: Int
+    ) -> (consumed: Int, result: Result<Void, CommandSyntaxError>?) {
+        let (consumed, isWhole) = take(octets, limit: limit)
+        guard isWhole else { return (consumed, nil) }
+        guard discarded == 0 else {
+            return (consumed, .failure(CommandSyntaxError(.lineTooLong(octets: line.count + discarded), at: limit)))
+        }
+        line.removeLast()
+        if line.last == .carriageReturn { line.removeLast() }
+        return (consumed, .success(()))
+    }
+
+    /// Overwrites the line, which may hold a password; in its place stands a text that may be shown.
+    mutating func wipe(leaving text: StaticString) {
+        for index in line.indices { line[index] = 0 }
+        line = Array(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    private mutating func take(_ octets: UnsafeRawBufferPointer, limit: Int) -> (consumed: Int, isWhole: Bool) {
         if isComplete {
             isComplete = false
             discarded = 0
             if line.capacity > Self.keptCapacity { line = [] } else { line.removeAll(keepingCapacity: true) }
         }
         guard let end = OctetScan.firstLineFeed(octets, from: 0) else {
-            append(octets)
-            return (octets.count, nil)
+            append(octets, limit: limit)
+            return (octets.count, false)
         }
-        append(UnsafeRawBufferPointer(rebasing: octets[...end]))
+        append(UnsafeRawBufferPointer(rebasing: octets[...end]), limit: limit)
         isComplete = true
-        return (end + 1, finish(options))
+        return (end + 1, true)
     }
 
-    private mutating func append(_ octets: UnsafeRawBufferPointer) {
-        let room = maximumLineLength - line.count
+    private mutating func append(_ octets: UnsafeRawBufferPointer, limit: Int) {
+        let room = limit - line.count
         if octets.count <= room, discarded == 0 {
             line.append(contentsOf: octets)
         } else {

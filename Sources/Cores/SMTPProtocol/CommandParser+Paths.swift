@@ -4,7 +4,8 @@ import MailModel
 extension CommandParser {
     mutating func mail() throws(CommandSyntaxError) -> MailCommand {
         try keyword("FROM:")
-        let options = PathParser.Options(allowsUTF8: options.knowsSMTPUTF8, isSloppy: options.style.isSloppy)
+        let options = PathParser.Options(
+            allowsUTF8: options.extensions.contains(.smtputf8), isSloppy: options.style.isSloppy)
         let start = index
         let result = try path { octets throws(AddressSyntaxError) in
             try PathParser.reversePath(octets, options: options)
@@ -122,19 +123,52 @@ extension CommandParser {
             try set(\.size, Self.size)
         case "BODY":
             try set(\.body) { BodyType(rawValue: $0.uppercased()) }
-        case "RET" where options.knowsDSN:
+        case "RET" where options.extensions.contains(.dsn):
             try set(\.ret) { ReturnContent(rawValue: $0.uppercased()) }
-        case "ENVID" where options.knowsDSN:
+        case "ENVID" where options.extensions.contains(.dsn):
             try set(\.envelopeID) { (1...100).contains($0.utf8.count) && XText.decode($0) != nil ? $0 : nil }
         case "AUTH":
             try set(\.auth) { (1...500).contains($0.utf8.count) && ($0 == "<>" || XText.decode($0) != nil) ? $0 : nil }
-        case "SMTPUTF8" where options.knowsSMTPUTF8:
+        case "SMTPUTF8" where options.extensions.contains(.smtputf8):
             guard !command.isSMTPUTF8 else { throw error(.duplicateParameter(parameter.name), at: parameter.offset) }
             guard parameter.value == nil else { throw error(.parameterValue(parameter.name), at: parameter.offset) }
             command.isSMTPUTF8 = true
+        case "REQUIRETLS" where options.extensions.contains(.requireTLS):
+            guard !command.requiresTLS else { throw error(.duplicateParameter(parameter.name), at: parameter.offset) }
+            guard parameter.value == nil else { throw error(.parameterValue(parameter.name), at: parameter.offset) }
+            command.requiresTLS = true
+        case "BY" where options.extensions.contains(.deliverBy):
+            try set(\.deliverBy, Self.deliverBy)
+        case "HOLDFOR" where options.extensions.contains(.futureRelease):
+            try set(\.hold) { text in
+                (1...9).contains(text.utf8.count)
+                    ? Octets.unsigned(Array(text.utf8)[...]).map { .seconds(Int($0)) } : nil
+            }
+        case "HOLDUNTIL" where options.extensions.contains(.futureRelease):
+            try set(\.hold) { CalendarDate.unixTime(rfc3339: $0).map { .until($0) } }
+        case "MT-PRIORITY" where options.extensions.contains(.priority):
+            try set(\.priority) { text in
+                guard text.utf8.count <= 2, let value = Int(text), (-9...9).contains(value), text.first != "+" else {
+                    return nil
+                }
+                return value
+            }
         case _:
             throw error(.unknownParameter(parameter.text), at: parameter.offset)
         }
+    }
+
+    /// `by-value = by-time ";" by-mode [by-trace]` (RFC 2852 §4): up to nine digits, a mode, `T`.
+    private static func deliverBy(_ text: String) -> DeliverBy? {
+        let parts = text.split(separator: ";", omittingEmptySubsequences: false)
+        guard parts.count == 2, (1...10).contains(parts[0].utf8.count), parts[0].first != "+",
+            let seconds = Int(parts[0]), abs(seconds) <= 999_999_999
+        else { return nil }
+        let letters = parts[1].uppercased()
+        guard (1...2).contains(letters.count), let mode = DeliverBy.Mode(rawValue: String(letters.prefix(1))),
+            letters.count == 1 || letters.last == "T", mode == .notify || seconds > 0
+        else { return nil }
+        return DeliverBy(seconds: seconds, mode: mode, isTraced: letters.count == 2)
     }
 
     /// `size-value = 1*20DIGIT` (RFC 1870 §6); what passes 63 bits is as good as the greatest number.
@@ -147,7 +181,7 @@ extension CommandParser {
 
     private func apply(_ parameter: Parameter, to command: inout RecipientCommand) throws(CommandSyntaxError) {
         switch parameter.name {
-        case "NOTIFY" where options.knowsDSN:
+        case "NOTIFY" where options.extensions.contains(.dsn):
             guard command.notify == nil else {
                 throw error(.duplicateParameter(parameter.name), at: parameter.offset)
             }
@@ -155,7 +189,7 @@ extension CommandParser {
                 throw error(.parameterValue(parameter.name), at: parameter.offset)
             }
             command.notify = notify
-        case "ORCPT" where options.knowsDSN:
+        case "ORCPT" where options.extensions.contains(.dsn):
             guard command.originalRecipient == nil else {
                 throw error(.duplicateParameter(parameter.name), at: parameter.offset)
             }

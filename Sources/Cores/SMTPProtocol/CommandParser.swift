@@ -5,23 +5,27 @@ public struct CommandParser: Sendable {
     /// What the session allows at this moment.
     public struct Options: Sendable {
         public var style: Style
-        /// DSN parameters are known (RFC 3461).
-        public var knowsDSN: Bool
-        /// SMTPUTF8 is offered: MAIL may ask for it, and 8-bit octets may stand in paths (RFC 6531 §3.1).
-        public var knowsSMTPUTF8: Bool
+        /// What is offered: parameters of other extensions are unknown. With SMTPUTF8 octets beyond ASCII may stand in
+        /// paths (RFC 6531 §3.1).
+        public var extensions: Extensions
         /// The transaction has SMTPUTF8: a recipient may be internationalized.
         public var isSMTPUTF8: Bool
+        /// Z-DEBUG is a verb.
+        public var knowsDebug: Bool
+        /// XCLIENT is a verb.
+        public var knowsXCLIENT: Bool
         /// Added to an address without a domain where style letter `R` does not refuse it.
         public var defaultDomain: String?
 
         public init(
-            style: Style = .default, knowsDSN: Bool = true, knowsSMTPUTF8: Bool = true, isSMTPUTF8: Bool = false,
-            defaultDomain: String? = nil
+            style: Style = .default, extensions: Extensions = .all, isSMTPUTF8: Bool = false, knowsDebug: Bool = false,
+            knowsXCLIENT: Bool = false, defaultDomain: String? = nil
         ) {
             self.style = style
-            self.knowsDSN = knowsDSN
-            self.knowsSMTPUTF8 = knowsSMTPUTF8
+            self.extensions = extensions
             self.isSMTPUTF8 = isSMTPUTF8
+            self.knowsDebug = knowsDebug
+            self.knowsXCLIENT = knowsXCLIENT
             self.defaultDomain = defaultDomain
         }
     }
@@ -50,7 +54,7 @@ public struct CommandParser: Sendable {
         if !options.style.isStrict { skipBlanks() }
         let start = index
         while index < line.count, !Self.isBlank(line[index]) { index += 1 }
-        verb = Verb(line[start..<index])
+        verb = Verb(line[start..<index]).flatMap { isKnown($0) ? $0 : nil }
         try checkOctets()
         guard let verb else { throw error(.unknownVerb, at: start) }
         switch verb {
@@ -75,6 +79,25 @@ public struct CommandParser: Sendable {
         case .etrn, .turnme: return .etrn(argument())
         case .tick: return .tick(argument())
         case .send, .soml, .saml: return .send
+        case .xclient: return .xclient(try requiredArgument())
+        case .debug: return .debug
+        case .crash: return .crash
+        }
+    }
+
+    private func isKnown(_ verb: Verb) -> Bool {
+        switch verb {
+        case .xclient: return options.knowsXCLIENT
+        case .debug: return options.knowsDebug
+        case .crash:
+            #if DEBUG
+                return options.knowsDebug
+            #else
+                return false
+            #endif
+        case .ehlo, .helo, .lhlo, .mail, .rcpt, .data, .bdat, .rset, .noop, .help, .vrfy, .expn, .quit, .starttls,
+            .auth, .etrn, .turn, .turnme, .verb, .onex, .tick, .send, .soml, .saml:
+            return true
         }
     }
 
@@ -88,7 +111,7 @@ public struct CommandParser: Sendable {
             case 0: throw error(.nulCharacter, at: offset)
             case .tab: continue
             case 0x80...:
-                if mayBeInternationalized, options.knowsSMTPUTF8 { continue }
+                if mayBeInternationalized, options.extensions.contains(.smtputf8) { continue }
                 throw error(.eightBitCharacter, at: offset)
             case _: throw error(.controlCharacter, at: offset)
             }

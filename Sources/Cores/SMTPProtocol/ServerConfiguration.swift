@@ -20,6 +20,20 @@ public struct Extensions: OptionSet, Hashable, Sendable {
     /// RFC 6531.
     public static let smtputf8 = Extensions(rawValue: 1 << 6)
 
+    /// RFC 3207.
+    public static let starttls = Extensions(rawValue: 1 << 7)
+    /// RFC 1985.
+    public static let etrn = Extensions(rawValue: 1 << 8)
+    /// RFC 2852.
+    public static let deliverBy = Extensions(rawValue: 1 << 9)
+    /// RFC 4865.
+    public static let futureRelease = Extensions(rawValue: 1 << 10)
+    /// RFC 6710.
+    public static let priority = Extensions(rawValue: 1 << 11)
+    /// RFC 8689. Only offered, and its parameter only known, in sessions with TLS.
+    public static let requireTLS = Extensions(rawValue: 1 << 12)
+
+    /// What needs nothing beside the session.
     public static let all: Extensions = [
         .ehlo, .pipelining, .eightBitMIME, .chunking, .dsn, .enhancedStatusCodes, .smtputf8,
     ]
@@ -55,6 +69,20 @@ public final class ServerConfiguration: Sendable {
         public var requiresHello = true
         public var enablesVRFY = false
         public var enablesEXPN = false
+        /// SASL mechanisms, in upper case, in the order of the offer; AUTH is not offered if there is none.
+        public var mechanisms: [String] = []
+        /// Of these, those that send a password in clear text may be used without TLS too.
+        public var allowsClearTextAuthentication = false
+        /// `tls-enforce-tls`: STARTTLS must come before a transaction.
+        public var requiresTLS = false
+        /// MSA-mode: clients that are not trusted must authenticate before a transaction.
+        public var requiresAuthentication = false
+        /// Seconds; the least that BY may ask for in mode R (RFC 2852 §4). 0: any.
+        public var minimumDeliverBy = 0
+        /// Seconds that a message may be held (RFC 4865 §4).
+        public var maximumHold = 0
+        /// DEBUGcmd: Z-DEBUG is known.
+        public var enablesDebug = false
         /// `allowsourceroute`: the reply does not claim that the route was dropped.
         public var keepsSourceRoute = false
         /// `force-rcpt-notify-never`.
@@ -74,15 +102,41 @@ public final class ServerConfiguration: Sendable {
 
     public let values: Values
     let encoder: ReplyEncoder
-    /// The lines of an EHLO reply behind `SIZE`, encoded.
-    let ehloTail: [UInt8]
+    /// The lines of an EHLO reply behind `SIZE`, encoded; by ``Variant``.
+    private let keywords: [[UInt8]]
+
+    /// What the keywords depend on.
+    private struct Variant: OptionSet {
+        let rawValue: Int
+        static let secure = Variant(rawValue: 1)
+        static let authenticated = Variant(rawValue: 2)
+        static let changesClient = Variant(rawValue: 4)
+        static let count = 8
+    }
 
     public init(_ values: Values) {
         self.values = values
-        let extensions = values.extensions
         encoder = ReplyEncoder(
-            writesEnhancedStatus: extensions.contains(.enhancedStatusCodes),
+            writesEnhancedStatus: values.extensions.contains(.enhancedStatusCodes),
             writesSingleLines: values.writesSingleLines)
+        keywords = (0..<Variant.count).map { Self.keywords(values, Variant(rawValue: $0)) }
+    }
+
+    /// Mechanisms that a client may use now.
+    func mechanisms(isSecure: Bool) -> [String] { Self.mechanisms(values, isSecure: isSecure) }
+
+    private static func mechanisms(_ values: Values, isSecure: Bool) -> [String] {
+        values.mechanisms.filter { name in
+            if isSecure { return true }
+            // There is no channel to bind to; the others send the password as it is.
+            return name.hasPrefix("SCRAM-") ? !name.hasSuffix("-PLUS") : values.allowsClearTextAuthentication
+        }
+    }
+
+    /// In the order of smtpserver.md §7.3.
+    private static func keywords(_ values: Values, _ variant: Variant) -> [UInt8] {
+        let extensions = values.extensions
+        let isSecure = variant.contains(.secure)
         var keywords: [String] = []
         if extensions.contains(.eightBitMIME) { keywords.append("8BITMIME") }
         if extensions.contains(.pipelining) { keywords.append("PIPELINING") }
@@ -91,8 +145,41 @@ public final class ServerConfiguration: Sendable {
         if values.enablesEXPN, values.style.contains(.expands) { keywords.append("EXPN") }
         if values.enablesVRFY, values.style.contains(.verifies) { keywords.append("VRFY") }
         if extensions.contains(.dsn) { keywords.append("DSN") }
+        if extensions.contains(.deliverBy) {
+            keywords.append(values.minimumDeliverBy > 0 ? "DELIVERBY \(values.minimumDeliverBy)" : "DELIVERBY")
+        }
         if values.maximumRecipients > 100 { keywords.append("X-RCPTLIMIT \(values.maximumRecipients)") }
+        keywords.append("LIMITS RCPTMAX=\(values.maximumRecipients)")
         if extensions.contains(.smtputf8) { keywords.append("SMTPUTF8") }
-        ehloTail = Array((keywords.map { "250-\($0)\r\n" }.joined() + "250 HELP\r\n").utf8)
+        if extensions.contains(.priority) { keywords.append("MT-PRIORITY") }
+        if extensions.contains(.requireTLS), isSecure { keywords.append("REQUIRETLS") }
+        let offered = mechanisms(values, isSecure: isSecure)
+        // RFC 3207 §4.2: before TLS, a client that must use it is offered nothing that needs it.
+        if !offered.isEmpty, !variant.contains(.authenticated), isSecure || !values.requiresTLS {
+            // Old clients know this form only.
+            if offered.contains("LOGIN") { keywords.append("AUTH=LOGIN") }
+            keywords.append("AUTH \(offered.joined(separator: " "))")
+        }
+        if extensions.contains(.starttls), !isSecure { keywords.append("STARTTLS") }
+        if extensions.contains(.etrn), !values.requiresAuthentication { keywords.append("ETRN") }
+        if variant.contains(.changesClient) {
+            keywords.append("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT")
+        }
+        return Array((keywords.map { "250-\($0)\r\n" }.joined() + "250 HELP\r\n").utf8)
+    }
+
+    func appendEHLOKeywords(
+        isSecure: Bool, isAuthenticated: Bool, mayChangeClient: Bool, holdsAsOf unixTime: Int64?,
+        to replies: inout [UInt8]
+    ) {
+        if let unixTime {
+            let last = CalendarDate(unixTime: unixTime + Int64(values.maximumHold)).rfc3339
+            replies.append(contentsOf: "250-FUTURERELEASE \(values.maximumHold) \(last)\r\n".utf8)
+        }
+        var variant: Variant = []
+        if isSecure { variant.insert(.secure) }
+        if isAuthenticated { variant.insert(.authenticated) }
+        if mayChangeClient { variant.insert(.changesClient) }
+        replies.append(contentsOf: keywords[variant.rawValue])
     }
 }

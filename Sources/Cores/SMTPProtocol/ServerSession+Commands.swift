@@ -49,12 +49,15 @@ extension ServerSession {
     }
 
     private var parserOptions: CommandParser.Options {
-        let extensions = configuration.values.extensions
+        let values = configuration.values
+        var extensions = values.extensions
+        if !surroundings.isSecure { extensions.remove(.requireTLS) }
+        if !offersHold { extensions.remove(.futureRelease) }
         var isSMTPUTF8 = false
         if case .transaction(let transaction, _) = state { isSMTPUTF8 = transaction.mail.isSMTPUTF8 }
         return CommandParser.Options(
-            style: style, knowsDSN: extensions.contains(.dsn), knowsSMTPUTF8: extensions.contains(.smtputf8),
-            isSMTPUTF8: isSMTPUTF8, defaultDomain: configuration.values.hostName)
+            style: style, extensions: extensions, isSMTPUTF8: isSMTPUTF8, knowsDebug: values.enablesDebug,
+            knowsXCLIENT: surroundings.mayChangeClient, defaultDomain: values.hostName)
     }
 
     private mutating func recordCommand(_ replies: [UInt8]) {
@@ -68,6 +71,7 @@ extension ServerSession {
         _ command: Command, hasMoreInput: Bool, into replies: inout [UInt8]
     ) -> Action? {
         if case .refused(let reply) = state { return handleRefused(command, reply, into: &replies) }
+        if let obstacle = obstacle(to: command) { return refuse(command, obstacle, into: &replies) }
         let values = configuration.values
         switch command {
         case .helo(let argument):
@@ -97,14 +101,34 @@ extension ServerSession {
         case .help(let topic):
             tell(help(topic), to: &replies)
         case .vrfy(let argument):
-            return receiveQuery(.verify, argument, into: &replies)
+            return receiveVerify(argument, into: &replies)
         case .expn(let argument):
-            return receiveQuery(.expand, argument, into: &replies)
+            return receiveExpand(argument, into: &replies)
         case .quit:
             tell(Reply(221, EnhancedStatusCode(2, 0, 0), "\(values.hostName) Out"), to: &replies)
             state = .closed
-        case .starttls, .auth, .etrn, .turn, .verb, .tick, .send:
+        case .starttls:
+            return receiveStartTLS(hasMoreInput: hasMoreInput, into: &replies)
+        case .auth(let arguments):
+            return receiveAuthentication(arguments, into: &replies)
+        case .etrn(let domain):
+            return receiveStartQueue(domain, into: &replies)
+        case .xclient(let attributes):
+            return receiveChangeClient(attributes, into: &replies)
+        case .verb:
+            isVerbose = true
+            tell(
+                Reply(250, EnhancedStatusCode(2, 0, 0), ["ZMailer SMTP server \(values.version)", "Verbose"]),
+                to: &replies)
+        case .debug:
+            return receiveDebug(into: &replies)
+        case .tick(let text):
+            isBatch = true
+            tell(Reply(250, EnhancedStatusCode(2, 0, 0), "TICK \(Self.printable(text.utf8))"), to: &replies)
+        case .turn, .send:
             tell(502, "5.5.1", "Command not implemented", to: &replies)
+        case .crash:
+            crash()
         }
         return nil
     }
@@ -120,8 +144,7 @@ extension ServerSession {
         case .bdat(let octets, _):
             state = .discarding(octets: octets, reply: reply, next: .refused(reply))
         case .helo, .ehlo, .lhlo, .mail, .rcpt, .data, .rset, .rsetWithJunk, .noop, .onex, .vrfy, .expn, .starttls,
-            .auth,
-            .etrn, .turn, .verb, .tick, .send:
+            .auth, .etrn, .xclient, .turn, .verb, .debug, .tick, .send, .crash:
             if !countUnknown(into: &replies) { tell(reply, to: &replies) }
         }
         return nil
@@ -132,7 +155,8 @@ extension ServerSession {
         switch state {
         case .greeting, .refused, .awaitingHello, .closed:
             break
-        case .askingHello, .idle, .askingSender, .senderRefused, .transaction, .asking, .opening, .data, .chunk,
+        case .askingHello, .idle, .askingSender, .senderRefused, .transaction, .asking, .startingTLS, .authenticating,
+            .opening, .data, .chunk,
             .betweenChunks, .discarding, .chunksFailed, .committing, .modifying:
             state = .idle
         }
@@ -169,41 +193,45 @@ extension ServerSession {
 
     // MARK: VRFY and EXPN
 
-    private mutating func receiveQuery(_ query: Query, _ argument: String, into replies: inout [UInt8]) -> Action? {
-        let values = configuration.values
+    private mutating func receiveVerify(_ argument: String, into replies: inout [UInt8]) -> Action? {
         if isGreetingDue {
             tell(waiting(for: "HELO/EHLO"), to: &replies)
             return nil
         }
-        switch query {
-        case .verify:
-            guard values.enablesVRFY, style.contains(.verifies) else {
-                // RFC 5321 §7.3: where VRFY is turned off, 252 is the answer that breaks no client.
-                tell(252, "2.5.2", "Cannot VRFY user, but will accept message and attempt delivery", to: &replies)
-                return nil
-            }
-            state = .asking(.verify, next: state)
-            return .ask(.verify(argument))
-        case .expand:
-            guard values.enablesEXPN, style.contains(.expands) else {
-                tell(502, "5.4.0", "Command not implemented", to: &replies)
-                return nil
-            }
-            state = .asking(.expand, next: state)
-            return .ask(.expand(argument))
+        guard configuration.values.enablesVRFY, style.contains(.verifies) else {
+            // RFC 5321 §7.3: where VRFY is turned off, 252 is the answer that breaks no client.
+            tell(252, "2.5.2", "Cannot VRFY user, but will accept message and attempt delivery", to: &replies)
+            return nil
         }
+        state = .asking(.verify, next: state)
+        return .ask(.verify(argument))
+    }
+
+    private mutating func receiveExpand(_ argument: String, into replies: inout [UInt8]) -> Action? {
+        if isGreetingDue {
+            tell(waiting(for: "HELO/EHLO"), to: &replies)
+            return nil
+        }
+        guard configuration.values.enablesEXPN, style.contains(.expands) else {
+            tell(502, "5.4.0", "Command not implemented", to: &replies)
+            return nil
+        }
+        state = .asking(.expand, next: state)
+        return .ask(.expand(argument))
     }
 
     mutating func answerQuery(_ query: Query, _ answer: Answer, into replies: inout [UInt8]) {
         switch answer {
         case .reply(let reply), .close(let reply):
             tell(reply, to: &replies)
-        case .accept, .acceptStyle:
+        case .accept, .acceptStyle, .challenge, .authenticated:
             switch query {
             case .verify:
                 tell(252, "2.5.2", "Cannot VRFY user, but will accept message and attempt delivery", to: &replies)
             case .expand:
                 tell(501, "5.4.0", "Unable to expand that address", to: &replies)
+            case .startQueue, .changeClient, .debug:
+                tell(451, "4.3.0", "Requested action aborted: local error in processing", to: &replies)
             }
         }
     }
@@ -214,9 +242,8 @@ extension Command {
     fileprivate var endsTransaction: Bool {
         switch self {
         case .ehlo, .helo, .lhlo, .rset, .rsetWithJunk: true
-        case .mail, .rcpt, .data, .bdat, .noop, .help, .vrfy, .expn, .quit, .starttls, .auth, .etrn, .turn, .verb,
-            .onex,
-            .tick, .send:
+        case .mail, .rcpt, .data, .bdat, .noop, .help, .vrfy, .expn, .quit, .starttls, .auth, .etrn, .xclient, .turn,
+            .verb, .debug, .onex, .tick, .send, .crash:
             false
         }
     }

@@ -23,7 +23,8 @@ extension ServerSession {
         switch state {
         case .awaitingHello, .idle, .senderRefused, .chunksFailed:
             break
-        case .greeting, .refused, .askingHello, .askingSender, .transaction, .asking, .opening, .data, .chunk,
+        case .greeting, .refused, .askingHello, .askingSender, .transaction, .asking, .startingTLS, .authenticating,
+            .opening, .data, .chunk,
             .betweenChunks, .discarding, .committing, .closed, .modifying:
             tell(waiting(for: "RCPT"), to: &replies)
             return nil
@@ -35,13 +36,43 @@ extension ServerSession {
             tell(Reply(552, EnhancedStatusCode(5, 3, 4), text), to: &replies)
             return nil
         }
+        if let obstacle = obstacle(to: mail) {
+            state = .senderRefused(isTransient: false)
+            tell(obstacle, to: &replies)
+            return nil
+        }
         state = .askingSender(mail)
         return .ask(.sender(mail))
     }
 
+    /// What is asked for in time must be something that we can do.
+    private func obstacle(to mail: MailCommand) -> Reply? {
+        let values = configuration.values
+        let held: Int64? =
+            switch mail.hold {
+            case .seconds(let seconds)?: Int64(seconds)
+            case .until(let time)?: time - surroundings.unixTime
+            case nil: nil
+            }
+        if let held, held > values.maximumHold {
+            let text = "A message can be held for \(values.maximumHold) seconds at most"
+            return Reply(501, EnhancedStatusCode(5, 5, 4), text)
+        }
+        if let by = mail.deliverBy, by.mode == .return, by.seconds < values.minimumDeliverBy {
+            return Reply(553, EnhancedStatusCode(5, 7, 1), "BY must be \(values.minimumDeliverBy) seconds at least")
+        }
+        return nil
+    }
+
+    /// RFC 4865 is for submission: a stranger's mail is not kept for him.
+    var offersHold: Bool {
+        configuration.values.extensions.contains(.futureRelease)
+            && (configuration.values.requiresAuthentication || authenticatedUser != nil || surroundings.isTrusted)
+    }
+
     mutating func answerSender(_ mail: MailCommand, _ answer: Answer, into replies: inout [UInt8]) {
         switch answer {
-        case .accept, .acceptStyle:
+        case .accept, .acceptStyle, .challenge, .authenticated:
             state = .transaction(Transaction(mail), pending: [])
             if mail.sourceRoute != nil, !configuration.values.keepsSourceRoute {
                 configuration.encoder.encode(250, "2.1.0", "Sender syntax Ok, source route ignored", into: &replies)
@@ -84,7 +115,8 @@ extension ServerSession {
                 isTransient
                 ? Reply(450, EnhancedStatusCode(4, 7, 1), text) : Reply(550, EnhancedStatusCode(5, 7, 1), text)
             tell(reply, to: &replies)
-        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .opening, .data, .chunk,
+        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .startingTLS,
+            .authenticating, .opening, .data, .chunk,
             .betweenChunks,
             .discarding, .chunksFailed, .committing, .closed, .modifying:
             tell(waiting(for: isGreetingDue ? "HELO/EHLO" : "MAIL"), to: &replies)
@@ -106,7 +138,7 @@ extension ServerSession {
         state = .modifying
         let command = pending.removeFirst()
         switch answer {
-        case .accept, .acceptStyle:
+        case .accept, .acceptStyle, .challenge, .authenticated:
             transaction.recipients.append(Recipient(command))
             writeAccepted(command, size: transaction.mail.size, into: &replies)
         case .reply(let reply), .close(let reply):

@@ -36,7 +36,8 @@ extension ServerSession {
             return .discardMessage
         case .transaction, .senderRefused:
             state = .discarding(octets: octets, reply: reply, next: .chunksFailed)
-        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .opening, .data, .chunk,
+        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .startingTLS,
+            .authenticating, .opening, .data, .chunk,
             .discarding, .chunksFailed, .committing, .closed, .modifying:
             state = .discarding(octets: octets, reply: reply, next: state)
         }
@@ -64,7 +65,10 @@ extension ServerSession {
         case .missingArgument:
             return Reply(501, EnhancedStatusCode(5, 5, 2), "Syntax error, \(verb) takes an argument")
         case .unexpectedArgument where error.verb == .starttls:
-            return Reply(502, EnhancedStatusCode(5, 5, 1), "Command not implemented")
+            guard configuration.values.extensions.contains(.starttls) else {
+                return Reply(502, EnhancedStatusCode(5, 5, 1), "Command not implemented")
+            }
+            return Reply(501, EnhancedStatusCode(5, 5, 4), "Extra junk following 'STARTTLS' command!")
         case .unexpectedArgument:
             return Reply(501, EnhancedStatusCode(5, 5, 4), "Extra junk after '\(verb)' verb")
         case .spacing:

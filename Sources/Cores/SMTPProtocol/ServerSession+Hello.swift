@@ -26,7 +26,7 @@ extension ServerSession {
         case .acceptStyle(let style):
             self.style = style
             accept(hello, nil, into: &replies)
-        case .accept:
+        case .accept, .challenge, .authenticated:
             accept(hello, nil, into: &replies)
         case .reply(let reply), .close(let reply):
             if reply.isPositive {
@@ -56,6 +56,9 @@ extension ServerSession {
         }
         encoder.line(250, nil, first, isLast: false, into: &replies)
         encoder.line(250, nil, "SIZE \(maximumMessageSize)", isLast: false, into: &replies)
-        replies.append(contentsOf: configuration.ehloTail)
+        configuration.appendEHLOKeywords(
+            isSecure: surroundings.isSecure, isAuthenticated: authenticatedUser != nil,
+            mayChangeClient: surroundings.mayChangeClient, holdsAsOf: offersHold ? surroundings.unixTime : nil,
+            to: &replies)
     }
 }

@@ -29,6 +29,7 @@ extension ServerSession {
         case .mail:
             [
                 "MAIL FROM:<sender> [SIZE=n] [BODY=7BIT|8BITMIME] [RET=FULL|HDRS] [ENVID=xtext] [SMTPUTF8]",
+                "[AUTH=xtext] [BY=seconds;R|N[T]] [HOLDFOR=seconds] [HOLDUNTIL=time] [MT-PRIORITY=n] [REQUIRETLS]",
                 "Begins a transaction.",
             ]
         case .rcpt:
@@ -45,14 +46,25 @@ extension ServerSession {
         case .quit: ["QUIT", "Ends the session."]
         case .turn, .send, .soml, .saml: ["\(verb.rawValue) will never be implemented."]
         case .onex: ["ONEX", "Does nothing."]
-        case .starttls, .auth, .etrn, .turnme, .verb, .tick: ["\(verb.rawValue) is not enabled here."]
+        case .starttls where configuration.values.extensions.contains(.starttls):
+            ["STARTTLS", "Begins TLS (RFC 3207)."]
+        case .auth where !configuration.values.mechanisms.isEmpty:
+            ["AUTH mechanism [response]", "Tells who you are (RFC 4954)."]
+        case .etrn where configuration.values.extensions.contains(.etrn),
+            .turnme where configuration.values.extensions.contains(.etrn):
+            ["ETRN domain", "Has mail for the domain sent now (RFC 1985)."]
+        case .verb: ["VERB", "Tells the server's version."]
+        case .tick: ["TICK text", "Is repeated; the session is a batch."]
+        case .starttls, .auth, .etrn, .turnme: ["\(verb.rawValue) is not enabled here."]
+        case .xclient, .debug, .crash: nil
         }
     }
 
     private var situation: String {
         switch state {
         case .greeting, .refused, .awaitingHello, .askingHello: "waiting for a greeting"
-        case .idle, .senderRefused, .chunksFailed, .asking, .closed, .modifying: "waiting for MAIL"
+        case .idle, .senderRefused, .chunksFailed, .asking, .startingTLS, .authenticating, .closed, .modifying:
+            "waiting for MAIL"
         case .askingSender, .transaction, .opening: "in a transaction"
         case .data, .chunk, .betweenChunks, .discarding, .committing: "in a message"
         }

@@ -17,7 +17,8 @@ extension ServerSession {
             return waiting(for: "HELO/EHLO")
         case .chunksFailed:
             return Reply(452, EnhancedStatusCode(4, 3, 0), "BDAT block discarded due to earlier error")
-        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .opening, .data, .chunk,
+        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .startingTLS,
+            .authenticating, .opening, .data, .chunk,
             .betweenChunks, .discarding, .committing, .closed, .modifying:
             return Reply(503, EnhancedStatusCode(5, 5, 2), "Bad sequence of commands, no transaction is open")
         }
@@ -38,7 +39,8 @@ extension ServerSession {
             tell(obstacle, to: &replies)
             switch state {
             case .transaction, .senderRefused: state = .idle
-            case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .opening, .data,
+            case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .asking, .startingTLS,
+                .authenticating, .opening, .data,
                 .chunk,
                 .betweenChunks, .discarding, .chunksFailed, .committing, .closed, .modifying:
                 break
@@ -77,7 +79,8 @@ extension ServerSession {
         switch state {
         case .awaitingHello: .awaitingHello
         case .idle: .idle
-        case .greeting, .refused, .askingHello, .askingSender, .senderRefused, .transaction, .asking, .opening, .data,
+        case .greeting, .refused, .askingHello, .askingSender, .senderRefused, .transaction, .asking, .startingTLS,
+            .authenticating, .opening, .data,
             .chunk, .betweenChunks, .discarding, .chunksFailed, .committing, .closed, .modifying:
             isLast ? .idle : .chunksFailed
         }
@@ -95,7 +98,7 @@ extension ServerSession {
             case .chunk(let octets, let isLast):
                 state = .discarding(octets: octets, reply: reply, next: isLast ? .idle : .chunksFailed)
             }
-        case .accept, .acceptStyle, .reply:
+        case .accept, .acceptStyle, .reply, .challenge, .authenticated:
             let decoder = DataDecoder(
                 framing: framing == .data ? .dotted : .chunked, bareLineEnds: configuration.values.bareLineEnds,
                 limit: contentLimit)
@@ -276,8 +279,7 @@ extension ServerSession {
             incoming.failure = reply
             state = .betweenChunks(incoming)
         case .greeting, .refused, .awaitingHello, .askingHello, .idle, .askingSender, .senderRefused, .transaction,
-            .asking,
-            .opening, .discarding, .chunksFailed, .closed, .modifying:
+            .asking, .startingTLS, .authenticating, .opening, .discarding, .chunksFailed, .closed, .modifying:
             break
         }
     }

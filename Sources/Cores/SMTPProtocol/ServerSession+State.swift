@@ -15,8 +15,11 @@ extension ServerSession {
         case senderRefused(isTransient: Bool)
         /// MAIL was accepted. `pending` are recipients whose questions are out, oldest first.
         indirect case transaction(Transaction, pending: [RecipientCommand])
-        /// VRFY or EXPN is out; then `next` holds again.
+        /// A query is out; then `next` holds again.
         indirect case asking(Query, next: State)
+        /// 220 was written: the host does the handshake.
+        case startingTLS
+        case authenticating(AuthenticationPhase)
         /// `beginMessage` is out.
         indirect case opening(Transaction, Framing)
         /// Behind 354: octets belong to the message until CRLF.CRLF.
@@ -43,6 +46,16 @@ extension ServerSession {
     enum Query: Hashable, Sendable {
         case verify
         case expand
+        case startQueue
+        case changeClient
+        case debug
+    }
+
+    enum AuthenticationPhase: Hashable, Sendable {
+        /// The host decides.
+        case awaitingAnswer
+        /// 334 was written: the next line is the client's response.
+        case awaitingResponse
     }
 
     /// A message that is coming in.

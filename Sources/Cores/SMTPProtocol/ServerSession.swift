@@ -29,6 +29,20 @@ public struct ServerSession: Sendable {
         }
     }
 
+    /// What of the session's surroundings decides what is offered.
+    public struct Surroundings: Hashable, Sendable {
+        /// TLS is established.
+        public var isSecure = false
+        /// The client may send mail without authentication where others may not (MSA-mode).
+        public var isTrusted = false
+        /// XCLIENT may be used.
+        public var mayChangeClient = false
+        /// Seconds since 1970, as the host knows it: what HOLDUNTIL is measured by.
+        public var unixTime: Int64 = 0
+
+        public init() {}
+    }
+
     /// How the client introduced itself.
     public struct Hello: Hashable, Sendable {
         public enum Kind: String, Hashable, Sendable {
@@ -54,10 +68,18 @@ public struct ServerSession: Sendable {
     public enum Question: Hashable, Sendable {
         case hello(Hello)
         case sender(MailCommand)
-        /// The reverse-path, and the recipient that may be added to the transaction.
+        /// The transaction so far, and the recipient that may be added to it.
         case recipient(MailCommand, RecipientCommand)
         case verify(String)
         case expand(String)
+        /// A step of AUTH; the answer is `challenge`, `authenticated`, or a `reply` that ends the exchange.
+        case authentication(AuthenticationStep)
+        /// ETRN for this domain: a `reply` is due, whatever its code.
+        case startQueue(String)
+        /// XCLIENT with these attributes: a `reply` that refuses it, or ``restart(_:)`` and a new greeting.
+        case changeClient(String)
+        /// Z-DEBUG: a `reply`.
+        case debug
     }
 
     public enum Answer: Hashable, Sendable {
@@ -69,6 +91,10 @@ public struct ServerSession: Sendable {
         case reply(Reply)
         /// No, and the session ends.
         case close(Reply)
+        /// To a step of AUTH: the client has to respond to this.
+        case challenge([UInt8])
+        /// To a step of AUTH: the client is this user.
+        case authenticated(user: String)
     }
 
     public enum Action: Hashable, Sendable {
@@ -87,6 +113,8 @@ public struct ServerSession: Sendable {
         case endMessage(MessageSummary)
         /// The message that was begun will not be completed: forget it.
         case discardMessage
+        /// Write the replies; the next octets belong to the handshake. Then ``tlsStarted()``.
+        case startTLS
         /// Write the replies, then close.
         case close
     }
@@ -121,6 +149,11 @@ public struct ServerSession: Sendable {
     /// Octets; 0 = ``sizeCeiling``. From the configuration; a policy may lower it for this peer.
     public var maximumMessageSize: Int
     public internal(set) var style: Style
+    public var surroundings = Surroundings()
+    /// Who the client is, since it has authenticated.
+    public internal(set) var authenticatedUser: String?
+    /// TICK came: the session is a batch (smtpserver.md §7.7).
+    public internal(set) var isBatch = false
     /// `nil` until a greeting was accepted.
     public internal(set) var hello: Hello?
     /// Replies 4xx and 5xx so far.
@@ -137,6 +170,9 @@ public struct ServerSession: Sendable {
     /// A command that came while recipient questions are out, and must wait for their answers.
     var held: Result<Command, CommandSyntaxError>?
     var unknownCommands = 0
+    var authenticationFailures = 0
+    /// VERB came, which Z-DEBUG needs.
+    var isVerbose = false
 
     public init(configuration: ServerConfiguration, peer: Peer) {
         self.configuration = configuration
@@ -149,10 +185,21 @@ public struct ServerSession: Sendable {
     /// Whether a transaction is under way: what an idle timeout or a shutdown would interrupt.
     public var isInTransaction: Bool {
         switch state {
-        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .senderRefused, .chunksFailed, .asking, .closed:
+        case .greeting, .refused, .awaitingHello, .askingHello, .idle, .senderRefused, .chunksFailed, .asking,
+            .startingTLS, .authenticating, .closed:
             false
         case .askingSender, .transaction, .opening, .data, .chunk, .betweenChunks, .discarding, .committing, .modifying:
             true
+        }
+    }
+
+    /// Whether the next octets begin, or go on with, a command line: no content, and no response of AUTH.
+    public var expectsCommand: Bool {
+        switch state {
+        case .refused, .awaitingHello, .idle, .senderRefused, .chunksFailed, .transaction, .betweenChunks: true
+        case .greeting, .askingHello, .askingSender, .asking, .startingTLS, .authenticating, .opening, .data, .chunk,
+            .discarding, .committing, .closed, .modifying:
+            false
         }
     }
 
@@ -182,7 +229,9 @@ public struct ServerSession: Sendable {
         var used = 0
         while true {
             switch state {
-            case .greeting, .askingHello, .askingSender, .asking, .opening, .committing:
+            case .greeting, .askingHello, .askingSender, .asking, .startingTLS, .authenticating(.awaitingAnswer),
+                .opening,
+                .committing:
                 return Step(consumed: used, action: .awaitAnswer)
             case .data:
                 if let step = receiveData(octets, used: &used, into: &replies) { return step }
@@ -201,6 +250,9 @@ public struct ServerSession: Sendable {
                 if let action = receiveCommand(octets, used: &used, into: &replies) {
                     return Step(consumed: used, action: action)
                 }
+            case .authenticating(.awaitingResponse):
+                guard let action = receiveResponse(octets, used: &used, into: &replies) else { continue }
+                return Step(consumed: used, action: action)
             case .closed:
                 return Step(consumed: octets.count, action: .close)
             case .modifying:
@@ -226,10 +278,14 @@ public struct ServerSession: Sendable {
             case .asking(let query, let next):
                 state = next
                 answerQuery(query, answer, into: &replies)
+            case .authenticating(.awaitingAnswer):
+                answerAuthentication(answer, into: &replies)
             case .opening(let transaction, let framing):
                 answerOpening(transaction, framing, answer, into: &replies)
-            case .greeting, .refused, .awaitingHello, .idle, .senderRefused, .data, .chunk, .betweenChunks, .discarding,
-                .chunksFailed, .committing, .closed, .modifying:
+            case .greeting, .refused, .awaitingHello, .idle, .senderRefused, .startingTLS,
+                .authenticating(.awaitingResponse), .data, .chunk, .betweenChunks, .discarding, .chunksFailed,
+                .committing,
+                .closed, .modifying:
                 // An answer that comes after the session was terminated has nobody to reach.
                 break
             }
@@ -271,7 +327,8 @@ public struct ServerSession: Sendable {
         let isEarlier =
             switch state {
             case .refused, .senderRefused: true
-            case .greeting, .awaitingHello, .askingHello, .idle, .askingSender, .transaction, .asking, .opening, .data,
+            case .greeting, .awaitingHello, .askingHello, .idle, .askingSender, .transaction, .asking, .startingTLS,
+                .authenticating, .opening, .data,
                 .chunk, .betweenChunks, .discarding, .chunksFailed, .committing, .closed, .modifying:
                 false
             }

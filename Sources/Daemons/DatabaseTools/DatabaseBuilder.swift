@@ -11,6 +11,11 @@ struct DatabaseBuilder {
         case aliases
         /// `-p`.
         case policy
+        /// `-c`.
+        case credentials
+
+        /// Of the database: nobody else may read hashes of passwords.
+        var mode: UInt32 { self == .credentials ? 0o600 : 0o644 }
     }
     enum Fold: Hashable, Sendable {
         case none
@@ -54,7 +59,7 @@ struct DatabaseBuilder {
         do throws(GDBMFailure) {
             writer =
                 switch request.type {
-                case .gdbm: try GDBMWriter(path: request.basename + request.type.suffix)
+                case .gdbm: try GDBMWriter(path: request.basename + request.type.suffix, mode: request.form.mode)
                 case .text: nil
                 }
         } catch {
@@ -64,6 +69,7 @@ struct DatabaseBuilder {
         switch request.form {
         case .policy: outcome = try policy(writer)
         case .aliases: outcome = try aliases(writer)
+        case .credentials: outcome = try credentials(writer)
         case .plain: outcome = try plain(writer)
         }
         do throws(GDBMFailure) {

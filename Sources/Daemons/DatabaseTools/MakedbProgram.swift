@@ -1,10 +1,11 @@
 import Glibc
 import ProgramKit
 
-/// `makedb [-l|-u] [-A] [-a|-p] [-s|-v] dbtype basename [inputfile|-]`.
+/// `makedb [-l|-u] [-A] [-a|-c|-p] [-s|-v] dbtype basename [inputfile|-]`.
 public enum MakedbProgram {
     static let specs = [
         OptionSpec("a", nil, "The input is of the form of aliases: name: target, target"),
+        OptionSpec("c", nil, "The input is user:credential; the database can be read by its owner alone"),
         OptionSpec("p", nil, "The input is policy source; compile it"),
         OptionSpec("A", nil, "Put the data of equal keys together; without it the first one holds, with a warning"),
         OptionSpec("l", nil, "Fold keys to lower case (policy keys always are)"),
@@ -16,7 +17,7 @@ public enum MakedbProgram {
     ]
 
     static let usage =
-        CommandLineOptions.usage("makedb", "[-l|-u] [-A] [-a|-p] [-s|-v] dbtype basename [inputfile|-]", specs)
+        CommandLineOptions.usage("makedb", "[-l|-u] [-A] [-a|-c|-p] [-s|-v] dbtype basename [inputfile|-]", specs)
         + "dbtype: \(DatabaseType.listing)\n"
 
     /// - Parameter arguments: the program's name first.
@@ -71,6 +72,7 @@ public enum MakedbProgram {
         }
         try both("l", "u")
         try both("a", "p")
+        for other in ["a", "p", "A", "l", "u"] { try both("c", other) }
         try both("s", "v")
         guard (2...3).contains(options.operands.count) else {
             throw UsageError("a type, a base name and an input file are needed, not \(options.operands.count) words")
@@ -86,7 +88,9 @@ public enum MakedbProgram {
         }
         // ZMailer reads the file of that name if none is given; a terminal would wait for ever.
         request.input = options.operands.count == 3 ? options.operands[2] : request.basename
-        request.form = options.has("p") ? .policy : options.has("a") ? .aliases : .plain
+        request.form =
+            options.has("p")
+            ? .policy : options.has("c") ? .credentials : options.has("a") ? .aliases : .plain
         request.fold = options.has("l") ? .lower : options.has("u") ? .upper : .none
         request.appends = options.has("A")
         return request

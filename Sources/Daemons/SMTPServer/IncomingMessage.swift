@@ -24,10 +24,20 @@ final class IncomingMessage {
     /// Seconds on the loop's clock at which it began.
     let begun: Int
 
+    /// What the envelope tells beside the transaction.
+    struct Extras {
+        /// Seconds since 1970: what times relative to the arrival count from.
+        var arrived: Int64
+        /// The authenticated user.
+        var user: String?
+        /// The client may be believed what `AUTH=` says (RFC 4954 §5).
+        var isTrusted = false
+    }
+
     /// `nil` if too much is held in memory already.
     init?(
         _ transaction: Transaction, id: SpoolID, trace: Trace, date: String, submission: MessageEnvelope.Submission?,
-        policy: SessionPolicy = SessionPolicy(), begun: Int, intake: Intake
+        extras: Extras, policy: SessionPolicy = SessionPolicy(), begun: Int, intake: Intake
     ) {
         let announced = min(transaction.mail.size ?? 0, Intake.spillSize)
         // Not what SIZE announces: who only announces must not take the memory of those who send.
@@ -43,7 +53,7 @@ final class IncomingMessage {
         let fields = policy.headerFields.map(MessageHead.folded).joined()
         received = Array((fields + trace.field(id: id.description, recipient: single, date: date)).utf8)
         let envelope = MessageHead.envelope(
-            transaction, trace: trace, submission: submission, comments: policy.comments
+            transaction, trace: trace, submission: submission, extras: extras, comments: policy.comments
         ).encoded()
         octets = []
         octets.reserveCapacity(envelope.count + received.count + max(announced, 6 << 10))

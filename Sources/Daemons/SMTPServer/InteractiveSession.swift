@@ -15,7 +15,7 @@ import Telemetry
 enum InteractiveSession {
     static func run(_ settings: Settings) -> Never {
         signal(SIGPIPE, SIG_IGN)
-        if isNetworkSocket(0) {
+        if ListeningSocket.localPort(of: 0) != nil {
             Program.fail("smtpserver: -i on a network socket would serve a stranger as a local user", .usage)
         }
         do throws(ProcessIdentity.Failure) {
@@ -29,10 +29,7 @@ enum InteractiveSession {
             isForeground: settings.options.isForeground,
             debug: settings.options.debugLevel > 0)
         do {
-            let options = settings.options
-            let sessionLog =
-                options.logFile == nil && !options.logsToSyslog
-                ? nil : try SessionLog(path: options.logFile, usesSyslog: options.logsToSyslog)
+            let sessionLog = try SessionLog.wanted(by: settings)
             let intake = try Intake(settings, pool: BlockingPool(threads: 0), log: log)
             intake.conditions.look(countsQueue: true)
             var session = Session(settings, intake, sessionLog)
@@ -40,15 +37,6 @@ enum InteractiveSession {
         } catch {
             Program.fail("smtpserver: \(error)", .osFile)
         }
-    }
-
-    private static func isNetworkSocket(_ descriptor: Int32) -> Bool {
-        var address = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let code = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
-        }
-        return code == 0 && (Int32(address.ss_family) == AF_INET || Int32(address.ss_family) == AF_INET6)
     }
 
     private struct Session {
@@ -64,10 +52,10 @@ enum InteractiveSession {
             self.settings = settings
             self.intake = intake
             self.sessionLog = sessionLog
-            tag = sessionLog?.newTag()
+            tag = sessionLog?.newTag(client: "stdin")
             sessionID = String(intake.postoffice.newID().rawValue, radix: 36)
             session = ServerSession(
-                configuration: settings.localSession, peer: ServerSession.Peer(literal: "stdin"))
+                configuration: settings.localProfile.localSession, peer: ServerSession.Peer(literal: "stdin"))
             // Echo of -v and the session log both need the lines.
             if sessionLog != nil || settings.options.echoesCommands { session.transcript = [] }
         }
@@ -112,7 +100,8 @@ enum InteractiveSession {
                     spillIfNeeded(&replies)
                 case .endMessage(let summary): end(summary, &replies)
                 case .discardMessage: message = nil
-                case .close: return false
+                // There is no network to have TLS on: it is not offered here.
+                case .startTLS, .close: return false
                 }
             }
         }
@@ -127,6 +116,9 @@ enum InteractiveSession {
             case .verify, .expand:
                 // There is no router at hand: the session's own words for "not verified".
                 session.answer(.accept, into: &replies)
+            case .authentication, .startQueue, .changeClient, .debug:
+                let text = "Not in a session on standard input"
+                session.answer(.reply(Reply(502, EnhancedStatusCode(5, 5, 1), text)), into: &replies)
             }
         }
 
@@ -136,11 +128,13 @@ enum InteractiveSession {
                 hostName: settings.hostName,
                 protocolName: Trace.protocolName(
                     hello: session.hello, isLMTP: settings.configuration.isLMTP,
-                    isSMTPUTF8: transaction.mail.isSMTPUTF8))
+                    isSMTPUTF8: transaction.mail.isSMTPUTF8,
+                    isBSMTP: settings.options.isBSMTP || session.isBatch))
             let now = Int64(time(nil))
             message = IncomingMessage(
                 transaction, id: intake.postoffice.newID(), trace: trace, date: CalendarDate(unixTime: now).rfc5322,
-                submission: .local, begun: 0, intake: intake)
+                submission: .local, extras: IncomingMessage.Extras(arrived: now, isTrusted: true), begun: 0,
+                intake: intake)
             session.answer(.accept, into: &replies)
         }
 

@@ -33,43 +33,90 @@ struct ListenError: Error, CustomStringConvertible {
     }
 }
 
+/// An address, and what the sessions there are.
+struct ListenPoint: Hashable, Sendable {
+    let address: ListenAddress
+    let role: ListenerRole
+}
+
 /// The addresses that command line and configuration ask for.
 enum ListenPlan {
-    static func addresses(_ settings: Settings) throws(ListenError) -> [ListenAddress] {
-        let configuration = settings.configuration
-        let listeners =
-            configuration.listeners.isEmpty ? [SMTPServerConfiguration.Listener(.any)] : configuration.listeners
+    /// Sockets that a worker can be given.
+    static let maximumSockets = 48
+
+    static func points(_ settings: Settings) throws(ListenError) -> [ListenPoint] {
         let family = settings.options.family
         let hasIPv6 = family != .ipv4 && Self.hasIPv6
-        var addresses: [ListenAddress] = []
-        for listener in listeners {
+        var points: [ListenPoint] = []
+        for (group, configuration) in ([settings.configuration] + settings.configuration.groups).enumerated() {
             // -p is over BindPort; a port of its own is the listener's.
-            let port = listener.port ?? settings.options.port ?? configuration.port
-            switch listener.place {
-            case .any where hasIPv6:
-                addresses.append(ListenAddress(address: .v6(high: 0, low: 0), port: port, isDualStack: true))
-            case .any:
-                addresses.append(ListenAddress(address: .v4(0), port: port, isDualStack: false))
-            case .anyIPv6:
-                guard hasIPv6 else { throw ListenError("\(listener.origin): any6: no IPv6 here", .configuration) }
-                addresses.append(ListenAddress(address: .v6(high: 0, low: 0), port: port, isDualStack: false))
-            case .address(let address):
-                if case .v6 = address, family == .ipv4 {
-                    throw ListenError(
-                        "\(listener.origin): \(address.literal) is IPv6, but -4 was given", .configuration)
+            let port = settings.options.port ?? configuration.port
+            for listener in try listeners(of: configuration, settings.environment, isWhole: group == 0) {
+                let addresses = try addresses(
+                    listener, port: listener.port ?? port, family: family, hasIPv6: hasIPv6)
+                for address in addresses {
+                    let role = ListenerRole(group: group, service: listener.service, port: address.port)
+                    if let other = points.first(where: { $0.address == address }) {
+                        guard other.role != role else { continue }
+                        throw ListenError(
+                            "\(listener.origin): \(address) is listened on already, for other sessions", .configuration)
+                    }
+                    points.append(ListenPoint(address: address, role: role))
                 }
-                addresses.append(ListenAddress(address: address, port: port, isDualStack: false))
-            case .interface(let name, let wanted):
-                let found = try Self.interface(name, wanted, hasIPv6: hasIPv6, origin: listener.origin)
-                addresses += found.map { ListenAddress(address: $0, port: port, isDualStack: false) }
             }
         }
-        var unique: [ListenAddress] = []
-        for address in addresses where !unique.contains(address) { unique.append(address) }
-        guard unique.count <= 13 else {
-            throw ListenError("\(unique.count) addresses; at most 13 are possible", .configuration)
+        guard points.count <= maximumSockets else {
+            throw ListenError("\(points.count) addresses; at most \(maximumSockets) are possible", .configuration)
         }
-        return unique
+        return points
+    }
+
+    /// With `BINDADDR` of zmailer.conf, or everywhere, where the file names nothing; and port 465 with listen-ssmtp.
+    private static func listeners(
+        of configuration: SMTPServerConfiguration, _ environment: ZEnvironment, isWhole: Bool
+    ) throws(ListenError) -> [SMTPServerConfiguration.Listener] {
+        var listeners = configuration.listeners
+        if listeners.isEmpty, isWhole {
+            var place = SMTPServerConfiguration.Listener.Place.any
+            if let text = environment["BINDADDR"], !text.isEmpty {
+                guard let named = SMTPServerConfiguration.place(text) else {
+                    let file = environment["ZCONFIG"] ?? ""
+                    throw ListenError(
+                        "\(file): BINDADDR: '\(text)' is no address; valid are [a.b.c.d], [IPv6:x::y], iface:name",
+                        .configuration)
+                }
+                place = named
+            }
+            listeners = [SMTPServerConfiguration.Listener(place)]
+        }
+        if configuration.listensSMTPS {
+            listeners += listeners.filter { $0.service == .smtp && $0.port == nil }.map {
+                SMTPServerConfiguration.Listener($0.place, service: .smtps, port: 465, origin: $0.origin)
+            }
+        }
+        return listeners
+    }
+
+    private static func addresses(
+        _ listener: SMTPServerConfiguration.Listener, port: Int, family: ServerOptions.AddressFamily, hasIPv6: Bool
+    ) throws(ListenError) -> [ListenAddress] {
+        switch listener.place {
+        case .any where hasIPv6:
+            return [ListenAddress(address: .v6(high: 0, low: 0), port: port, isDualStack: true)]
+        case .any:
+            return [ListenAddress(address: .v4(0), port: port, isDualStack: false)]
+        case .anyIPv6:
+            guard hasIPv6 else { throw ListenError("\(listener.origin): any6: no IPv6 here", .configuration) }
+            return [ListenAddress(address: .v6(high: 0, low: 0), port: port, isDualStack: false)]
+        case .address(let address):
+            if case .v6 = address, family == .ipv4 {
+                throw ListenError("\(listener.origin): \(address.literal) is IPv6, but -4 was given", .configuration)
+            }
+            return [ListenAddress(address: address, port: port, isDualStack: false)]
+        case .interface(let name, let wanted):
+            let found = try Self.interface(name, wanted, hasIPv6: hasIPv6, origin: listener.origin)
+            return found.map { ListenAddress(address: $0, port: port, isDualStack: false) }
+        }
     }
 
     private static var hasIPv6: Bool {
@@ -143,7 +190,58 @@ final class ListeningSocket {
         }
     }
 
+    /// One that somebody else has made.
+    init(inherited descriptor: Int32) {
+        self.descriptor = descriptor
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    }
+
     deinit { close(descriptor) }
+
+    /// Where a TCP socket listens; `nil`: it is none, or does not.
+    static func address(of descriptor: Int32) -> ListenAddress? {
+        var isListening: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &length) == 0, isListening != 0 else {
+            return nil
+        }
+        var octets = [UInt8](repeating: 0, count: 128)
+        length = socklen_t(octets.count)
+        let code = octets.withUnsafeMutableBytes { raw in
+            raw.withMemoryRebound(to: sockaddr.self) { getsockname(descriptor, $0.baseAddress, &length) }
+        }
+        guard code == 0 else { return nil }
+        let port = Int(octets[2]) << 8 | Int(octets[3])
+        switch Int32(octets.withUnsafeBytes { $0.load(as: sa_family_t.self) }) {
+        case AF_INET:
+            return IPAddress(octets: Array(octets[4..<8])).map {
+                ListenAddress(address: $0, port: port, isDualStack: false)
+            }
+        case AF_INET6:
+            var isOnlyIPv6: Int32 = 0
+            length = socklen_t(MemoryLayout<Int32>.size)
+            getsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &isOnlyIPv6, &length)
+            // Not IPAddress(octets:).unmapped: `::` is a place to listen, whatever it maps.
+            return IPAddress(octets: Array(octets[8..<24])).map {
+                ListenAddress(address: $0, port: port, isDualStack: isOnlyIPv6 == 0)
+            }
+        default:
+            return nil
+        }
+    }
+
+    /// The port of our end of a connected or listening TCP socket; `nil`: it is none.
+    static func localPort(of descriptor: Int32) -> Int? {
+        var octets = [UInt8](repeating: 0, count: 128)
+        var length = socklen_t(octets.count)
+        let code = octets.withUnsafeMutableBytes { raw in
+            raw.withMemoryRebound(to: sockaddr.self) { getsockname(descriptor, $0.baseAddress, &length) }
+        }
+        let family = octets.withUnsafeBytes { Int32($0.load(as: sa_family_t.self)) }
+        guard code == 0, family == AF_INET || family == AF_INET6 else { return nil }
+        return Int(octets[2]) << 8 | Int(octets[3])
+    }
 
     private static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
         var value = value

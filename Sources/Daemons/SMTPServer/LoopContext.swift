@@ -6,6 +6,7 @@ import Policy
 import SpoolFormat
 import Synchronization
 import Telemetry
+import TransportSecurity
 
 /// Seconds. The longest waits of smtpserver.md §5.6, which are longer than RFC 5321 §4.5.3.2 asks for.
 struct Timeouts: Sendable {
@@ -21,6 +22,13 @@ struct Timeouts: Sendable {
     var linger = 5
     /// For an answer of the policy service (docs/protocols.md §2).
     var policy = 30
+
+    init() {}
+
+    init(_ configuration: SMTPServerConfiguration) {
+        command = configuration.commandTimeout
+        data = configuration.dataTimeout
+    }
 }
 
 /// Sessions of a process; written by all event loops.
@@ -42,6 +50,9 @@ final class LoopContext {
     private var isRefusalFlushDue = false
     let sessionLog: SessionLog?
     let timeouts: Timeouts
+    /// `nil` where no listener has TLS.
+    let tls: TLSContexts?
+    let recorder: FlightRecorder.Slot?
     /// Of the whole process.
     let sessionCount: SessionCount
     var isStopping = false
@@ -54,8 +65,11 @@ final class LoopContext {
 
     init(
         loop: any EventLoop, settings: Settings, intake: Intake, log: EventLog, sessionLog: SessionLog?,
-        sessionCount: SessionCount, timeouts: Timeouts, maximumWaiting: Int = PolicyClient.defaultMaximumWaiting
+        sessionCount: SessionCount, timeouts: Timeouts, maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
+        tls: TLSContexts? = nil, recorder: FlightRecorder.Slot? = nil
     ) {
+        self.tls = tls
+        self.recorder = recorder
         self.sessionCount = sessionCount
         self.loop = loop
         self.settings = settings
@@ -110,6 +124,19 @@ final class LoopContext {
             dateText = CalendarDate(unixTime: second).rfc5322
         }
         return dateText
+    }
+
+    /// Seconds since 1970, as of this second.
+    var unixTime: Int64 {
+        _ = date
+        return dateSecond
+    }
+
+    /// What `tls-loglevel` wants to be told of a connection; `nil`: nothing.
+    func tlsTrace(_ profile: SessionProfile, _ session: String) -> TLSTrace? {
+        guard let level = TLSTrace.Level(rawValue: profile.configuration.tls.logLevel) else { return nil }
+        let log = log
+        return TLSTrace(level: level) { log.notice("tls-trace", ["session": session, "text": $0]) }
     }
 
     func borrowScratch() -> [UInt8] {

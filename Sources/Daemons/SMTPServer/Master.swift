@@ -3,6 +3,7 @@ import Configuration
 import Glibc
 import ProgramKit
 import Telemetry
+import TransportSecurity
 
 /// The master: holds the listening sockets and a worker that serves them; reads no octet from the network.
 ///
@@ -19,28 +20,50 @@ final class Master {
         let process: ChildProcess
         /// Its standard output: `ready`.
         let pipe: Int32
-        let started: Int
+        /// Our end of the ``WorkerLink``.
+        let link: Int32
+        let recorder: FlightRecorder
+        /// Of the configuration that it was started with.
+        let tlsPlan: TLSPlan
         var isReady = false
         var isDraining = false
 
-        init(process: ChildProcess, pipe: Int32, started: Int) {
+        init(process: ChildProcess, pipe: Int32, link: Int32, recorder: FlightRecorder, tlsPlan: TLSPlan) {
             self.process = process
             self.pipe = pipe
-            self.started = started
+            self.link = link
+            self.recorder = recorder
+            self.tlsPlan = tlsPlan
+        }
+
+        deinit {
+            close(pipe)
+            close(link)
         }
     }
+
+    private typealias Sockets = [(point: ListenPoint, socket: ListeningSocket)]
+    /// Milliseconds between looks at the files of certificates.
+    private static let certificateInterval: Int64 = 5000
 
     private var settings: Settings
     private let log: EventLog
     private let signals: SignalSource
     private let pidFile: PidFile
     private let poller = Poller()
-    private var sockets: [(address: ListenAddress, socket: ListeningSocket)] = []
+    private var sockets: Sockets = []
+    /// What systemd has given us; it listens already.
+    private let activated: Sockets
     private var current: Child?
     /// Workers of an older configuration that finish their sessions, and one that is to replace the current.
     private var others: [Child] = []
     /// What holds again if the worker of a new configuration does not come to serve.
-    private var beforeReload: (settings: Settings, sockets: [(address: ListenAddress, socket: ListeningSocket)])?
+    private var beforeReload: (settings: Settings, sockets: Sockets)?
+    private var tlsPlan: TLSPlan
+    private var tlsBundle: TLSBundle
+    private var tlsSignature: [TLSMaterial.Signature]
+    private var nextCertificateLook: Int64 = 0
+    private var credentials: CredentialService?
     private var failures = 0
     private var restartAt: Int?
     private var isStopping = false
@@ -56,22 +79,48 @@ final class Master {
         self.signals = signals
         self.pidFile = pidFile
         self.onReady = onReady
-        sockets = try Self.bind(settings, keeping: [])
+        tlsPlan = TLSPlan(settings)
+        tlsSignature = tlsPlan.signature
+        do throws(TLSFailure) {
+            tlsBundle = try tlsPlan.read()
+        } catch {
+            throw ListenError("TLS: \(error)", .configuration)
+        }
+        activated = try ActivatedSockets.take(settings)
+        sockets = activated.isEmpty ? try Self.bind(settings, keeping: []) : activated
+        for warning in tlsPlan.warnings(tlsBundle) { log.warning("certificate", ["problem": warning]) }
+        serveCredentials()
     }
 
-    private static func bind(
-        _ settings: Settings, keeping old: [(address: ListenAddress, socket: ListeningSocket)]
-    ) throws(ListenError) -> [(address: ListenAddress, socket: ListeningSocket)] {
-        var result: [(address: ListenAddress, socket: ListeningSocket)] = []
+    /// A socket for questions about passwords while somebody may ask them.
+    private func serveCredentials() {
+        guard settings.offersAuthentication else {
+            credentials = nil
+            return
+        }
+        guard credentials == nil else { return }
+        do throws(StartError) {
+            credentials = try CredentialService(
+                poller, path: settings.credentialSocket, maximum: settings.configuration.credentials.maximumChecks,
+                log: log
+            ) { [unowned self] in settings }
+        } catch {
+            log.error("credentials-not-served", ["reason": error.description])
+        }
+    }
+
+    private static func bind(_ settings: Settings, keeping old: Sockets) throws(ListenError) -> Sockets {
+        var result: Sockets = []
         let limit = WorkerProgram.monotonicSeconds() + bindDeadline
-        for address in try ListenPlan.addresses(settings) {
-            if let kept = old.first(where: { $0.address == address }) {
-                result.append(kept)
+        for point in try ListenPlan.points(settings) {
+            if let kept = old.first(where: { $0.point.address == point.address }) {
+                result.append((point, kept.socket))
                 continue
             }
             while true {
                 do throws(ListenError) {
-                    result.append((address, try ListeningSocket(address, settings.configuration)))
+                    let groups = [settings.configuration] + settings.configuration.groups
+                    result.append((point, try ListeningSocket(point.address, groups[point.role.group])))
                     break
                 } catch {
                     // Our own worker of before may need a moment; a stranger is named at once.
@@ -90,11 +139,14 @@ final class Master {
         poller.add(signals.descriptor, .read) { [unowned self] _ in
             while let signal = signals.next() { handle(signal) }
         }
-        for (address, _) in sockets { log.notice("listening", ["address": "\(address)"]) }
+        for (point, _) in sockets {
+            log.notice("listening", ["address": "\(point.address)", "service": point.role.service.rawValue])
+        }
         current = start()
         while !(isStopping && current == nil && others.isEmpty) {
-            let pause = restartAt.map { max(0, $0 - WorkerProgram.monotonicSeconds()) * 1000 + 10 } ?? -1
-            poller.wait(milliseconds: Int32(pause))
+            poller.wait(milliseconds: pause)
+            credentials?.tick()
+            lookAtCertificates()
             if let due = restartAt, WorkerProgram.monotonicSeconds() >= due, !isStopping {
                 restartAt = nil
                 current = start()
@@ -102,6 +154,45 @@ final class Master {
         }
         pidFile.remove()
         log.notice("stopped", ["pid": "\(getpid())"])
+    }
+
+    /// Milliseconds until something is due; −1: nothing is.
+    private var pause: Int32 {
+        let restart = restartAt.map { Int64(max(0, $0 - WorkerProgram.monotonicSeconds())) * 1000 + 10 }
+        let now = SteadyClock.milliseconds
+        let look = tlsPlan.isEmpty ? nil : max(0, nextCertificateLook - now)
+        let checker = credentials?.nextDeadline.map { max(0, $0 - now) }
+        return [restart, look, checker].compactMap { $0 }.min().map { Int32(clamping: $0) } ?? -1
+    }
+
+    // MARK: certificates
+
+    /// Files that have changed are read, tried, and given to the worker; what cannot be used changes nothing.
+    private func lookAtCertificates() {
+        let now = SteadyClock.milliseconds
+        guard !tlsPlan.isEmpty, now >= nextCertificateLook, !isStopping else { return }
+        nextCertificateLook = now + Self.certificateInterval
+        let signature = tlsPlan.signature
+        guard signature != tlsSignature else { return }
+        tlsSignature = signature
+        do throws(TLSFailure) {
+            tlsBundle = try tlsPlan.read()
+        } catch {
+            log.error("certificates-refused", ["reason": error.description, "in-use": "those before"])
+            return
+        }
+        for warning in tlsPlan.warnings(tlsBundle) { log.warning("certificate", ["problem": warning]) }
+        for child in others + (current.map { [$0] } ?? []) where !child.tlsPlan.isEmpty && !child.isDraining {
+            send(tlsBundle, to: child)
+        }
+    }
+
+    private func send(_ bundle: TLSBundle, to child: Child) {
+        do throws(WorkerLink.Broken) {
+            try WorkerLink.send(bundle, to: child.link)
+        } catch {
+            log.error("certificates-not-sent", ["worker": "\(child.process.pid)", "reason": error.description])
+        }
     }
 
     private func handle(_ signal: Int32) {
@@ -131,14 +222,25 @@ final class Master {
             close(ends.write)
             close(null)
         }
+        let memory: SharedMemory
+        let link: (ours: Int32, theirs: Int32)
+        do {
+            memory = try SharedMemory(size: FlightRecorder.size)
+            link = try UnixSocket.pair()
+        } catch {
+            close(ends.read)
+            throw StartError("\(error)")
+        }
+        defer { close(link.theirs) }
         var request = ChildRequest(
             path: Program.executablePath(),
             arguments: Array(CommandLine.arguments.dropFirst()).filter { $0 != "--detached" }
                 + ["--worker", String(sockets.count)],
-            environment: WorkerEnvironment.variables(settings))
+            environment: WorkerEnvironment.variables(settings, roles: sockets.map(\.point.role)))
         // Detached: nothing of the terminal is kept open.
         request.descriptors =
-            [null, ends.write, settings.options.isDetached ? null : 2] + sockets.map { $0.socket.descriptor }
+            [null, ends.write, settings.options.isDetached ? null : 2, link.theirs, memory.descriptor]
+            + sockets.map { $0.socket.descriptor }
         request.identity = TrustedUser.identity(settings.environment)
         request.parentDeathSignal = SIGTERM
         let process: ChildProcess
@@ -146,9 +248,12 @@ final class Master {
             process = try ChildProcess.spawn(request)
         } catch {
             close(ends.read)
+            close(link.ours)
             throw StartError(error.description)
         }
-        let child = Child(process: process, pipe: ends.read, started: WorkerProgram.monotonicSeconds())
+        let child = Child(
+            process: process, pipe: ends.read, link: link.ours, recorder: FlightRecorder(memory), tlsPlan: tlsPlan)
+        if !tlsPlan.isEmpty { send(tlsBundle, to: child) }
         poller.add(child.pipe, .read) { [unowned self, unowned child] _ in hear(child) }
         poller.add(process.descriptor, .read) { [unowned self, unowned child] _ in reap(child) }
         return child
@@ -186,18 +291,30 @@ final class Master {
         guard let exit = child.process.reap() else { return }
         poller.remove(child.process.descriptor)
         poller.remove(child.pipe)
-        close(child.pipe)
         others.removeAll { $0 === child }
         if child === current {
             current = nil
             if !isStopping {
                 log.error("worker-died", ["pid": "\(child.process.pid)", "reason": exit.description])
+                tellLastCommands(of: child)
                 scheduleRestart()
             }
         } else if !child.isDraining, !isStopping {
             log.error("reload-failed", ["pid": "\(child.process.pid)", "reason": exit.description])
-            if let before = beforeReload { (settings, sockets) = before }
+            if let before = beforeReload { restore(before) }
             beforeReload = nil
+        }
+    }
+
+    /// What its sessions had said last: the crash was at one of them, if it was at a command.
+    private func tellLastCommands(of child: Child) {
+        for entry in child.recorder.entries {
+            log.error(
+                "worker-last-command",
+                [
+                    "pid": "\(child.process.pid)", "session": entry.session, "client": entry.client,
+                    "command": entry.command,
+                ])
         }
     }
 
@@ -224,13 +341,18 @@ final class Master {
             return
         }
         let before = (settings: settings, sockets: sockets)
-        do throws(ListenError) {
-            sockets = try Self.bind(fresh, keeping: before.sockets)
+        let plan = TLSPlan(fresh)
+        do {
+            let signature = plan.signature
+            let bundle = try plan.read()
+            sockets = activated.isEmpty ? try Self.bind(fresh, keeping: before.sockets) : activated
+            (tlsPlan, tlsBundle, tlsSignature) = (plan, bundle, signature)
         } catch {
-            log.error("configuration-refused", ["reason": error.description])
+            log.error("configuration-refused", ["reason": "\(error)"])
             return
         }
         settings = fresh
+        serveCredentials()
         do throws(StartError) {
             let child = try spawn()
             if current == nil {
@@ -242,8 +364,16 @@ final class Master {
             restartAt = nil
         } catch {
             log.error("worker-not-started", ["reason": error.description])
-            (settings, sockets) = before
+            restore(before)
         }
+    }
+
+    private func restore(_ before: (settings: Settings, sockets: Sockets)) {
+        (settings, sockets) = before
+        tlsPlan = TLSPlan(settings)
+        // Looked at again soon: the files may be other ones than those that were in use.
+        tlsSignature = []
+        nextCertificateLook = 0
     }
 
     private func stop() {
@@ -261,38 +391,9 @@ final class Master {
             }
             poller.remove(child.process.descriptor)
             poller.remove(child.pipe)
-            close(child.pipe)
         }
         others = []
         current = nil
-    }
-}
-
-/// A process of ours that could not be started.
-struct StartError: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
-}
-
-/// Where a child tells that it serves.
-enum StatusPipe {
-    static func make() throws(StartError) -> (read: Int32, write: Int32) {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw StartError("cannot make a pipe: \(String(cString: strerror(errno)))") }
-        return (ends[0], ends[1])
-    }
-}
-
-/// The identity that workers get when the master is root (`TRUSTEDUSER`).
-enum TrustedUser {
-    static func identity(_ environment: ZEnvironment) -> ChildRequest.Identity? {
-        guard geteuid() == 0, let name = environment["TRUSTEDUSER"], let account = getpwnam(name) else { return nil }
-        return ChildRequest.Identity(uid: account.pointee.pw_uid, gid: account.pointee.pw_gid)
-    }
-
-    /// Why `TRUSTEDUSER` cannot be used; `nil` if it can.
-    static func problem(_ environment: ZEnvironment) -> String? {
-        guard geteuid() == 0, let name = environment["TRUSTEDUSER"] else { return nil }
-        return getpwnam(name) == nil ? "TRUSTEDUSER '\(name)' is no user of this system" : nil
+        credentials = nil
     }
 }

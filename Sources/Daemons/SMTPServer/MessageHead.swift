@@ -5,14 +5,16 @@ import SpoolFormat
 /// The envelope of a message file from a mail transaction (docs/spool.md §2).
 enum MessageHead {
     static func envelope(
-        _ transaction: Transaction, trace: Trace, submission: MessageEnvelope.Submission?, comments: [String] = []
+        _ transaction: Transaction, trace: Trace, submission: MessageEnvelope.Submission?,
+        extras: IncomingMessage.Extras, comments: [String] = []
     ) -> MessageEnvelope {
         var envelope = MessageEnvelope()
         envelope.isExternal = true
         // Larger than any file until the message has ended: what a power cut leaves of it is never taken for a message.
         envelope.traits = MessageTraits(size: .max)
         envelope.receivedFrom = trace.receivedFrom
-        envelope.comments = comments
+        envelope.comments = comments + [trace.findings].compactMap { $0 }
+        envelope.identInfo = trace.ident
         envelope.bodyType = transaction.mail.body?.rawValue
         envelope.with = trace.protocolName
         envelope.isInternationalized = transaction.mail.isSMTPUTF8
@@ -25,12 +27,36 @@ enum MessageHead {
             case .headers?: .headers
             case nil: nil
             }
+        apply(transaction.mail, extras, to: &envelope)
         envelope.recipients = transaction.recipients.map { recipient in
             EnvelopeRecipient(
                 address: recipient.forwardPath.address, notify: notify(recipient.notify),
                 originalRecipient: recipient.originalRecipient)
         }
         return envelope
+    }
+
+    /// What extensions of SMTP ask for.
+    private static func apply(
+        _ mail: MailCommand, _ extras: IncomingMessage.Extras, to envelope: inout MessageEnvelope
+    ) {
+        switch mail.hold {
+        case .seconds(let seconds)?:
+            envelope.release = FutureRelease(at: extras.arrived + Int64(seconds), interval: seconds)
+        case .until(let time)?:
+            envelope.release = FutureRelease(at: time)
+        case nil:
+            break
+        }
+        if let by = mail.deliverBy {
+            envelope.deliverBy = DeliverByTime(
+                extras.arrived + Int64(by.seconds), by.mode == .return ? .return : .notify, isTraced: by.isTraced)
+        }
+        envelope.priority = mail.priority.map { MessagePriority($0) }
+        envelope.requiresTLS = mail.requiresTLS
+        envelope.authenticatedUser = extras.user
+        // Of others the claim is worth nothing: "not known" is what is passed on (RFC 4954 §5).
+        if let auth = mail.auth { envelope.submitter = Submitter(extras.user != nil || extras.isTrusted ? auth : "<>") }
     }
 
     /// What DATA or BDAT said, which the spool's readers need not find out again. `head` counts the `Received:` field.

@@ -27,8 +27,9 @@ enum PolicyTestSession {
             Program.fail("smtpserver: \(error)", .configuration)
         }
         let echoes = settings.options.echoesCommands
+        let profile = settings.localProfile
         var dialogue = PolicyDialogue(
-            settings.configuration, client.isLoopback ? settings.localSession : settings.session, client: client,
+            settings.configuration, client.isLoopback ? profile.localSession : profile.session, client: client,
             sessionID: "test-\(getpid())"
         ) { question in
             let answer = engine.answer(question, settings.asker)

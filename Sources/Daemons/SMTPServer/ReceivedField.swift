@@ -1,3 +1,4 @@
+import Configuration
 import MailModel
 import SMTPProtocol
 
@@ -14,15 +15,44 @@ struct Trace: Sendable {
     var hello: ServerSession.Hello?
     var hostName: String
     var protocolName: String
+    /// What was found out of the client beside that; shown only where `rcvd-…` asks for it.
+    var ident: String?
+    var whoson: String?
+    /// The authenticated user.
+    var user: String?
+    /// Protocol, cipher and bits of TLS.
+    var cipher: String?
+    /// Of the client's certificate.
+    var peerCommonName: String?
+    var shown: SMTPServerConfiguration.TraceElements = []
 
     /// `host ([192.0.2.1]:4711 "EHLO client.example" rhost-flags-OK-OK-OK-FAIL)`.
     var receivedFrom: String {
         var text = "\(clientName) (\(clientLiteral)"
         if clientPort > 0 { text += ":\(clientPort)" }
         if let hello { text += " \"\(hello.kind.rawValue) \(Self.quoted(hello.argument))\"" }
+        text += elements(shown)
         if let hostFlags { text += " rhost-flags-\(hostFlags)" }
         return text + ")"
     }
+
+    /// All that is known, whether it is shown or not: a `comment` of the envelope (smtpserver.md §9).
+    var findings: String? {
+        let text = elements([.ident, .whoson, .user, .tlsMode, .tlsPeer])
+        return cipher == nil && user == nil && ident == nil && whoson == nil ? nil : String(text.dropFirst())
+    }
+
+    private func elements(_ shown: SMTPServerConfiguration.TraceElements) -> String {
+        var text = ""
+        if shown.contains(.ident), let ident { text += " ident: \"\(Self.quoted(ident))\"" }
+        if shown.contains(.whoson), let whoson { text += " whoson: \"\(Self.quoted(whoson))\"" }
+        if shown.contains(.user) { text += " smtp-auth: \(Self.quotedOrNone(user))" }
+        if shown.contains(.tlsMode) { text += " TLS-CIPHER: \(Self.quotedOrNone(cipher))" }
+        if shown.contains(.tlsPeer) { text += " TLS-PEER-CN1: \(Self.quotedOrNone(peerCommonName))" }
+        return text
+    }
+
+    private static func quotedOrNone(_ text: String?) -> String { text.map { "\"\(quoted($0))\"" } ?? "<none>" }
 
     /// `A-B-C-D` of smtpserver.md §9, each `OK`, `FAIL` or `??` (unknown): the address has a name, that name has the address,
     /// the HELO argument is a domain or literal, it is the client's name or address.
@@ -66,12 +96,20 @@ struct Trace: Sendable {
     }
 
     /// The `with` of RFC 3848 and RFC 6531 §4.3.
-    static func protocolName(hello: ServerSession.Hello?, isLMTP: Bool, isSMTPUTF8: Bool) -> String {
-        if isLMTP { return isSMTPUTF8 ? "UTF8LMTP" : "LMTP" }
-        if isSMTPUTF8 { return "UTF8SMTP" }
+    ///
+    /// *Deviates:* ZMailer writes SUBMIT for submission; no such protocol is registered (RFC 5321 §4.4).
+    static func protocolName(
+        hello: ServerSession.Hello?, isLMTP: Bool, isSMTPUTF8: Bool, isSecure: Bool = false,
+        isAuthenticated: Bool = false, isBSMTP: Bool = false
+    ) -> String {
+        if isBSMTP { return "BSMTP" }
+        let suffix = (isSecure ? "S" : "") + (isAuthenticated ? "A" : "")
+        if isLMTP { return (isSMTPUTF8 ? "UTF8LMTP" : "LMTP") + suffix }
+        if isSMTPUTF8 { return "UTF8SMTP" + suffix }
         switch hello?.kind {
-        case .ehlo?, .lhlo?: return "ESMTP"
-        case .helo?, nil: return "SMTP"
+        case .ehlo?, .lhlo?: return "ESMTP" + suffix
+        // There is no name for SMTP with TLS or AUTH: neither can be had without EHLO, but behind implicit TLS.
+        case .helo?, nil: return suffix.isEmpty ? "SMTP" : "ESMTP" + suffix
         }
     }
 

@@ -5,6 +5,7 @@ import PolicyEngine
 import Postoffice
 import ProgramKit
 import Telemetry
+import TransportSecurity
 
 /// `smtpserver`: one program that is its own master, worker and interactive session (smtpserver(8)).
 public enum SMTPServerProgram {
@@ -25,6 +26,7 @@ public enum SMTPServerProgram {
             exit(0)
         }
         do throws(ConfigurationErrors) {
+            if options.checksCredentials { CredentialCheck.run(try WorkerEnvironment.settings(options)) }
             if let sockets = options.workerSockets {
                 WorkerProgram.run(try WorkerEnvironment.settings(options), sockets: sockets)
             }
@@ -42,9 +44,10 @@ public enum SMTPServerProgram {
             ])
         }
         if options.onlyChecks {
-            do throws(ListenError) { _ = try ListenPlan.addresses(settings) } catch {
+            do throws(ListenError) { _ = try ListenPlan.points(settings) } catch {
                 Program.fail("\(error)", error.code)
             }
+            checkTLS(settings)
             if let problem = PolicyCheck.problem(settings.asker) {
                 let file = options.configurationFile ?? "\(settings.environment.mailshare)/smtpserver.conf"
                 Program.fail("\(file): PARAM policydb: \(problem)", .configuration)
@@ -54,6 +57,7 @@ public enum SMTPServerProgram {
         if let client = options.testClient { PolicyTestSession.run(settings, client: client) }
         if options.isInteractive { InteractiveSession.run(settings) }
         checkSpool(settings)
+        if options.isInetd { InetdSession.run(settings) }
         if options.isForeground || options.debugLevel >= 2 || options.isDetached { serve(settings) }
         detach()
     }
@@ -67,6 +71,16 @@ public enum SMTPServerProgram {
         }
     }
 
+    /// Keys and certificates must be there and fit; what will expire soon is said.
+    private static func checkTLS(_ settings: Settings) {
+        let plan = TLSPlan(settings)
+        do throws(TLSFailure) {
+            for warning in plan.warnings(try plan.read()) { Program.print("warning: \(warning)") }
+        } catch {
+            Program.fail("TLS: \(error)", .configuration)
+        }
+    }
+
     // MARK: master
 
     private static func serve(_ settings: Settings) -> Never {
@@ -75,12 +89,9 @@ public enum SMTPServerProgram {
         let log = Program.log(
             "smtpserver", settings.environment, file: settings.options.eventLogFile, isForeground: isForeground,
             debug: settings.options.debugLevel > 0)
-        let pidPath =
-            settings.options.pidFile.hasPrefix("/")
-            ? settings.options.pidFile : "\(settings.postoffice)/\(settings.options.pidFile)"
         let pidFile: PidFile
         do throws(PidFile.Failure) {
-            let (file, previous) = try PidFile.takeOver(path: pidPath, milliseconds: Master.takeOverDeadline)
+            let (file, previous) = try PidFile.takeOver(path: settings.pidPath, milliseconds: Master.takeOverDeadline)
             pidFile = file
             if let previous { Program.print("killed previous daemon, pid = \(previous)") }
         } catch {

@@ -29,6 +29,18 @@ struct ServerOptions: Sendable {
     var environmentFile: String?
     /// `-T`: the session is a test of the policy, as if from here.
     var testClient: IPAddress?
+    enum LogSuffix: Sendable {
+        case local
+        case remote
+    }
+    var asksIdent = false
+    var asksWhoson = false
+    var isBSMTP = false
+    var isInetd = false
+    /// `-t`
+    var startsTLS = false
+    /// `-S`
+    var logSuffix: LogSuffix?
     var isForeground = false
     /// Where events go instead of `$LOGDIR/smtpserver` or standard error.
     var eventLogFile: String?
@@ -39,12 +51,14 @@ struct ServerOptions: Sendable {
     var isDetached = false
     /// Set by ourselves: a worker with that many listening sockets from descriptor 3 on.
     var workerSockets: Int?
+    /// Set by ourselves: a process that checks one user's credentials.
+    var checksCredentials = false
 
     static let specs: [OptionSpec] = [
         OptionSpec("4", nil, "IPv4 sockets only"),
         OptionSpec("6", nil, "IPv6 sockets (IPv4 clients too); IPv4 where the system has no IPv6. Default: the same"),
-        OptionSpec("a", nil, "ident queries (RFC 1413): not available in this version"),
-        OptionSpec("B", nil, "mail arrives over a BSMTP channel: not available in this version"),
+        OptionSpec("a", nil, "ask the client's host who the client is (RFC 1413)"),
+        OptionSpec("B", nil, "mail arrives over a BSMTP channel: trace lines say so"),
         OptionSpec("C", nil, value: "FILE", "configuration (default $MAILSHARE/smtpserver.conf)"),
         OptionSpec("d", nil, value: "LEVEL", "1: debug lines in the log; 2 and more: stay in the foreground, too"),
         OptionSpec("g", nil, "gullible: believe the HELO name: turns -h off, no rhost-flags in trace lines"),
@@ -54,19 +68,20 @@ struct ServerOptions: Sendable {
         OptionSpec("l", nil, value: "FILE", "log of all sessions; SYSLOG: to syslog; both may be given"),
         OptionSpec("L", nil, value: "LOAD", "load average up to which mail is taken (default 999; below 1: 10)"),
         OptionSpec("M", nil, value: "OCTETS", "largest message (default 0: PARAM maxsize, or no limit)"),
-        OptionSpec("n", nil, "run by inetd: not available in this version"),
+        OptionSpec("n", nil, "run by inetd: one session on the socket that is standard input"),
         OptionSpec("p", nil, value: "PORT", "TCP port, over PARAM BindPort (default 25)"),
         OptionSpec("P", nil, value: "DIR", "POSTOFFICE (default that of zmailer.conf)"),
         OptionSpec("R", nil, value: "PROGRAM", "router for verification: not available, the policy service answers"),
         OptionSpec("s", nil, value: "STYLE", "letters ftveRSh, or strict, or sloppy (default ve)"),
-        OptionSpec("S", nil, value: "HOST", "append a host name to the log's name: not available in this version"),
-        OptionSpec("t", nil, "TLS before the greeting: not available in this version"),
+        OptionSpec(
+            "S", nil, value: "HOST", "append a host name to the name of -l: local, ours; remote, the client's address"),
+        OptionSpec("t", nil, "with -n: TLS before the greeting"),
         OptionSpec(
             "T", nil, value: "[ADDR]",
             "with -i: a test of the policy, as if from this address; -d 1 shows the way to each verdict"),
         OptionSpec("v", nil, "with -i: echo each command line"),
         OptionSpec("V", nil, "print the version and exit"),
-        OptionSpec("w", nil, "whoson queries: not available in this version"),
+        OptionSpec("w", nil, "ask the whoson service who is logged in from the client's address"),
         OptionSpec("X", nil, "character-set translation: not available in this version"),
         OptionSpec("8", nil, "decoding to 8-bit: not available in this version"),
         OptionSpec("Z", nil, value: "FILE", "zmailer.conf"),
@@ -81,13 +96,14 @@ struct ServerOptions: Sendable {
     private static let internalSpecs: [OptionSpec] = [
         OptionSpec(nil, "detached", "the re-exec that has left the terminal"),
         OptionSpec(nil, "worker", value: "SOCKETS", "a worker of a master"),
+        OptionSpec(nil, "check-credentials", "a checker of one question, on descriptor 3"),
     ]
 
     static var usage: String {
         CommandLineOptions.usage(
             "smtpserver",
-            "[-46ghivV] [-C file] [-d level] [-I pidfile] [-l file|SYSLOG] [-L load] [-M octets] [-p port] "
-                + "[-P dir] [-s style] [-T '[addr]'] [-Z file]\n\nReceives mail by SMTP and puts it into POSTOFFICE.\n",
+            "[-46aBghintvVw] [-C file] [-d level] [-I pidfile] [-l file|SYSLOG] [-L load] [-M octets] [-p port] "
+                + "[-P dir] [-s style] [-S local|remote] [-T '[addr]'] [-Z file]\n\nReceives mail by SMTP and puts it into POSTOFFICE.\n",
             specs)
     }
 
@@ -101,6 +117,9 @@ struct ServerOptions: Sendable {
         if line.has("4"), line.has("6") { throw UsageError("-4 and -6 exclude each other") }
         if options.echoesCommands, !options.isInteractive { throw UsageError("-v is for -i sessions only") }
         if options.testClient != nil, !options.isInteractive { throw UsageError("-T is for -i sessions only") }
+        if options.isInetd, options.isInteractive { throw UsageError("-n and -i exclude each other") }
+        if options.startsTLS, !options.isInetd { throw UsageError("-t is for -n only; listeners have BindSmtpS") }
+        if options.logSuffix != nil, options.logFile == nil { throw UsageError("-S needs -l with a file") }
         return options
     }
 
@@ -132,15 +151,21 @@ struct ServerOptions: Sendable {
         case "check": onlyChecks = true
         case "help": onlyPrintsHelp = true
         case "detached": isDetached = true
-        case "worker": workerSockets = try Self.number(value, "--worker", 0...13)
-        case "a": throw Self.unavailable("-a (ident queries)")
-        case "B": throw Self.unavailable("-B (BSMTP channel)")
-        case "n": throw Self.unavailable("-n (inetd)")
+        case "worker": workerSockets = try Self.number(value, "--worker", 0...ListenPlan.maximumSockets)
+        case "check-credentials": checksCredentials = true
+        case "a": asksIdent = true
+        case "B": isBSMTP = true
+        case "n": isInetd = true
         case "R": throw Self.unavailable("-R (the policy service verifies addresses)")
-        case "S": throw Self.unavailable("-S")
-        case "t": throw Self.unavailable("-t (TLS)")
+        case "S":
+            switch value {
+            case "local": logSuffix = .local
+            case "remote": logSuffix = .remote
+            default: throw UsageError("-S \(value): valid are local and remote")
+            }
+        case "t": startsTLS = true
         case "T": testClient = try Self.literal(value)
-        case "w": throw Self.unavailable("-w (whoson)")
+        case "w": asksWhoson = true
         case "X", "8": throw Self.unavailable("-\(key) (character-set translation)")
         default: throw UsageError("unknown option '\(key)'")
         }

@@ -14,7 +14,8 @@ extension SessionHandler {
     func question(_ verb: PolicyQuestion.Verb, sender: String = "", recipient: String = "") -> PolicyQuestion {
         PolicyQuestion(
             number: 0, verb: verb, session: sessionID, client: client.address, helo: session.hello?.argument ?? "",
-            sender: sender, recipient: recipient, state: policy.state(for: verb))
+            sender: sender, recipient: recipient, authenticatedUser: session.authenticatedUser ?? "",
+            hasWhosonLogin: arrival.isWhosonUser, state: policy.state(for: verb))
     }
 
     /// A question whose answer everything waits for.
@@ -38,12 +39,20 @@ extension SessionHandler {
             ask(self.question(.verify, recipient: argument))
         case .expand(let argument):
             ask(self.question(.expand, recipient: argument))
+        case .authentication(let step):
+            authenticate(step, &replies)
+        case .startQueue(let domain):
+            startQueue(domain)
+        case .changeClient(let attributes):
+            changeClient(attributes, &replies)
+        case .debug:
+            session.answer(.reply(debugReply()), into: &replies)
         }
     }
 
     private func decideHello(_ hello: ServerSession.Hello, _ replies: inout [UInt8]) {
         let conditions = loop.intake.conditions
-        let rule = HelloRule(hello.argument, client: client.literal, loop.settings.configuration) {
+        let rule = HelloRule(hello.argument, client: client.literal, profile.configuration) {
             conditions.isLoadAbove($0)
         }
         switch rule {
@@ -68,7 +77,7 @@ extension SessionHandler {
             standingReason = obstacle.reason
             pendingReason = obstacle.reason
             session.answer(.reply(obstacle.reply), into: &replies)
-        } else if policy.isNeedless(.mail) {
+        } else if policy.isNeedless(.mail), session.authenticatedUser == nil {
             session.answer(.accept, into: &replies)
         } else {
             ask(question(.mail, sender: mail.reversePath.mailbox?.description ?? ""))
@@ -81,7 +90,11 @@ extension SessionHandler {
         if number == openQuestion {
             openQuestion = nil
             if let answer { policy.take(answer, to: openVerb) }
-            if openVerb == .connect { connectionDecided(answer) } else { questionDecided(answer) }
+            switch openVerb {
+            case .connect: connectionDecided(answer)
+            case .auth: attemptDecided(answer)
+            case .helo, .mail, .verify, .expand, .rcpt, .stored, .disconnect, .authFailed: questionDecided(answer)
+            }
             return
         }
         guard let first = asked.first, let last = asked.last, (first.number...last.number).contains(number) else {
@@ -121,35 +134,5 @@ extension SessionHandler {
         if let style = helloStyle, case .accept = decided { decided = .acceptStyle(style) }
         helloStyle = nil
         reply { session.answer(decided, into: &$0) }
-    }
-
-    // MARK: the greeting
-
-    private func connectionDecided(_ answer: PolicyAnswer?) {
-        guard let context else { return }
-        session.take(policy)
-        let reason = answer?.reason ?? PolicyAnswer.unanswered
-        let hostName = loop.settings.hostName
-        let greeting = ServerSession.Greeting(
-            answer,
-            lines: Greeting.lines(
-                loop.settings.configuration, hostName: hostName, peer: client.literal, localPort: client.localPort,
-                date: loop.date),
-            hostName: hostName)
-        guard let greeting else {
-            loop.log.info(
-                "dropped", ["session": sessionID, "client": client.literal, "command": "connect", "reason": reason])
-            context.close(promise: nil)
-            return
-        }
-        phase = .open
-        logConnection()
-        isActive(loop.timeouts.command)
-        standingReason = reason
-        reply { replies in
-            session.greet(greeting, into: &replies)
-            pendingReason = reason
-            logRefusals(event: "connection-refused")
-        }
     }
 }

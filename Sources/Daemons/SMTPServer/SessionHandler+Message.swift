@@ -1,24 +1,21 @@
 import Configuration
 import MailModel
 import NIOCore
+import PeerIdentity
 import Policy
 import PolicyAsking
 import Postoffice
 import SMTPProtocol
 import SpoolFormat
+import TransportSecurity
 
 /// The content of messages, on its way to the spool.
 extension SessionHandler {
     func beginMessage(_ transaction: Transaction, _ replies: inout [UInt8]) {
-        let trace = Trace(
-            clientName: session.peer.name ?? client.literal, clientLiteral: client.literal, clientPort: client.port,
-            hostFlags: hostFlags, hello: session.hello, hostName: loop.settings.hostName,
-            protocolName: Trace.protocolName(
-                hello: session.hello, isLMTP: loop.settings.configuration.isLMTP,
-                isSMTPUTF8: transaction.mail.isSMTPUTF8))
+        let trace = trace(transaction)
         message = IncomingMessage(
             transaction, id: loop.intake.postoffice.newID(), trace: trace, date: loop.date,
-            submission: policy.isSubmission ? .client : nil, policy: policy, begun: loop.now, intake: loop.intake)
+            submission: submission, extras: messageExtras, policy: policy, begun: loop.now, intake: loop.intake)
         guard message != nil else {
             pendingReason = "memory for messages is used up"
             let text = "Requested action not taken: insufficient storage"
@@ -28,6 +25,34 @@ extension SessionHandler {
         size.octets = ReceiveSize.message
         isActive(loop.timeouts.data)
         session.answer(.accept, into: &replies)
+    }
+
+    private var submission: MessageEnvelope.Submission? {
+        if session.authenticatedUser != nil { return .authenticated }
+        return policy.isSubmission ? .client : nil
+    }
+
+    private func trace(_ transaction: Transaction) -> Trace {
+        let configuration = profile.configuration
+        var trace = Trace(
+            clientName: session.peer.name ?? client.literal, clientLiteral: client.literal, clientPort: client.port,
+            hostFlags: hostFlags, hello: session.hello, hostName: loop.settings.hostName,
+            protocolName: Trace.protocolName(
+                hello: session.hello, isLMTP: configuration.isLMTP, isSMTPUTF8: transaction.mail.isSMTPUTF8,
+                isSecure: tlsInfo != nil, isAuthenticated: session.authenticatedUser != nil,
+                isBSMTP: loop.settings.options.isBSMTP || session.isBatch))
+        trace.ident = arrival.ident
+        trace.whoson = arrival.whoson?.traceText
+        trace.user = session.authenticatedUser
+        trace.cipher = tlsInfo.map { "\($0.protocolName) \($0.cipher) \($0.secretBits)" }
+        trace.peerCommonName = tlsInfo?.peer?.commonName
+        trace.shown = configuration.shownInTrace
+        return trace
+    }
+
+    private var messageExtras: IncomingMessage.Extras {
+        IncomingMessage.Extras(
+            arrived: loop.unixTime, user: session.authenticatedUser, isTrusted: policy.isTrusted)
     }
 
     /// Nothing when `-g` lets us believe everybody.

@@ -1,12 +1,16 @@
+import Configuration
 import DequeModule
 import MailModel
 import NIOCore
+import PeerIdentity
 import Policy
 import PolicyAsking
 import Postoffice
+import SASL
 import SMTPProtocol
 import SpoolFormat
 import Telemetry
+import TransportSecurity
 
 /// One session: a thin host around a ``ServerSession``. It carries octets in, replies out, and questions to where they are
 /// decided; it reads nothing more while a decision is out.
@@ -16,8 +20,14 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     typealias OutboundOut = ByteBuffer
 
     enum Phase {
-        /// The policy service decides about the client.
+        /// A PROXY header comes before anything else.
+        case awaitingHeader
+        /// It is found out who the client is, and the policy service decides about it.
         case connecting
+        /// The handshake of TLS; behind it comes the greeting, or what follows STARTTLS.
+        case securing
+        /// The greeting is held back.
+        case delaying
         case open
         /// Our last reply is written; what the client still sends is dropped.
         case lingering
@@ -31,8 +41,10 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     }
 
     let loop: LoopContext
+    let profile: SessionProfile
     let size: ReceiveSize
-    let client: ClientAddress
+    /// A PROXY header or XCLIENT may make it another one.
+    var client: ClientAddress
     /// For logs and for the policy service; unique.
     let sessionNumber: UInt64
     var session: ServerSession
@@ -55,13 +67,30 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// The style of the HELO pattern that matched, until HELO is answered.
     var helloStyle: Style?
     var accepted = 0
+    /// What is known of the client beside its address, and what must still be done before the greeting.
+    var arrival = Arrival()
+    /// There while TLS is.
+    var tls: TLSHandler?
+    var tlsInfo: TLSSessionInfo?
+    var exchange: SASLServerExchange?
+    /// Waits for the policy's word whether it may be asked.
+    var pendingCredentials: CredentialQuestion?
+    /// What XCLIENT has said so far.
+    var attributes: ClientAttributes?
+    var tarpit: Tarpit
+    /// Refusals that were answered with the delay they cost.
+    private var slowedRefusals = 0
+    /// A refusal is held back.
+    private var isTarpitted = false
+    /// On the loop's clock: when the session ends in any case.
+    private var endsBy = Int.max
     private var isPumping = false
     /// The session has said its last word.
     private var isOver = false
     private var isReading = false
     /// Replies that wait to be written together.
     private var unsent: [UInt8] = []
-    private var isReadHeldBack = false
+    var isReadHeldBack = false
     /// The client sends no more; what it has sent is still answered.
     private var hasInputEnded = false
     private(set) var tag: SessionLog.Tag?
@@ -70,20 +99,23 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     var wheelPosition = WheelPosition()
     var expires: Int
 
-    init(_ loop: LoopContext, client: ClientAddress, size: ReceiveSize) {
+    init(_ loop: LoopContext, _ profile: SessionProfile, client: ClientAddress, size: ReceiveSize) {
         self.loop = loop
+        self.profile = profile
         self.size = size
         self.client = client
         sessionNumber = loop.intake.postoffice.newID().rawValue
         let isLocal = client.address?.isLoopback ?? false
         session = ServerSession(
-            configuration: isLocal ? loop.settings.localSession : loop.settings.session,
+            configuration: isLocal ? profile.localSession : profile.session,
             peer: ServerSession.Peer(literal: client.literal))
+        tarpit = Tarpit(profile.tarpit)
         expires = loop.now + loop.timeouts.command
+        if profile.configuration.sessionLimit > 0 { endsBy = loop.now + profile.configuration.sessionLimit }
         session.refusalRecord = []
         if let sessionLog = loop.sessionLog {
             session.transcript = []
-            tag = sessionLog.newTag()
+            tag = sessionLog.newTag(client: client.literal)
         }
     }
 
@@ -102,11 +134,22 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     }
 
     private func begin(_ context: ChannelHandlerContext) {
-        guard phase == .connecting, openQuestion == nil else { return }
+        guard phase == .connecting, wheelPosition.slot < 0 else { return }
         loop.wheel.add(self)
         loop.sessionCount.add(1)
+        arrive()
+    }
+
+    /// The policy service counts the session from now on.
+    func announce() {
         isAnnounced = true
         ask(question(.connect))
+    }
+
+    /// It does no more: the client is to become another one.
+    func withdraw() {
+        if isAnnounced { loop.policy.tell(question(.disconnect)) }
+        isAnnounced = false
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -116,14 +159,14 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         var buffer = unwrapInboundIn(data)
         switch phase {
         case .lingering, .closed: return
-        case .connecting, .open: break
+        case .awaitingHeader, .connecting, .securing, .delaying, .open: break
         }
         if input == nil {
             input = buffer
         } else {
             input?.writeBuffer(&buffer)
         }
-        pump()
+        if phase == .open { pump() } else { inputBeforeGreeting() }
         // What is left could not be handled now: no more before it is.
         if input != nil { isReadHeldBack = true }
     }
@@ -134,7 +177,11 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     }
 
     func read(context: ChannelHandlerContext) {
-        if input == nil || phase == .lingering { context.read() } else { isReadHeldBack = true }
+        if input == nil || phase == .lingering || phase == .awaitingHeader {
+            context.read()
+        } else {
+            isReadHeldBack = true
+        }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -146,7 +193,12 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         if let event = event as? ChannelEvent, event == .inputClosed {
             hasInputEnded = true
             isReading = false
-            if phase == .lingering { context.close(promise: nil) } else { endIfAllIsSaid() }
+            switch phase {
+            case .lingering, .awaitingHeader, .securing: context.close(promise: nil)
+            case .connecting, .delaying, .open, .closed: endIfAllIsSaid()
+            }
+        } else if let event = event as? TLSHandler.Event {
+            secured(event)
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -179,17 +231,19 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         isPumping = true
         var replies = loop.borrowScratch()
         var wantsMore = true
-        while wantsMore, phase == .open, !isSpilling, context.channel.isWritable {
+        while wantsMore, phase == .open, !isSpilling, !isTarpitted, context.channel.isWritable {
+            if session.expectsCommand, let input { loop.recorder?.record(self, input) }
             let octets = input ?? ByteBuffer()
             let step = octets.withUnsafeReadableBytes { session.receive($0, into: &replies) }
             consume(step.consumed)
             wantsMore = perform(step.action, octets, &replies)
             logRefusals()
+            slowDown()
         }
         write(replies)
         loop.giveBack(replies)
         isPumping = false
-        if isOver {
+        if isOver, !isTarpitted {
             finish()
             return
         }
@@ -233,6 +287,9 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             endMessage(summary, &replies)
         case .discardMessage:
             dropMessage()
+        case .startTLS:
+            startTLS(&replies)
+            return false
         case .close:
             isOver = true
             return false
@@ -242,7 +299,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     /// The client has done something complete: it has this many seconds for the next.
     func isActive(_ seconds: Int) {
-        let deadline = loop.now + seconds
+        let deadline = min(loop.now + seconds, max(endsBy, loop.now + 1))
         let isEarlier = deadline < expires
         expires = deadline
         if isEarlier { loop.wheel.hasten(self) }
@@ -265,8 +322,32 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// A client that has sent more commands already gets the replies to all of them together (RFC 2920 §3.2): what is written
     /// waits while one of them is being decided.
     private func flushIfDue(_ context: ChannelHandlerContext) {
+        if isTarpitted { return }
         if phase == .open, openQuestion != nil || !asked.isEmpty { return }
         flushIfNeeded(context)
+    }
+
+    /// PARAM tarpit: each refusal is held back for longer than the one before (smtpserver.md §5.5).
+    private func slowDown() {
+        guard session.refusals > slowedRefusals else { return }
+        var seconds: Int64 = 0
+        while slowedRefusals < session.refusals {
+            slowedRefusals += 1
+            seconds += tarpit.refused()?.components.seconds ?? 0
+        }
+        guard seconds > 0 else { return }
+        isTarpitted = true
+        loop.log.info("tarpit", ["session": sessionID, "client": client.literal, "delay": "\(seconds)"])
+        isActive(loop.timeouts.command + Int(seconds))
+        let bound = NIOLoopBound(self, eventLoop: loop.loop)
+        loop.loop.scheduleTask(in: .seconds(seconds)) { bound.value.tarpitIsOver() }
+    }
+
+    private func tarpitIsOver() {
+        isTarpitted = false
+        guard let context, phase == .open else { return }
+        pump()
+        if !isReading { flushIfDue(context) }
     }
 
     /// Lets `body` answer, writes what it said, and goes on.
@@ -275,6 +356,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         var replies = loop.borrowScratch()
         body(&replies)
         logRefusals()
+        slowDown()
         write(replies)
         loop.giveBack(replies)
         pump()
@@ -300,7 +382,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     /// Our last reply is written: nothing more is read, and the client may close first, so that it gets our words.
     private func finish() {
-        guard let context, phase == .open || phase == .connecting else { return }
+        guard let context, isAlive else { return }
         let hasUnread = (input?.readableBytes ?? 0) > 0
         phase = .lingering
         dropMessage()
@@ -320,9 +402,16 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         }
     }
 
+    private var isAlive: Bool {
+        switch phase {
+        case .awaitingHeader, .connecting, .securing, .delaying, .open: true
+        case .lingering, .closed: false
+        }
+    }
+
     /// Ends the session with this reply, when nothing of it is being decided.
     func terminate(_ reply: Reply?, reason: String) {
-        guard context != nil, phase == .open || phase == .connecting else { return }
+        guard context != nil, isAlive else { return }
         loop.log.info(
             "ended", ["session": sessionID, "client": client.literal, "reason": reason, "accepted": "\(accepted)"])
         var replies = loop.borrowScratch()
@@ -334,12 +423,19 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     func expired() {
         switch phase {
-        case .connecting, .closed:
+        case .connecting, .delaying, .closed:
             break
+        case .awaitingHeader, .securing:
+            let reason = phase == .securing ? "no TLS handshake in time" : "no PROXY header in time"
+            loop.log.info("ended", ["session": sessionID, "client": client.literal, "reason": reason])
+            context?.close(promise: nil)
         case .lingering:
             context?.close(promise: nil)
         case .open:
-            if isWaiting {
+            if loop.now >= endsBy, !isWaiting {
+                let text = "\(loop.settings.hostName) session has lasted too long, closing"
+                terminate(Reply(421, EnhancedStatusCode(4, 4, 2), text), reason: "session-limit")
+            } else if isWaiting {
                 isActive(loop.timeouts.command)
             } else if context?.channel.isWritable == false {
                 loop.log.info("ended", ["session": sessionID, "client": client.literal, "reason": "write timeout"])
@@ -353,7 +449,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     /// Whether it is our turn, not the client's.
     var isWaiting: Bool {
-        isSpilling || openQuestion != nil || !asked.isEmpty || isCommitting
+        isSpilling || openQuestion != nil || !asked.isEmpty || isCommitting || isTarpitted || arrival.isAsking
     }
 
     /// A message is being stored.
@@ -374,7 +470,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         asked = []
         early = [:]
         unsent = []
-        if isAnnounced { loop.policy.tell(question(.disconnect)) }
+        withdraw()
+        exchange = nil
         let unlogged = session.refusals - ServerSession.maximumRecordedRefusals
         if unlogged > 0 {
             loop.log.info(
@@ -405,7 +502,9 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// The policy service was restarted and knows nothing of us.
     func announceAgain() {
         // Whose `connect` waits for its answer is asked about again: asking itself may be what reconnects.
-        guard isAnnounced, phase != .closed, phase != .connecting else { return }
+        guard isAnnounced, phase != .closed, phase != .connecting, openVerb != .connect || openQuestion == nil else {
+            return
+        }
         loop.policy.announce(question(.connect))
     }
 }

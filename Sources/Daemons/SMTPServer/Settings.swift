@@ -1,6 +1,8 @@
 import Configuration
 import Glibc
+import HostAccess
 import MailModel
+import PeerIdentity
 import Policy
 import PolicyAsking
 import ProgramKit
@@ -15,11 +17,10 @@ struct Settings: Sendable {
     let configurationText: String
     let hostName: String
     let postoffice: String
-    /// What sessions share; the second for clients that need no HELO (pattern `127.0.0.1` with style `-`).
-    let session: ServerConfiguration
-    let localSession: ServerConfiguration
     /// What the policy service is told at the start of a connection.
     let asker: AskerSettings
+    /// `-a`, `-w`
+    let lookups: ClientLookups.Plan
 
     /// Octets of smtpserver.conf: it travels in a worker's environment.
     static let maximumConfigurationSize = 100_000
@@ -46,23 +47,42 @@ struct Settings: Sendable {
         _ options: ServerOptions, _ environment: ZEnvironment, text: String, file: String
     ) throws(ConfigurationErrors) -> Settings {
         let configuration = try SMTPServerConfiguration.parse(text, file: file, environment: environment)
-        return Settings(options, environment, configuration, text: text)
+        return Settings(
+            options, environment, configuration, text: text, lookups: try lookups(options, environment))
+    }
+
+    /// `WHOSON` of zmailer.conf is where the whoson service is: an address, and a port behind a slash (9876 by habit).
+    private static func lookups(
+        _ options: ServerOptions, _ environment: ZEnvironment
+    ) throws(ConfigurationErrors) -> ClientLookups.Plan {
+        var plan = ClientLookups.Plan(asksIdent: options.asksIdent)
+        guard options.asksWhoson else { return plan }
+        let text = environment["WHOSON"] ?? "127.0.0.1"
+        let parts = text.split(separator: "/", maxSplits: 1)
+        guard let address = parts.first.flatMap({ IPAddress($0) }),
+            let port = parts.count == 2 ? UInt16(parts[1]) : WhosonQuery.usualPort
+        else {
+            throw ConfigurationErrors([
+                ConfigurationError(
+                    file: environment["ZCONFIG"] ?? "", line: 0, key: "WHOSON",
+                    reason: "'\(text)' is no server; valid are 192.0.2.1 and 192.0.2.1/9876")
+            ])
+        }
+        plan.whoson = PeerEndpoint(address, port: port)
+        return plan
     }
 
     private init(
-        _ options: ServerOptions, _ environment: ZEnvironment, _ configuration: SMTPServerConfiguration, text: String
+        _ options: ServerOptions, _ environment: ZEnvironment, _ configuration: SMTPServerConfiguration, text: String,
+        lookups: ClientLookups.Plan
     ) {
+        self.lookups = lookups
         self.options = options
         self.environment = environment
         self.configuration = configuration
         configurationText = text
         hostName = HostName.own(environment)
         postoffice = options.postoffice ?? environment.postoffice
-        let values = Self.sessionValues(options, configuration, hostName: hostName)
-        session = ServerConfiguration(values)
-        var local = values
-        if case .style("-")? = configuration.pattern(for: "127.0.0.1")?.effect { local.requiresHello = false }
-        localSession = ServerConfiguration(local)
         asker = AskerSettings(configuration, hostName: hostName)
     }
 
@@ -81,14 +101,33 @@ struct Settings: Sendable {
         return text
     }
 
-    private static func sessionValues(
-        _ options: ServerOptions, _ configuration: SMTPServerConfiguration, hostName: String
-    ) -> ServerConfiguration.Values {
-        var values = ServerConfiguration.Values(configuration, hostName: hostName)
-        if let size = options.maximumMessageSize, size > 0 { values.maximumMessageSize = size }
-        values.style = options.style ?? .default
-        values.checksHelloSyntax = options.checksHelloSyntax
-        values.isSkeptical = !options.isGullible
-        return values
+    /// The values of the sessions of a socket. A group that is not there is none of ours: the whole server's values hold.
+    func profile(_ role: ListenerRole) -> SessionProfile {
+        let groups = [configuration] + configuration.groups
+        return SessionProfile(
+            role, groups.indices.contains(role.group) ? groups[role.group] : configuration, options, hostName: hostName)
     }
+
+    /// The pid file's path.
+    var pidPath: String {
+        options.pidFile.hasPrefix("/") ? options.pidFile : "\(postoffice)/\(options.pidFile)"
+    }
+
+    /// Where passwords are checked (docs/protocols.md §7); two servers of one POSTOFFICE have two pid files, and two of these.
+    var credentialSocket: String {
+        let name = pidPath.split(separator: "/").last.map(String.init) ?? ""
+        return "\(postoffice)/.auth-\(name.hasPrefix(".pid.") ? String(name.dropFirst(5)) : name)"
+    }
+
+    var wrapperTables: HostAccess.Tables {
+        let paths = configuration.wrapperTables
+        return paths.count == 2 ? HostAccess.Tables(allow: paths[0], deny: paths[1]) : .system
+    }
+
+    var offersAuthentication: Bool {
+        ([configuration] + configuration.groups).contains { $0.authentication.isOffered }
+    }
+
+    /// Of sessions without a socket: standard input, and tests of the policy.
+    var localProfile: SessionProfile { profile(ListenerRole(port: 0)) }
 }

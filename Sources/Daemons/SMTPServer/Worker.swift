@@ -28,7 +28,8 @@ final class Worker: Sendable {
     init(
         _ settings: Settings, log: EventLog, sessionLog: SessionLog?, timeouts: Timeouts = Timeouts(),
         threads: Int = defaultLoops, poolThreads: Int = BlockingPool.defaultThreads,
-        maximumWaiting: Int = PolicyClient.defaultMaximumWaiting
+        maximumWaiting: Int = PolicyClient.defaultMaximumWaiting, tls: TLSContexts? = nil,
+        recorder: FlightRecorder? = nil
     ) throws(PostofficeError) {
         self.settings = settings
         self.log = log
@@ -39,12 +40,13 @@ final class Worker: Sendable {
         intake.conditions.look(countsQueue: true)
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
         var contexts: [ObjectIdentifier: NIOLoopBound<LoopContext>] = [:]
-        for loop in group.makeIterator() {
+        for (index, loop) in group.makeIterator().enumerated() {
             let sessions = sessions
             let made = loop.submit {
                 let context = LoopContext(
                     loop: loop, settings: settings, intake: intake, log: log, sessionLog: sessionLog,
-                    sessionCount: sessions, timeouts: timeouts, maximumWaiting: maximumWaiting)
+                    sessionCount: sessions, timeouts: timeouts, maximumWaiting: maximumWaiting, tls: tls,
+                    recorder: recorder?.slot(index))
                 context.begin()
                 return NIOLoopBound(context, eventLoop: loop)
             }
@@ -64,7 +66,8 @@ final class Worker: Sendable {
     }
 
     /// Serves a socket that is bound and listens.
-    func serve(_ socket: Int32) throws -> any Channel {
+    func serve(_ socket: Int32, _ role: ListenerRole = ListenerRole()) throws -> any Channel {
+        let profile = settings.profile(role)
         let contexts = contexts
         let log = log
         let sessions = sessions
@@ -80,16 +83,36 @@ final class Worker: Sendable {
                         log.warning("no-descriptors", ["sessions": "\(sessions.now)"])
                         throw ChannelError.eof
                     }
-                    let size = ReceiveSize()
-                    try channel.syncOptions?.setOption(.recvAllocator, value: SessionReceiveAllocator(size: size))
-                    let handler = SessionHandler(context.value, client: ClientAddress(channel), size: size)
-                    try channel.pipeline.syncOperations.addHandler(handler)
+                    try Self.begin(channel, context.value, profile)
                 }
             }
             .withBoundSocket(socket).wait()
         // NIO has called listen(2) with 128, whatever its backlog option says about a socket that it was given.
-        _ = listen(socket, Int32(settings.configuration.listenQueueSize))
+        _ = listen(socket, Int32(profile.configuration.listenQueueSize))
         return channel
+    }
+
+    private static func begin(_ channel: any Channel, _ context: LoopContext, _ profile: SessionProfile) throws {
+        let size = ReceiveSize()
+        try channel.syncOptions?.setOption(.recvAllocator, value: SessionReceiveAllocator(size: size))
+        try channel.pipeline.syncOperations.addHandler(
+            SessionHandler(context, profile, client: ClientAddress(channel), size: size))
+    }
+
+    /// The one session of a connected socket (`-n`); the result is there when it has ended.
+    func converse(_ socket: Int32, _ role: ListenerRole) throws -> EventLoopFuture<Void> {
+        let profile = settings.profile(role)
+        let contexts = contexts
+        return try ClientBootstrap(group: group)
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let context = contexts[ObjectIdentifier(channel.eventLoop)] else { throw ChannelError.eof }
+                    try Self.begin(channel, context.value, profile)
+                }
+            }
+            .withConnectedSocket(socket).wait().closeFuture
     }
 
     /// Ends every session with 421, those that store a message after its answer.
@@ -133,85 +156,5 @@ final class Worker: Sendable {
             _ = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         }
         return Int(clamping: limit.rlim_cur)
-    }
-}
-
-/// `smtpserver --worker`: serves sockets of its master until it is told to end.
-enum WorkerProgram {
-    /// The first inherited socket.
-    static let firstSocket: Int32 = 3
-    /// Seconds that a worker gets after SIGUSR1 for the sessions it has.
-    static let drainDeadline = 600
-    /// Seconds that sessions get after SIGTERM to store what they have.
-    static let stopDeadline = 8
-
-    static func run(_ settings: Settings, sockets: Int) -> Never {
-        let signals = SignalSource([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
-        let options = settings.options
-        let log = Program.log(
-            "smtpserver", settings.environment, file: options.eventLogFile, isForeground: options.isForeground,
-            debug: options.debugLevel > 0)
-        let worker: Worker
-        let sessionLog: SessionLog?
-        var channels: [any Channel] = []
-        do {
-            sessionLog =
-                options.logFile == nil && !options.logsToSyslog
-                ? nil : try SessionLog(path: options.logFile, usesSyslog: options.logsToSyslog)
-            worker = try Worker(settings, log: log, sessionLog: sessionLog)
-            for index in 0..<sockets { channels.append(try worker.serve(firstSocket + Int32(index))) }
-        } catch {
-            log.error("worker-failed", ["reason": "\(error)"])
-            Program.fail("smtpserver: \(error)", .osError)
-        }
-        log.notice("worker-started", ["sockets": "\(sockets)", "postoffice": settings.postoffice])
-        Program.print("ready")
-        let poller = Poller()
-        poller.add(signals.descriptor, .read) { _ in }
-        var isDraining = false
-        var deadline = 0
-        while true {
-            poller.wait(milliseconds: isDraining ? 100 : -1)
-            switch signals.next() {
-            case SIGHUP?:
-                log.reopen()
-                sessionLog?.reopen()
-            case SIGUSR1?:
-                guard !isDraining else { continue }
-                isDraining = true
-                log.reopen()
-                log.notice("worker-draining", ["sessions": "\(worker.sessions.now)"])
-                close(channels)
-                channels = []
-                deadline = monotonicSeconds() + drainDeadline
-            case SIGINT?:
-                break  // From a terminal it reaches the master too, which tells us.
-            case SIGTERM?:
-                close(channels)
-                end(worker, log)
-            default:
-                break
-            }
-            if isDraining, worker.isIdle || monotonicSeconds() > deadline { end(worker, log) }
-        }
-    }
-
-    private static func close(_ channels: [any Channel]) {
-        for channel in channels { try? channel.close().wait() }
-    }
-
-    private static func end(_ worker: Worker, _ log: EventLog) -> Never {
-        worker.stopSessions()
-        let limit = monotonicSeconds() + stopDeadline
-        while !worker.isIdle, monotonicSeconds() < limit { usleep(5000) }
-        worker.flushLog()
-        log.notice("worker-ended", ["sessions": "\(worker.sessions.now)"])
-        exit(0)
-    }
-
-    static func monotonicSeconds() -> Int {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        return now.tv_sec
     }
 }

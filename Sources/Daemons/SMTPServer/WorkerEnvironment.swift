@@ -8,10 +8,12 @@ enum WorkerEnvironment {
     private static let textName = "SMTPSERVER_CONF"
     private static let fileName = "SMTPSERVER_CONF_FILE"
     private static let variablesName = "SMTPSERVER_ZENV"
+    private static let rolesName = "SMTPSERVER_LISTENERS"
     /// Between variables: it cannot be in one, because zmailer.conf has one a line.
     private static let separator: Character = "\n"
 
-    static func variables(_ settings: Settings) -> [String] {
+    /// - Parameter roles: of the sockets that the worker inherits, in their order.
+    static func variables(_ settings: Settings, roles: [ListenerRole]) -> [String] {
         var result = ["PATH=/usr/bin:/bin", "ZCONFIG=\(settings.environment["ZCONFIG"] ?? "")"]
         if let zone = value("TZ") { result.append("TZ=\(zone)") }
         let lines = settings.environment.values.map { "\($0.key)=\($0.value)" }.sorted()
@@ -19,7 +21,13 @@ enum WorkerEnvironment {
         result.append("\(textName)=\(settings.configurationText)")
         result.append(
             "\(fileName)=\(settings.options.configurationFile ?? "\(settings.environment.mailshare)/smtpserver.conf")")
+        result.append("\(rolesName)=\(roles.map(\.text).joined(separator: " "))")
         return result
+    }
+
+    /// Of the inherited sockets.
+    static var roles: [ListenerRole] {
+        (value(rolesName) ?? "").split(separator: " ").compactMap { ListenerRole(text: $0) }
     }
 
     /// What a worker was given.

@@ -5,7 +5,7 @@ import ProgramKit
 import SASL
 import Telemetry
 
-/// The process behind one connection of `$POSTOFFICE/.auth`: it reads one question, answers once, and ends (docs/protocols.md §6).
+/// The process behind one connection of `$POSTOFFICE/.auth`: it reads one question, answers once, and ends (docs/protocols.md §7).
 /// What PAM modules leak or break goes with it.
 public enum CredentialCheckerProcess {
     /// For the question, which its asker has ready.

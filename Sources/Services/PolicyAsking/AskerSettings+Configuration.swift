@@ -23,6 +23,8 @@ extension AskerSettings {
         addsReceivedSPF = configuration.addsReceivedSPF
         spfLocalPolicy = configuration.spfLocalPolicy
         rejectsPercentKludge = configuration.rejectsPercentKludge
+        authFailureRate = configuration.credentials.failuresPerHour
+        senderTable = configuration.credentials.senders
         contactPointer = configuration.contactPointer
         self.hostName = hostName
     }

@@ -9,8 +9,10 @@ public enum Greeting {
     ///   - peer: the client's address literal.
     ///   - localPort: 0 where there is none.
     ///   - date: RFC 5322 §3.3.
+    ///   - asksIdent: `-a`
     public static func lines(
-        _ configuration: SMTPServerConfiguration, hostName: String, peer: String, localPort: Int, date: String
+        _ configuration: SMTPServerConfiguration, hostName: String, peer: String, localPort: Int, date: String,
+        asksIdent: Bool = false
     ) -> [String] {
         let templates = configuration.greeting.isEmpty ? [usual] : configuration.greeting
         return templates.map { template in
@@ -26,7 +28,8 @@ public enum Greeting {
                 case "T": text += date
                 case "i": text += peer
                 case "p": text += String(localPort)
-                default: break  // Unknown tags vanish, as %I and %X do without ident and translation.
+                case "I": text += asksIdent ? "+IDENT" : ""
+                default: break  // Unknown tags vanish, as %X does without translation.
                 }
                 rest = tag.dropFirst()
             }

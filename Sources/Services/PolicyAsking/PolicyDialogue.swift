@@ -37,7 +37,12 @@ public struct PolicyDialogue {
         self.authenticatedUser = authenticatedUser
         self.sessionID = sessionID
         self.ask = ask
-        session = ServerSession(configuration: values, peer: ServerSession.Peer(literal: client.unmapped.literal))
+        var values = values.values
+        values.extensions.remove(.starttls)
+        values.mechanisms = []
+        session = ServerSession(
+            configuration: ServerConfiguration(values),
+            peer: ServerSession.Peer(literal: client.unmapped.literal))
     }
 
     /// The client connects. `false`: the session is over.
@@ -69,7 +74,8 @@ public struct PolicyDialogue {
             case .beginMessage: session.answer(.reply(Self.nothingStored), into: &replies)
             case .endMessage: session.messageFailed(Self.nothingStored, into: &replies)
             case .content, .insertedContent, .discardMessage: break
-            case .close: return false
+            // There is no network to have TLS on; the host of such a session offers none.
+            case .startTLS, .close: return false
             }
         }
     }
@@ -119,6 +125,9 @@ public struct PolicyDialogue {
             session.answer(ServerSession.Answer(answer(.verify, recipient: argument)), into: &replies)
         case .expand(let argument):
             session.answer(ServerSession.Answer(answer(.expand, recipient: argument)), into: &replies)
+        case .authentication, .startQueue, .changeClient, .debug:
+            let text = "This is a test of the policy: nothing but that is here"
+            session.answer(.reply(Reply(502, EnhancedStatusCode(5, 5, 1), text)), into: &replies)
         }
     }
 }

@@ -10,6 +10,9 @@ public enum ProcessIdentity {
         public var description: String { "\(what): \(String(cString: strerror(code)))" }
     }
 
+    /// No core file of this process, and nobody of its uid may look into it: it holds keys or passwords.
+    public static func forbidDumps() { cposix_no_dump() }
+
     /// As root: takes the identity of the owner of `path` for the whole process, for good. Otherwise, or where root owns it:
     /// nothing is changed. Call it before the first thread is started.
     public static func becomeOwner(of path: String) throws(Failure) {

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STACK_SIZE = 64 * 1024, LOWEST_SAFE_FD = 64, FD_LIMIT = 16 };
+enum { STACK_SIZE = 64 * 1024, LOWEST_SAFE_FD = 64, FD_LIMIT = 64 };
 
 struct child {
     const struct cposix_spawn *request;

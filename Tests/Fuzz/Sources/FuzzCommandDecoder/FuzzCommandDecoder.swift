@@ -6,9 +6,11 @@ import SMTPProtocol
 public func fuzzCommandDecoder(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard let input = Input(start, count) else { return 0 }
     let styles: [Style] = [.default, [.strict], [.sloppyAddresses], [.requiresDomain]]
+    var extensions: Extensions = input.variant & 4 == 0 ? Extensions(rawValue: .max) : []
+    if input.variant & 8 != 0 { extensions.formSymmetricDifference(.smtputf8) }
     let options = CommandParser.Options(
-        style: styles[Int(input.variant & 3)], knowsDSN: input.variant & 4 == 0, knowsSMTPUTF8: input.variant & 8 == 0,
-        isSMTPUTF8: input.variant & 16 != 0, defaultDomain: "mx.example")
+        style: styles[Int(input.variant & 3)], extensions: extensions, isSMTPUTF8: input.variant & 16 != 0,
+        knowsXCLIENT: input.variant & 32 != 0, defaultDomain: "mx.example")
     let limit = 64
     func decode(_ pieces: [[UInt8]]) -> [Result<Command, CommandSyntaxError>] {
         var decoder = CommandDecoder(maximumLineLength: limit)

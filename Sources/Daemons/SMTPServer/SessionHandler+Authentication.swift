@@ -1,0 +1,125 @@
+import Configuration
+import MailModel
+import NIOCore
+import Policy
+import PolicyAsking
+import SASL
+import SMTPProtocol
+import Telemetry
+import TransportSecurity
+
+/// AUTH: the dialogue of the mechanism is run here, passwords are checked by a process that may (docs/security.md).
+extension SessionHandler {
+    func authenticate(_ step: AuthenticationStep, _ replies: inout [UInt8]) {
+        switch step {
+        case .begin(let name, let initialResponse):
+            guard let mechanism = SASLMechanism(name: name) else {
+                session.answer(
+                    .reply(Reply(504, EnhancedStatusCode(5, 5, 4), "Unrecognized authentication type")), into: &replies)
+                return
+            }
+            let prompts = profile.configuration.authentication
+            exchange = SASLServerExchange(
+                mechanism, nonce: Self.newNonce(), bindings: channelBindings,
+                prompts: LoginPrompts(user: prompts.userPrompt, password: prompts.passwordPrompt))
+            perform(exchange?.begin(initialResponse: initialResponse), &replies)
+        case .response(let octets):
+            perform(exchange?.received(octets), &replies)
+        }
+    }
+
+    private static func newNonce() -> ServerNonce {
+        var generator = SystemRandomNumberGenerator()
+        return ServerNonce(random: (0..<24).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
+    }
+
+    private var channelBindings: ChannelBindings {
+        guard let tls else { return .none }
+        var values: [String: [UInt8]] = [:]
+        for type in ChannelBinding.allCases { values[type.rawValue] = tls.channelBinding(type) }
+        return ChannelBindings(
+            values, isOffered: profile.session.values.mechanisms.contains(SASLMechanism.scramSHA256Plus.name))
+    }
+
+    private func perform(_ action: SASLServerExchange.Action?, _ replies: inout [UInt8]) {
+        switch action {
+        case .challenge(let octets)?:
+            session.answer(.challenge(octets), into: &replies)
+        case .check(let question)?:
+            pendingCredentials = question
+            var asked = self.question(.auth)
+            asked.authenticatedUser = question.user.text
+            ask(asked)
+        case .succeeded(let user)?:
+            loop.log.info(
+                "authenticated",
+                [
+                    "session": sessionID, "client": client.literal, "user": user.text, "mechanism": mechanismName,
+                    "tls": tlsInfo?.protocolName ?? "-",
+                ])
+            exchange = nil
+            policy.clientLoggedIn()
+            session.answer(.authenticated(user: user.text), into: &replies)
+        case .failed(let failure)?:
+            failed(failure, &replies)
+        case nil:
+            // A response without an exchange: the session does not let it come to that.
+            session.answer(.reply(Self.unavailable), into: &replies)
+        }
+    }
+
+    private var mechanismName: String { exchange?.mechanism.name ?? "-" }
+
+    private static let unavailable = Reply(454, EnhancedStatusCode(4, 7, 0), "Temporary authentication failure")
+
+    private func failed(_ failure: SASLFailure, _ replies: inout [UInt8]) {
+        let user = exchange?.claimedUser?.text ?? "-"
+        let reply =
+            switch failure.consequence {
+            case .syntaxError: Reply(501, EnhancedStatusCode(5, 5, 2), "Cannot make sense of the response")
+            case .rejection: Reply(535, EnhancedStatusCode(5, 7, 8), "Authentication Failed")
+            case .temporaryFailure: Self.unavailable
+            }
+        loop.log.info(
+            "authentication-failed",
+            [
+                "session": sessionID, "client": client.literal, "user": user, "mechanism": mechanismName,
+                "reason": failure.description,
+            ])
+        if failure.consequence == .rejection {
+            var told = question(.authFailed)
+            told.authenticatedUser = user
+            loop.policy.tell(told)
+        }
+        exchange = nil
+        pendingReason = failure.description
+        pendingCommand = "AUTH"
+        session.answer(.reply(reply), into: &replies)
+    }
+
+    /// The policy service has said whether this client may try.
+    func attemptDecided(_ answer: PolicyAnswer?) {
+        guard let question = pendingCredentials else { return }
+        guard answer?.verdict == .accept else {
+            exchange = nil
+            pendingCredentials = nil
+            pendingReason = answer?.reason ?? PolicyAnswer.unanswered
+            pendingCommand = "AUTH"
+            reply { session.answer(answer.map { ServerSession.Answer($0) } ?? .reply(Self.unavailable), into: &$0) }
+            return
+        }
+        pendingCredentials = nil
+        arrival.isAsking = true
+        let bound = NIOLoopBound(self, eventLoop: loop.loop)
+        CredentialClient.ask(
+            loop.loop, path: loop.settings.credentialSocket, CredentialRequest(client: client.address, question)
+        ) { bound.value.credentialsChecked($0) }
+    }
+
+    private func credentialsChecked(_ answer: CredentialAnswer) {
+        arrival.isAsking = false
+        guard phase == .open, exchange != nil else { return }
+        isActive(loop.timeouts.command)
+        reply { perform(exchange?.answered(answer), &$0) }
+    }
+}

@@ -1,0 +1,121 @@
+import AgentProtocol
+import Configuration
+import MailModel
+import NIOCore
+import PeerIdentity
+import PolicyAsking
+import SMTPProtocol
+import Telemetry
+import TransportSecurity
+
+/// ETRN, XCLIENT, Z-DEBUG.
+extension SessionHandler {
+    // MARK: ETRN
+
+    func startQueue(_ domain: String) {
+        arrival.isAsking = true
+        let nodes = loop.settings.configuration.cluster
+        guard !nodes.isEmpty, let target = ETRNTarget(domain) else { return startOwnQueue(domain, before: []) }
+        let remark = "\(client.literal)@\(loop.settings.hostName)"
+        let asked = nodes.map { QueueStarter.ask(loop.loop, $0, target, remark: remark) }
+        let bound = NIOLoopBound(self, eventLoop: loop.loop)
+        EventLoopFuture.whenAllSucceed(asked, on: loop.loop).whenSuccess { results in
+            bound.value.clusterAnswered(domain, Array(zip(nodes, results)))
+        }
+    }
+
+    private typealias NodeResult = (
+        SMTPServerConfiguration.ClusterNode, Result<MailqClientSession.Answer, MailqClientSession.Failure>
+    )
+
+    /// Where one of them failed our own scheduler is asked too (smtpserver.md §8).
+    private func clusterAnswered(_ domain: String, _ results: [NodeResult]) {
+        var lines: [String] = []
+        var hasFailed = false
+        for (node, result) in results {
+            switch result {
+            case .success(let answer):
+                lines.append("\(node.host): \(answer.text)")
+            case .failure(let failure):
+                hasFailed = true
+                lines.append("\(node.host): failed")
+                loop.log.warning(
+                    "etrn-node-failed",
+                    ["session": sessionID, "node": "\(node.host)/\(node.port)", "reason": failure.description])
+            }
+        }
+        if hasFailed { return startOwnQueue(domain, before: lines) }
+        answerQuery(Reply(250, EnhancedStatusCode(2, 0, 0), lines + ["ETRN-cluster operation(s) complete"]))
+    }
+
+    private func startOwnQueue(_ domain: String, before lines: [String]) {
+        let bound = NIOLoopBound(self, eventLoop: loop.loop)
+        QueueStarter.askOwn(
+            loop.loop, socket: "\(loop.settings.postoffice)/.scheduler.mailq", domain: domain
+        ).whenSuccess { started in bound.value.ownQueueAnswered(domain, started, lines) }
+    }
+
+    /// RFC 1985 §5.2: 250 for a queue that was started, 251 for one that is empty.
+    private func ownQueueAnswered(_ domain: String, _ started: Int?, _ lines: [String]) {
+        loop.log.info(
+            "etrn",
+            [
+                "session": sessionID, "client": client.literal, "domain": domain,
+                "started": started.map(String.init) ?? "no answer of the scheduler",
+            ])
+        switch started {
+        case nil:
+            answerQuery(
+                Reply(458, EnhancedStatusCode(4, 3, 0), lines + ["Unable to queue messages for node \(domain)"]))
+        case 0?:
+            answerQuery(Reply(251, EnhancedStatusCode(2, 0, 0), lines + ["Ok, no messages waiting for node \(domain)"]))
+        case _?:
+            let text = "An ETRN request is submitted - something may get sent."
+            answerQuery(Reply(250, EnhancedStatusCode(2, 0, 0), lines + [text]))
+        }
+    }
+
+    private func answerQuery(_ answer: Reply) {
+        arrival.isAsking = false
+        guard phase == .open else { return }
+        isActive(loop.timeouts.command)
+        reply { session.answer(.reply(answer), into: &$0) }
+    }
+
+    // MARK: XCLIENT
+
+    /// The client becomes another one, and is received anew; what is behind the command was said by the proxy.
+    func changeClient(_ text: String, _ replies: inout [UInt8]) {
+        do throws(ClientAttributesError) {
+            var all = attributes ?? ClientAttributes()
+            all.add(try ClientAttributes(parsing: text))
+            attributes = all
+            client = client.changed(by: all)
+            loop.log.info("xclient", ["session": sessionID, "client": client.literal, "attributes": text])
+            withdraw()
+            phase = .connecting
+            session.restart(ServerSession.Peer(literal: client.literal))
+            policy = SessionPolicy()
+            arrival.ident = nil
+            arrival.whoson = nil
+            announce()
+        } catch {
+            session.answer(.reply(Reply(501, EnhancedStatusCode(5, 5, 4), "\(error)")), into: &replies)
+        }
+    }
+
+    // MARK: Z-DEBUG
+
+    /// What the server knows of the session, for whoever runs it; nothing of others.
+    func debugReply() -> Reply {
+        var lines = ["session \(sessionID)", "client \(client.literal) port \(client.port)"]
+        lines.append("listener \(profile.role.text)")
+        lines.append("name \(session.peer.name ?? "unknown")")
+        lines.append("hello \(session.hello.map { "\($0.kind.rawValue) \($0.argument)" } ?? "none")")
+        lines.append("tls \(tlsInfo.map { "\($0.protocolName) \($0.cipher)" } ?? "none")")
+        lines.append("user \(session.authenticatedUser ?? "none")")
+        lines.append("trusted \(policy.isTrusted ? "yes" : "no"), maximum size \(session.maximumMessageSize)")
+        lines.append("accepted \(accepted), refused \(session.refusals), sessions here \(loop.wheel.count)")
+        return Reply(250, EnhancedStatusCode(2, 0, 0), lines)
+    }
+}
