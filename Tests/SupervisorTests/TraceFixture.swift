@@ -78,27 +78,27 @@ final class TraceFixture {
         try write(
             Self.line(
                 1,
-                "smtpserver[7]: info refused session=\(session) client=[192.0.2.1] from=a@client.test "
+                "smtpserver[7]: info refused session=\(session) client=[192.0.2.1] from=<a@client.test> "
                     + #"command="RCPT TO:<no@example.test>" reply="550 5.1.1 no" reason="no such user""#)
                 + Self.line(
                     1,
                     "smtpserver[7]: info accepted queue-id=\(message) session=\(session) client=[192.0.2.1] "
-                        + "from=a@client.test nrcpt=1 size=1234")
+                        + "from=<a@client.test> nrcpt=1 size=1234")
                 + Self.line(
                     1,
                     "smtpserver[7]: info accepted queue-id=\(sibling) session=\(session) client=[192.0.2.1] "
-                        + "from=b@client.test nrcpt=1 size=99")
+                        + "from=<b@client.test> nrcpt=1 size=99")
                 + Self.line(
                     2,
                     "smtpserver[7]: info accepted queue-id=\(Self.stranger) session=\(other) "
-                        + "client=[192.0.2.2] from=A@Client.Test nrcpt=1 size=99")
+                        + "client=[192.0.2.2] from=<A@Client.Test> nrcpt=1 size=99")
                 + Self.line(
                     9, "smtpserver[7]: info ended session=\(session) client=[192.0.2.1] reason=timeout accepted=2"),
             to: "log/smtpserver")
         try write(
             Self.line(
                 2,
-                "router[8]: info routed queue-id=\(message) from=a@client.test size=1234 nrcpts=1 "
+                "router[8]: info routed queue-id=\(message) from=<a@client.test> size=1234 nrcpts=1 "
                     + "msgid=<one@client.test> delay=1")
                 + Self.line(
                     3,

@@ -23,10 +23,11 @@ enum TraceText {
 
     private static func text(_ record: LogRecord) -> String {
         func value(_ key: String) -> String { record[key] ?? "?" }
+        func path(_ key: String) -> String { bracketed(value(key)) }
         switch record.event {
         case "accepted":
             let freeze = record["freeze"].map { ", frozen (\($0)): \(value("reason"))" } ?? ""
-            return "accepted from <\(value("from"))>, client \(value("client")), recipients \(value("nrcpt")), "
+            return "accepted from \(path("from")), client \(value("client")), recipients \(value("nrcpt")), "
                 + "\(value("size")) octets, session \(value("session"))\(freeze)"
         case "refused", "connection-refused":
             return "refused \(value("command")): \(value("reply")) (\(value("reason")))"
@@ -41,7 +42,7 @@ enum TraceText {
         case "rejected": return "could not be routed, moved to \(value("moved-to")): \(value("reason"))"
         case "delivery": return delivery(record)
         case "report":
-            return "notification \(value("report-id")) to <\(value("to"))> about recipients \(value("recipients"))"
+            return "notification \(value("report-id")) to \(path("to")) about recipients \(value("recipients"))"
         case "poison": return poison(record)
         case "no-clause": return "waits: \(value("reason"))"
         case "routed-again": return "routed again: \(value("reason"))"
@@ -53,12 +54,13 @@ enum TraceText {
 
     private static func delivery(_ record: LogRecord) -> String {
         let to = record["to"] ?? "?"
-        let original = record["orig_to"].map { $0 == to ? "" : " (for <\($0)>)" } ?? ""
+        let original = record["orig_to"].map { $0 == to ? "" : " (for \(bracketed($0)))" } ?? ""
         let route = record["channel"].map { " by \($0)/\(record["host"] ?? "-")" } ?? ""
         let relay = record["relay"].map { $0 == "-" || $0.isEmpty ? "" : " at \($0)" } ?? ""
         let status = record["status"] ?? record["stat"] ?? "?"
         let delay = record["delay"].map { " after \($0) s" } ?? ""
-        return "<\(to)>\(original)\(route): \(status)\(relay)\(delay), \(record["dsn"] ?? "") \(record["text"] ?? "")"
+        return
+            "\(bracketed(to))\(original)\(route): \(status)\(relay)\(delay), \(record["dsn"] ?? "") \(record["text"] ?? "")"
     }
 
     private static func poison(_ record: LogRecord) -> String {
@@ -73,5 +75,10 @@ enum TraceText {
                 ? "\(field.key)=\"\(field.value)\"" : "\(field.key)=\(field.value)"
         }
         return ([record.event] + fields).joined(separator: " ")
+    }
+
+    /// Some lines have the brackets, others not.
+    private static func bracketed(_ address: String) -> String {
+        address.hasPrefix("<") && address.hasSuffix(">") ? address : "<\(address)>"
     }
 }
