@@ -45,6 +45,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/System/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/System/CGDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(name: "CCrypt", path: "Sources/System/CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/System/CPAM", providers: [.apt(["libpam0g-dev"])]),
         .systemLibrary(name: "CUnbound", path: "Sources/System/CUnbound", providers: [.apt(["libunbound-dev"])]),
         .target(name: "CWrap", path: "Sources/System/CWrap", linkerSettings: [.linkedLibrary("wrap")]),
@@ -55,6 +56,7 @@ let package = Package(
 
         // Cores: no I/O, no clock, no randomness
         library("Cores", "SMTPProtocol", ["MailModel"]),
+        library("Cores", "SASL", ["MailModel"]),
         library("Cores", "SpoolFormat", ["MailModel"]),
         library("Cores", "AgentProtocol", ["MailModel", "SpoolFormat"]),
         library("Cores", "Policy", ["MailModel"]),
@@ -62,13 +64,22 @@ let package = Package(
         library("Cores", "Scheduling", ["MailModel", "SpoolFormat", "AgentProtocol"] + collections),
         library("Cores", "DeliveryStatus", ["MailModel", "SpoolFormat"]),
         library("Cores", "Configuration", ["MailModel"]),
+        library("Cores", "PeerIdentity", ["MailModel"]),
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),
+        library("Services", "Digests", ["COpenSSL"]),
         library("Services", "ChildProcesses", ["CPosix"]),
+        library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
-        library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy"]),
+        library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy", "SASL"]),
+        library(
+            "Services", "Credentials",
+            [
+                "CCrypt", "COpenSSL", "CPAM", "CPosix", "MailModel", "SASL", "Tables", "ChildProcesses", "ProgramKit",
+                "Telemetry",
+            ]),
         library("Services", "Resolver", ["CUnbound", "MailModel"]),
         library("Services", "TransportSecurity", ["COpenSSL", "MailModel"]),
         library(
@@ -97,7 +108,7 @@ let package = Package(
             "Daemons", "Scheduler",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Scheduling", "DeliveryStatus", "Configuration",
-                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
+                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests",
             ] + collections),
         library(
             "Daemons", "DatabaseTools",
@@ -153,8 +164,11 @@ let package = Package(
         // Tests
         tests("MailModelTests", ["MailModel"]),
         tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
+        tests("SASLTests", ["SASL", "MailModel"]),
+        tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
+        tests("HostAccessTests", ["HostAccess"]),
         tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
-        tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat"]),
+        tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat", "MailModel"]),
         // The rows of the policy's decision table, which three targets run.
         .target(name: "PolicyRows", path: "Tests/Policy/Rows", swiftSettings: strict),
         tests("PolicyTests", ["Policy", "MailModel", "PolicyRows"]),
@@ -177,7 +191,12 @@ let package = Package(
             "ServicesTests",
             [
                 "Postoffice", "Telemetry", "ChildProcesses", "ProgramKit", "Resolver", "Tables", "SpoolFormat",
-                "AgentProtocol", "MailModel", "CPosix",
+                "AgentProtocol", "MailModel", "CPosix", "Digests",
+            ]),
+        tests(
+            "CredentialsTests",
+            [
+                "Credentials", "SASL", "MailModel", "Tables", "ChildProcesses", "ProgramKit", "Telemetry", "CPosix",
             ]),
         tests(
             "SMTPServerTests",
@@ -205,8 +224,8 @@ let package = Package(
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses", "Telemetry", "TransportSecurity",
             ]),
+        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
         tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
-        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
         tests("EndToEndTests", ["CPosix", "PolicyRows"]),
     ],
     swiftLanguageModes: [.v6]

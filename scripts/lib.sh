@@ -12,7 +12,7 @@ readonly EX_USAGE=64 EX_UNAVAILABLE=69
 # What the build links and needs, by Debian 12's names. The second line is what the official toolchain asks for.
 # shellcheck disable=SC2034
 readonly build_packages=(
-    libssl-dev libgdbm-dev libpam0g-dev libunbound-dev libwrap0-dev pkg-config
+    libssl-dev libcrypt-dev libgdbm-dev libpam0g-dev libunbound-dev libwrap0-dev pkg-config
     binutils ca-certificates gcc git libc6-dev libcurl4-openssl-dev libedit-dev libncurses-dev libpython3-dev
     libsqlite3-dev libstdc++-12-dev libxml2-dev tzdata
 )

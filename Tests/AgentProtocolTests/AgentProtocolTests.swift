@@ -45,6 +45,19 @@ import Testing
         #expect(result.isFinal == (result == .ok || result == .failed))
     }
 
+    @Test("a relay that the sender is to hear of has a word of its own, which others take for a success")
+    func toBeTold() {
+        var report = AgentReport(
+            file: SpoolID(rawValue: 42), offset: 210, notary: Self.notary, result: .ok, message: "250 ok",
+            isToBeTold: true)
+        #expect(report.line.hasSuffix("\tok2 250 ok"))
+        #expect(AgentReport(line: report.line) == report)
+        #expect(AgentReport(line: "1/2\t\tok2")?.isToBeTold == true)
+        #expect(AgentReport(line: "1/2\t\tok ok2")?.isToBeTold == false)
+        report.result = .deferred
+        #expect(AgentReport(line: report.line)?.isToBeTold == false)
+    }
+
     @Test(
         "ZMailer's other words mean the same",
         arguments: [

@@ -176,4 +176,21 @@ struct ErrorMailTests {
                 form.text.split(separator: "\n").allSatisfy { $0.utf8.count <= 72 && $0.utf8.allSatisfy { $0 < 0x80 } })
         }
     }
+
+    @Test("what was asked for with the message holds for the report")
+    func requests() throws {
+        let reports = try run([group(["nobody@x"])]) { control in
+            control.requiresTLS = true
+            control.priority = MessagePriority(5)
+            control.release = FutureRelease(at: 1_900_000_000)
+            control.notaryReturn = .full
+        }
+        #expect(reports.map(\.result) == [.ok])
+        let report = try #require(try submitted().first)
+        #expect(report.envelope.requiresTLS)
+        #expect(report.envelope.priority == MessagePriority(5))
+        #expect(report.envelope.release == nil)
+        #expect(report.content.contains("Future-Release-Request: until;2030-03-17T17:46:40Z"))
+        #expect(!report.content.contains("Hello"))
+    }
 }

@@ -92,7 +92,7 @@ struct SchedulerConfigurationTests {
         let text = """
               interval=1m
             PARAMfoo = 1
-            PARAMauthfile = /x
+            PARAMmailqsock = TCP:0
             */*  interval=0 maxthr=-1 expiry=3x retries="1 0"
             a/{b  command="x"
             b/*  command="/bin/sh -c" skew=0
@@ -108,7 +108,7 @@ struct SchedulerConfigurationTests {
             let errors = (error as? ConfigurationErrors)?.errors ?? []
             let found = errors.map { "\($0.line) \($0.key)" }
             let expected = [
-                "1 interval", "2 PARAMfoo", "3 PARAMauthfile", "4 interval", "4 maxthr", "4 expiry", "4 retries",
+                "1 interval", "2 PARAMfoo", "3 PARAMmailqsock", "4 interval", "4 maxthr", "4 expiry", "4 retries",
                 "5 a/{b",
                 "6 command", "6 skew", "7 command", "8 reporttimes", "8 bychannel", "8 frobnicate", "9 user", "9 nice",
                 "9 command", "9 command", "10 ", "11 e/*",

@@ -28,6 +28,9 @@ import Testing
         for length in 0...300 {
             let octets = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 167 &+ length) }
             #expect(Base64.decode(Base64.encode(octets).utf8) == octets)
+            var text = Array("x=".utf8)
+            Base64.append(octets, to: &text)
+            #expect(text == Array("x=\(Base64.encode(octets))".utf8))
         }
     }
 }

@@ -42,6 +42,39 @@ import Testing
         #expect(policy.state(for: .mail) == "rejected")
     }
 
+    @Test("who may submit without a login is told by connect and HELO; an answer in trouble changes nothing")
+    func trust() {
+        func answer(_ trust: PolicyAnswer.Trust, _ verdict: PolicyAnswer.Verdict = .accept) -> PolicyAnswer {
+            var answer = self.answer(verdict)
+            answer.trust = trust
+            return answer
+        }
+        var policy = SessionPolicy()
+        #expect(!policy.isTrusted && policy.trust == .none)
+        policy.take(answer(.granted), to: .connect)
+        #expect(policy.isTrusted)
+        policy.take(answer(.none, .refuse), to: .helo)
+        policy.take(answer(.none), to: .mail)
+        #expect(policy.isTrusted)
+        policy.take(answer(.none), to: .helo)
+        #expect(!policy.isTrusted)
+        policy.take(answer(.unknown), to: .connect)
+        #expect(!policy.isTrusted && policy.trust == .unknown)
+    }
+
+    @Test("MAIL is asked about after a login, whatever was needless before")
+    func login() {
+        var policy = SessionPolicy()
+        var connected = answer()
+        connected.needless = [.helo, .mail]
+        policy.take(connected, to: .connect)
+        #expect(policy.isNeedless(.helo) && policy.isNeedless(.mail))
+        #expect(!policy.isNeedless(.auth) && !policy.isNeedless(.authFailed))
+        policy.clientLoggedIn()
+        #expect(policy.isNeedless(.helo) && !policy.isNeedless(.mail))
+        #expect(policy.state(for: .auth).isEmpty && policy.state(for: .authFailed).isEmpty)
+    }
+
     @Test("one frozen recipient freezes the message, a frozen client every message")
     func freeze() {
         var policy = SessionPolicy()

@@ -113,6 +113,8 @@ struct DecisionCounters: PolicyCounters {
     func connections(of address: IPAddress) -> Int { 1 }
     func messages(_ key: RateKey) -> Int { 0 }
     func recipients(_ key: RateKey) -> Int { 0 }
+    func authFailures(_ key: RateKey) -> Int { 0 }
+    func authFailures(as user: String) -> Int { 0 }
     func firstSeen(_ key: GreylistKey) -> Int64? { nil }
 }
 

@@ -9,7 +9,7 @@ struct PolicyStateTests {
     func roundTrip() throws {
         var state = PolicyState()
         #expect(PolicyState(text: state.text) == state)
-        for bit in 0..<13 { state.flags.insert(PolicyState.Flags(rawValue: 1 << bit)) }
+        for bit in PolicyState.Flags.letters.indices { state.flags.insert(PolicyState.Flags(rawValue: 1 << bit)) }
         state.maximumSize = 1_000_000_000_000_000
         state.greylist = 300
         state.rates = "-10,200"
@@ -25,7 +25,7 @@ struct PolicyStateTests {
     @Test("it never has more than 2000 octets, and long texts are cut")
     func length() throws {
         var state = PolicyState()
-        for bit in 0..<13 { state.flags.insert(PolicyState.Flags(rawValue: 1 << bit)) }
+        for bit in PolicyState.Flags.letters.indices { state.flags.insert(PolicyState.Flags(rawValue: 1 << bit)) }
         state.maximumSize = .max
         state.greylist = .max
         let long = String(repeating: "\u{e4};", count: 500)

@@ -126,6 +126,8 @@ struct WorldTables: PolicyTables {
     var local: Set<String> = ["example.test"]
     var people: Set<String> = ["alice", "john doe", "team"]
     var routes: Set<String> = []
+    /// The addresses of each login; the empty one is the null sender.
+    var senders: [String: Set<String>] = [:]
 
     func localDomain(_ domain: MailDomain) throws(PolicyTrouble) -> String? {
         if case .literal(.ip(let address)) = domain, isOwnAddress(address.unmapped) { return "own address" }
@@ -154,6 +156,15 @@ struct WorldTables: PolicyTables {
         }
     }
 
+    func senderRight(
+        of login: String, to sender: Mailbox?, table path: String
+    ) throws(PolicyTrouble) -> SenderRight {
+        guard path == "/senders" else { throw PolicyTrouble("\(path): No such file or directory") }
+        guard let addresses = senders[login] else { return .noLine(file: "senders") }
+        let isTheirs = addresses.contains(sender?.description ?? "")
+        return isTheirs ? .granted(origin: "senders:1") : .denied(origin: "senders:1")
+    }
+
     func isOwnAddress(_ address: IPAddress) -> Bool { own.contains("\(address)") }
 
     func route(to domain: MailDomain) throws(PolicyTrouble) -> String? {
@@ -167,10 +178,14 @@ struct WorldCounters: PolicyCounters {
     var ofAddress = 1
     var messages = 0
     var recipients = 0
+    var failures = 0
+    var userFailures: [String: Int] = [:]
     var seen: [GreylistKey: Int64] = [:]
 
     func connections(of address: IPAddress) -> Int { ofAddress }
     func messages(_ key: RateKey) -> Int { messages }
     func recipients(_ key: RateKey) -> Int { recipients }
+    func authFailures(_ key: RateKey) -> Int { failures }
+    func authFailures(as user: String) -> Int { userFailures[user] ?? 0 }
     func firstSeen(_ key: GreylistKey) -> Int64? { seen[key] }
 }

@@ -86,7 +86,8 @@ final class TestScheduler: @unchecked Sendable {
     @discardableResult
     func queue(
         _ recipients: [String], sender: String? = "sender@example.test", notify: Notify = .standard,
-        directories: [SpoolDirectory] = [.queue, .transport], id: SpoolID? = nil
+        directories: [SpoolDirectory] = [.queue, .transport], id: SpoolID? = nil,
+        configure: (inout ControlFile) -> Void = { _ in }
     ) throws -> SpoolID {
         let id = id ?? postoffice.newID()
         let header = "Subject: test\r\nMessage-Id: <1@example.test>\r\n\r\n"
@@ -107,6 +108,7 @@ final class TestScheduler: @unchecked Sendable {
                     })
             ])
         file.isErrorMessage = sender == nil
+        configure(&file)
         // Complete when it gets its name, as the router's files are.
         func place(_ text: String, _ directory: SpoolDirectory) throws {
             try write(text, to: "po/public/\(id)")

@@ -34,14 +34,16 @@ final class Bench {
 
     @discardableResult
     func load(
-        _ recipients: [LoadedRecipient], age: Int64 = 0, sender: String = "s@example.test", isErrorMessage: Bool = false
+        _ recipients: [LoadedRecipient], age: Int64 = 0, sender: String = "s@example.test",
+        isErrorMessage: Bool = false,
+        heldUntil: UnixTime? = nil, deliverBy: UnixTime? = nil, priority: Int = 0
     ) -> SpoolID {
         number += 1
         let id = SpoolID(rawValue: UInt64(core.now - age) * 1000 << 22 | number)
         core.load(
             LoadedMessage(
                 id: id, arrived: core.now - age, size: 1000, sender: sender, isErrorMessage: isErrorMessage,
-                recipients: recipients))
+                recipients: recipients, heldUntil: heldUntil, deliverBy: deliverBy, priority: priority))
         return id
     }
 
@@ -109,7 +111,7 @@ final class Bench {
     /// The agent's report and its next credit.
     func report(
         _ agent: Int, _ id: SpoolID, _ result: DeliveryResult, offset: Int = 100, text: String = "text",
-        action: Notary.Action? = nil, isHungry: Bool = true
+        action: Notary.Action? = nil, isHungry: Bool = true, isToBeTold: Bool = false
     ) {
         let status: String
         let usual: Notary.Action
@@ -123,7 +125,7 @@ final class Bench {
                 AgentReport(
                     file: id, offset: offset,
                     notary: Notary(finalRecipient: "final@x", action: action ?? usual, status: status), result: result,
-                    message: text)), from: agent)
+                    message: text, isToBeTold: isToBeTold)), from: agent)
         if isHungry { core.received(.hungry, from: agent) }
         run()
     }

@@ -22,6 +22,8 @@ private final class World {
     private(set) var longestExpiryDelay: Int64 = 0
     private var nextNumber: UInt64 = 0
     private var recipients: [SpoolID: [LoadedRecipient]] = [:]
+    private var releases: [SpoolID: UnixTime] = [:]
+    private(set) var returned = 0
 
     struct Key: Hashable {
         let id: SpoolID
@@ -60,15 +62,23 @@ private final class World {
         nextNumber += 1
         let id = SpoolID(rawValue: UInt64(core.now) * 1000 << 22 | nextNumber)
         let count = below(4) == 0 ? 1 + below(8) : 1
+        let deadlines: [LoadedRecipient.Deadline] = [.return, .notify]
+        let deadline = below(10) == 0 ? deadlines[below(2)] : .none
         let list = (0..<count).map { index in
-            Bench.recipient(
+            var recipient = Bench.recipient(
                 "h\(below(hosts))", 100 + index * 50, channel: "c\(below(rules.count))",
                 notify: below(5) == 0 ? [.success, .failure] : .standard)
+            recipient.deadline = deadline
+            return recipient
         }
         recipients[id] = list
+        let release = below(10) == 0 ? core.now + Int64(below(50000)) : nil
+        if let release { releases[id] = release }
         core.load(
             LoadedMessage(
-                id: id, arrived: core.now, size: 1, sender: "s@x", isErrorMessage: false, recipients: list))
+                id: id, arrived: core.now, size: 1, sender: "s@x", isErrorMessage: false, recipients: list,
+                heldUntil: release, deliverBy: deadline == .none ? nil : core.now + Int64(below(60000)),
+                priority: below(4) == 0 ? below(19) - 9 : 0))
     }
 
     /// Until nothing is left or `limit` has come.
@@ -167,6 +177,7 @@ private final class World {
             if below(3) == 0 { at(10 + below(5000), .death(number)) }
         case .feed(let number, let id, let host):
             jobs += 1
+            if releases[id] ?? 0 > core.now { problems.append("fed before its release") }
             guard let agent = agents[number] else {
                 problems.append("fed an agent that is not there")
                 return
@@ -195,7 +206,9 @@ private final class World {
         let key = Key(id: entry.id, offset: entry.recipient)
         if outcomes[key] != nil { problems.append("two results for \(key)") }
         outcomes[key] = entry.outcome
-        if entry.outcome == .expired {
+        if entry.outcome == .expired, entry.text.hasPrefix("not delivered by") {
+            returned += 1
+        } else if entry.outcome == .expired {
             let expiry = rules.first { "c\($0.ring)" == entry.channel }?.expiry ?? 0
             longestExpiryDelay = max(longestExpiryDelay, entry.delay - expiry)
             if entry.delay < expiry { problems.append("expired early: \(entry)") }
@@ -234,9 +247,10 @@ private final class World {
                 switch vertex.state {
                 case .active: hasNext = vertex.agent != nil
                 case .waiting: hasNext = vertex.due != .max
-                case .ready: hasNext = vertex.due != .max && vertex.thread.ready.contains { $0 === vertex }
+                case .ready: hasNext = vertex.due != .max && vertex.thread.ready.elements.contains { $0 === vertex }
                 case .suspect:
                     hasNext = vertex.due != .max && (vertex.thread.pool?.suspects.contains { $0 === vertex } ?? false)
+                case .held: hasNext = vertex.message.times.map { $0.due != .max } ?? false
                 case .done: hasNext = false
                 }
                 if !hasNext { problems.append("\(message.id): \(vertex.state) without a next event") }
@@ -288,6 +302,8 @@ struct SimulationTests {
         // A job in hand may end later than its expiry; nothing else may.
         #expect(world.longestExpiryDelay <= 100)
         #expect(world.deaths > 10)
+        #expect(world.returned > 5)
+        #expect(world.core.heldCount == 0)
         #expect(world.core.threadCount == 0)
     }
 

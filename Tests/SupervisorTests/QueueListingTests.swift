@@ -24,6 +24,27 @@ struct QueueListingTests {
             ])
     }
 
+    @Test("what was asked for by SMTP extensions is shown with the message")
+    func requests() throws {
+        let value = try JSONValue(
+            parsing: """
+                {"id":"17","size":1,"arrived":9990,"sender":"a@b","priority":-3,"held_until":13600,"deliver_by":20000,
+                 "recipients":[{"address":"b@c","channel":"smtp","host":"c","state":"held","attempts":0,
+                  "next_attempt":13600,"status":"","last":""}]}
+                """.utf8)
+        let lines = listing.message(value).split(separator: "\n").map(String.init)
+        #expect(
+            lines.first?.hasSuffix(
+                "<a@b>, held until 1970-01-01T03:46:40Z (1h00m), deliver by 1970-01-01T05:33:20Z, priority -3") == true)
+        #expect(lines.last == "    <b@c> smtp/c held, attempts 0, next in 1h00m")
+        let none = try JSONValue(
+            parsing: #"{"id":"17","size":1,"arrived":1,"sender":"a@b","priority":0,"held_until":null,"recipients":[]}"#
+                .utf8)
+        #expect(listing.message(none).hasSuffix("<a@b>"))
+        #expect(listing.summary(try JSONValue(parsing: #"{"held":2}"#.utf8), unrouted: []).contains(" Held: 2 "))
+        #expect(!listing.summary(try JSONValue(parsing: #"{"held":0}"#.utf8), unrouted: []).contains("Held"))
+    }
+
     @Test("the null reverse-path is shown as such")
     func nullSender() throws {
         let value = try JSONValue(parsing: #"{"id":"18","size":1,"arrived":10000,"sender":"","recipients":[]}"#.utf8)

@@ -132,8 +132,9 @@ public final class AgentRunner: Sendable {
                 throw FileError(call: "shorter than when it was routed:", path: "\(control.id)", code: EIO)
             }
             let job = DeliveryJob(
-                control: control, host: jobHost, recipients: recipients,
+                control: control, host: jobHost, recipients: withinTheirTime(recipients, control, output),
                 content: MessageContent(message, control: control), output: output)
+            if job.recipients.isEmpty { return }
             agent.deliver(job)
             job.close()
         } catch  where error.isMissing {
@@ -143,6 +144,21 @@ public final class AgentRunner: Sendable {
         } catch {
             let result = RecipientResult.deferred(status: "4.3.0", text: "message file cannot be read: \(error)")
             for recipient in recipients { output.report(recipient, of: control, result, relay: "-") }
+        }
+    }
+
+    /// A job may have waited here until it was too late: then there is no attempt (RFC 2852 §4.1.3).
+    private func withinTheirTime(
+        _ recipients: [JobRecipient], _ control: ControlFile, _ output: JobOutput
+    ) -> [JobRecipient] {
+        let now = Int64(time(nil))
+        return recipients.filter { recipient in
+            guard let deliverBy = recipient.recipient.deliverBy, deliverBy.mode == .return, deliverBy.time <= now else {
+                return true
+            }
+            let text = "the time in which it was to be delivered has passed"
+            output.report(recipient, of: control, .failed(status: "5.4.7", text: text), relay: "-")
+            return false
         }
     }
 

@@ -32,7 +32,7 @@ final class JobOutput {
                 diagnostic: clean.diagnostic, remoteHost: clean.remoteHost, agent: agentID)
         let report = AgentReport(
             file: control.id, offset: recipient.recipient.offset, notary: notary, result: clean.result,
-            message: clean.text)
+            message: clean.text, isToBeTold: clean.tellsSender)
         send(.report(report))
         observer(control, recipient, clean, relay)
     }

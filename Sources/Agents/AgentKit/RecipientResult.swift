@@ -15,6 +15,8 @@ public struct RecipientResult: Hashable, Sendable {
     public var remoteHost: String
     /// The next hop took the sender's wish for a report over (RFC 3461 §5.2.1): nothing is to be reported here.
     public var isReportedElsewhere = false
+    /// A relay that the sender is told of though he did not ask for successes (RFC 2852 §4.1.4).
+    public var tellsSender = false
     /// For the log: how the connection was protected, `none` or `TLSv1.3/TLS_AES_256_GCM_SHA384/verified`; empty: there was none.
     public var tls = ""
 

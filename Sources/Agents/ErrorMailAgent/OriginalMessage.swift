@@ -19,11 +19,15 @@ enum OriginalMessage {
         if isCut, let newline = header.lastIndex(of: 0x0a) { header.removeLast(header.count - newline - 1) }
         let body = content.headerCount..<content.count
         let isReturned =
-            !isCut && DeliveryReport.returnsBody(job.control.notaryReturn, hasFailure: true, size: body.count)
-        return DeliveryReport.Original(
+            !isCut
+            && DeliveryReport.returnsBody(
+                job.control.notaryReturn, hasFailure: true, size: body.count, requiresTLS: job.control.requiresTLS)
+        var original = DeliveryReport.Original(
             id: job.id, format: content.format, header: header, body: isReturned ? try content.octets(in: body) : nil,
             arrivalDate: job.id.unixTime, envelopeID: job.control.envelopeID,
             isInternationalized: job.control.isInternationalized)
+        original.takeRequests(of: job.control)
+        return original
     }
 
     /// The header section alone: the empty line behind it is not part of it.

@@ -1,5 +1,6 @@
 import AgentKit
 import AgentProtocol
+import Glibc
 import MailModel
 import SMTPProtocol
 import SpoolFormat
@@ -18,22 +19,32 @@ struct Delivery {
         for entry in entries { job.report(entry.recipient, result, relay: hop.description) }
     }
 
-    /// One result for each entry, in order. `passesDSN`: the server got the sender's NOTIFY.
+    /// One result for each entry, in order.
     func report(
-        _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], _ endpoint: Endpoint,
-        passesDSN: Bool, tls: String
+        _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], of connection: SMTPConnection
     ) {
         for (entry, result) in zip(entries, results) {
-            var report = report(result, endpoint)
-            report.tls = tls
+            var report = report(result, connection.endpoint)
+            report.tls = connection.tlsText
+            let recipient = entry.recipient.recipient
+            report.tellsSender = report.action == .relayed && isRelayToBeTold(recipient, connection.capabilities)
+            // The server got the sender's NOTIFY.
             report.isReportedElsewhere =
-                passesDSN && report.result == .ok && entry.recipient.recipient.notify.contains(.success)
-            job.report(entry.recipient, report, relay: endpoint.relay)
+                connection.capabilities.hasDSN && report.result == .ok && recipient.notify.contains(.success)
+                && !report.tellsSender
+            job.report(entry.recipient, report, relay: connection.endpoint.relay)
         }
     }
 
     /// What sessions with this hop are kept for.
     var use: ConnectionPool.Use { ConnectionPool.Use(hop: hop, demand: demand) }
+
+    /// RFC 2852 §4.1.4: each relay if it is traced; else the one after which nobody keeps the time in mind.
+    private func isRelayToBeTold(_ recipient: ControlRecipient, _ capabilities: ServerCapabilities) -> Bool {
+        guard let deliverBy = recipient.deliverBy, recipient.notify != .never else { return false }
+        if deliverBy.isTraced { return true }
+        return deliverBy.mode == .notify && !capabilities.hasDeliverBy && deliverBy.time > Int64(time(nil))
+    }
 
     func report(_ result: SMTPProtocol.RecipientResult, _ endpoint: Endpoint) -> AgentKit.RecipientResult {
         let summary = result.reply.summary

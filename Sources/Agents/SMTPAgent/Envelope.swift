@@ -1,4 +1,5 @@
 import AgentKit
+import Glibc
 import MailModel
 import SMTPProtocol
 import SpoolFormat
@@ -9,11 +10,12 @@ struct EnvelopeEntry {
     let command: ClientMessage.Recipient
 }
 
-/// The recipients of a job that can share transactions: those of one group of the control file.
+/// The recipients of a job that can share transactions: those of one group of the control file, with one deliver-by-time.
 struct Envelope {
     let recipients: [EnvelopeEntry]
     private let reversePath: ReversePath
     private let control: ControlFile
+    private let deliverBy: DeliverByTime?
     /// The message from its first octet.
     let stream: ContentStream
 
@@ -22,8 +24,10 @@ struct Envelope {
         var envelopes: [Envelope] = []
         var index = 0
         while index < job.recipients.count {
-            let group = job.recipients[index].group
-            let members = job.recipients[index...].prefix { $0.group == group }
+            let first = job.recipients[index]
+            let members = job.recipients[index...].prefix {
+                $0.group == first.group && $0.recipient.deliverBy == first.recipient.deliverBy
+            }
             index += members.count
             if let envelope = Envelope(Array(members), of: job) { envelopes.append(envelope) }
         }
@@ -57,6 +61,7 @@ struct Envelope {
         if entries.isEmpty { return nil }
         recipients = entries
         control = job.control
+        deliverBy = first.recipient.deliverBy
         stream = ContentStream(job.content, header: job.header(of: first))
     }
 
@@ -72,8 +77,22 @@ struct Envelope {
         message.ret = control.notaryReturn.flatMap { ReturnContent(rawValue: $0.rawValue) }
         message.envelopeID = control.envelopeID
         message.isWireFormat = stream.isWireFormat
+        message.deliverBy = deliverBy?.fromNow
+        message.priority = control.priority?.value
         message.requiresTLS = requiresTLS
         return message
+    }
+}
+
+extension DeliverByTime {
+    /// MAIL is about to be sent: what is left of the time now (RFC 2852 §4.1.4).
+    fileprivate var fromNow: ClientMessage.DeliverBy {
+        let mode: ClientMessage.DeliverBy.Mode =
+            switch self.mode {
+            case .return: .return
+            case .notify: .notify
+            }
+        return ClientMessage.DeliverBy(remaining: Int(time - Int64(Glibc.time(nil))), mode: mode, isTraced: isTraced)
     }
 }
 

@@ -70,8 +70,7 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
                 mayRepeat = false
                 continue
             }
-            delivery.report(
-                batch, outcome.results, open.endpoint, passesDSN: open.capabilities.hasDSN, tls: open.tlsText)
+            delivery.report(batch, outcome.results, of: open)
             rest = rest.dropFirst(batch.count)
             if !rest.isEmpty { delivery.job.flush() }
         }

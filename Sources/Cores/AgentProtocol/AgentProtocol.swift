@@ -73,9 +73,15 @@ public struct AgentReport: Hashable, Sendable {
     /// `nil`: no change to what is known.
     public var notary: Notary?
     public var result: DeliveryResult
+    /// `ok2`: a success that the sender is told of unless he wants no report at all, though he did not ask for `SUCCESS`: a relay of
+    /// RFC 2852 §4.1.4.
+    public var isToBeTold: Bool
     public var message: String
 
-    public init(file: SpoolID, offset: Int, notary: Notary?, result: DeliveryResult, message: String) {
+    public init(
+        file: SpoolID, offset: Int, notary: Notary?, result: DeliveryResult, message: String, isToBeTold: Bool = false
+    ) {
+        self.isToBeTold = isToBeTold
         self.file = file
         self.offset = offset
         self.notary = notary
@@ -88,7 +94,7 @@ public struct AgentReport: Hashable, Sendable {
         var text = "\(file)/\(offset)\t"
         if let notary { text += notary.encoded }
         text += "\t"
-        text += result.word
+        text += isToBeTold && result == .ok ? "ok2" : result.word
         text += " "
         if message.utf8.contains(where: { $0 == 0x0a || $0 == 0x09 }) {
             text += String(
@@ -109,9 +115,10 @@ public struct AgentReport: Hashable, Sendable {
         guard names.count == 2, let file = SpoolID(octets: names[0]), let offset = Octets.decimal(names[1]), offset >= 0
         else { return nil }
         guard let (result, message) = Self.result(parts[2]) else { return nil }
+        let isToBeTold = Octets.equal(parts[2], "ok2") || Octets.hasPrefix(parts[2], "ok2 ")
         self.init(
             file: file, offset: offset, notary: parts[1].isEmpty ? nil : Notary(octets: parts[1]), result: result,
-            message: Octets.text(message))
+            message: Octets.text(message), isToBeTold: isToBeTold)
     }
 
     /// `<status>[ <message>]`, `retryat +<seconds>[ <message>]`.

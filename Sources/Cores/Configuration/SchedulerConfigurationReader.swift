@@ -24,6 +24,8 @@ private struct Reader {
     private var isInClause = false
     /// The clause's pattern could not be read; its values are checked all the same.
     private var hasBadPattern = false
+    /// Of `PARAMmailqsock`.
+    private var mailqLine = 0
 
     init(file: String, environment: ZEnvironment) {
         self.file = file
@@ -143,17 +145,43 @@ private struct Reader {
             case "no", "false", "0", "off": parameters.storesErrorOnError = false
             case let other?: fail(number, key, "'\(other)' is not valid; yes or no")
             }
-        case "authfile", "mailqsock", "mailqpath", "notifysock", "msgwriteasync":
+        case "authfile", "mailqsock", "mailqpath": mailq(name, value ?? "", number)
+        case "notifysock", "msgwriteasync":
             fail(number, key, "is not available; remove it (valid are \(Self.parameterNames))")
         default: fail(number, key, "is not a parameter; valid are \(Self.parameterNames)")
         }
     }
 
-    private static let parameterNames = "PARAMglobal-report-interval PARAMstore-error-on-error"
+    private static let parameterNames =
+        "PARAMauthfile PARAMglobal-report-interval PARAMmailqsock PARAMstore-error-on-error"
+
+    private mutating func mailq(_ name: String, _ text: String, _ number: Int) {
+        let key = "PARAM\(name)"
+        let value: String
+        switch expanded(text, allowing: []) {
+        case .success(let text): value = text
+        case .failure(let problem): return fail(number, key, problem.reason)
+        }
+        if name == "authfile" {
+            guard value.hasPrefix("/") else {
+                return fail(number, key, "'\(value)' is not valid; valid is an absolute path")
+            }
+            parameters.authFile = value
+            return
+        }
+        guard let socket = MailqSocket(value) else {
+            return fail(number, key, "'\(value)' is not valid; valid are \(MailqSocket.valid)")
+        }
+        parameters.mailqSocket = socket
+        mailqLine = number
+    }
 
     mutating func finish() throws(ConfigurationErrors) -> SchedulerConfiguration {
         for (pattern, line) in waiting {
             fail(line, pattern.text, "is empty and no clause follows whose values it could take")
+        }
+        if parameters.mailqSocket != nil, parameters.authFile == nil {
+            fail(mailqLine, "PARAMmailqsock", "needs PARAMauthfile: nobody could log in")
         }
         if errors.isEmpty, !clauses.contains(where: { $0.command != nil }) {
             fail(0, "command", "no clause has one: nothing would ever be delivered")

@@ -33,6 +33,8 @@ extension DeliveryReport {
         var envelope = MessageEnvelope()
         envelope.isErrorMessage = true
         envelope.isInternationalized = isInternationalized
+        envelope.priority = original.priority
+        envelope.requiresTLS = original.requiresTLS
         envelope.traits = OctetFacts.traits(content)
         if envelope.traits?.hasEightBit == true { envelope.bodyType = "8BITMIME" }
         envelope.recipients = addresses.map { address in

@@ -57,6 +57,14 @@ public struct DeliveryReport: Hashable, Sendable {
         public var envelopeID: String?
         /// It was accepted with SMTPUTF8: the report is one of RFC 6533.
         public var isInternationalized: Bool
+        /// Its deliver-by-time, seconds since 1970: `Deliver-By-Date` (RFC 2852 §5).
+        public var deliverBy: Int64?
+        /// `Future-Release-Request` (RFC 4865 §5.1.2).
+        public var releaseRequest: String?
+        /// The report has the same (RFC 6710 §4.6).
+        public var priority: MessagePriority?
+        /// The report too goes over TLS only, and without the body (RFC 8689 §5).
+        public var requiresTLS: Bool
 
         public init(
             id: SpoolID, format: MessageEnvelope.LineFormat = .crlf, header: [UInt8], body: [UInt8]? = nil,
@@ -69,6 +77,18 @@ public struct DeliveryReport: Hashable, Sendable {
             self.arrivalDate = arrivalDate
             self.envelopeID = envelopeID
             self.isInternationalized = isInternationalized
+            deliverBy = nil
+            releaseRequest = nil
+            priority = nil
+            requiresTLS = false
+        }
+
+        /// What SMTP extensions have asked for, from the message's control file.
+        public mutating func takeRequests(of file: ControlFile) {
+            deliverBy = file.recipients.lazy.compactMap { $0.deliverBy?.time }.min()
+            releaseRequest = file.release?.request
+            priority = file.priority
+            requiresTLS = file.requiresTLS
         }
     }
 
@@ -105,10 +125,12 @@ public struct DeliveryReport: Hashable, Sendable {
     /// (RFC 3461 §4.3 leaves that to the reporting server).
     public static let maximumBody = 8 << 20
 
-    /// Whether the body belongs into a report: only when something failed, not after `RET=HDRS` (RFC 3461 §4.3), and within the
-    /// bounds above. `size`: octets of the body.
-    public static func returnsBody(_ wish: NotaryReturn?, hasFailure: Bool, size: Int) -> Bool {
-        guard hasFailure else { return false }
+    /// Whether the body belongs into a report: only when something failed, not after `RET=HDRS` (RFC 3461 §4.3) or `REQUIRETLS`, which
+    /// counts as that whatever was asked for (RFC 8689 §5), and within the bounds above. `size`: octets of the body.
+    public static func returnsBody(
+        _ wish: NotaryReturn?, hasFailure: Bool, size: Int, requiresTLS: Bool = false
+    ) -> Bool {
+        guard hasFailure, !requiresTLS else { return false }
         switch wish {
         case .headers?: return false
         case .full?: return size <= maximumBody

@@ -25,7 +25,7 @@ struct ReadableList {
 
     private static let titles: [(Notary.Action, String)] = [
         (.failed, "FAILED:"), (.delayed, "DELAYED (still in queue):"), (.delivered, "DELIVERED (successfully):"),
-        (.relayed, "RELAYED (to a system that sends no delivery reports):"),
+        (.relayed, "RELAYED (to another mail system, which may tell you nothing more):"),
         (.expanded, "EXPANDED (to several recipients):"),
     ]
 

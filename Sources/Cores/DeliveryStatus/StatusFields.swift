@@ -14,6 +14,8 @@ struct StatusFields {
             field("Original-Envelope-Id", clean(Self.decoded(id)))
         }
         field("Arrival-Date", CalendarDate(unixTime: report.original.arrivalDate).rfc5322)
+        if let time = report.original.deliverBy { field("Deliver-By-Date", CalendarDate(unixTime: time).rfc5322) }
+        if let request = report.original.releaseRequest { field("Future-Release-Request", clean(request)) }
     }
 
     mutating func append(_ recipient: DeliveryReport.Recipient, of report: DeliveryReport) {

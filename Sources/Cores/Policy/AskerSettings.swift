@@ -30,10 +30,18 @@ public struct AskerSettings: Hashable, Sendable {
     public var spfLocalPolicy = ""
     /// `reject-percent-kludge`.
     public var rejectsPercentKludge = true
+    /// `auth-failrate`: failed logins of one address in an hour, from which on it may not try again. At least
+    /// ``minimumAuthFailureRate``.
+    public var authFailureRate = standardAuthFailureRate
+    /// `smtp-auth-senders`: the table that says which addresses a login may use; empty: any.
+    public var senderTable = ""
     /// `contactpointer`: a line of the connect-time rejection.
     public var contactPointer = ""
     /// Our name, for SPF's `%{r}`, Received-SPF and replies.
     public var hostName = ""
+
+    public static let standardAuthFailureRate = 20
+    public static let minimumAuthFailureRate = 3
 
     public init() {}
 
@@ -52,6 +60,8 @@ public struct AskerSettings: Hashable, Sendable {
         add("spf-received", addsReceivedSPF ? "+" : "")
         add("spf-localpolicy", spfLocalPolicy)
         add("percent-kludge", rejectsPercentKludge ? "" : "-")
+        add("auth-failrate", authFailureRate == Self.standardAuthFailureRate ? "" : "\(authFailureRate)")
+        add("senders", senderTable)
         add("contact", contactPointer)
         add("host", hostName)
         return text
@@ -84,6 +94,12 @@ public struct AskerSettings: Hashable, Sendable {
         case "spf-received": addsReceivedSPF = true
         case "spf-localpolicy": spfLocalPolicy = value
         case "percent-kludge": rejectsPercentKludge = false
+        case "auth-failrate":
+            guard let number = Int(value), number >= Self.minimumAuthFailureRate else { return false }
+            authFailureRate = number
+        case "senders":
+            guard value.hasPrefix("/") else { return false }
+            senderTable = value
         case "contact": contactPointer = value
         case "host": hostName = value
         default: break

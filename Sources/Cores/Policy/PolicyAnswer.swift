@@ -11,6 +11,14 @@ public struct PolicyAnswer: Hashable, Sendable {
         /// Close the connection without a word.
         case drop
     }
+    /// Whether the client may submit without a login (MSA-mode, smtpserver.md §10).
+    public enum Trust: String, Hashable, Sendable {
+        case none = "-"
+        /// It may be, by its name, but the DNS did not tell: what it lacks is refused for the time being only.
+        case unknown = "?"
+        /// It is of a network, or has a name, with `fulltrustnet +` or `relaycustnet +`.
+        case granted = "+"
+    }
     public var number: UInt64
     public var verdict: Verdict
     /// `nil`: the server's own text for this command.
@@ -24,13 +32,16 @@ public struct PolicyAnswer: Hashable, Sendable {
     /// `connect`: what the reverse lookup found, `A-B`, each `OK`, `FAIL` or `??` (not looked up, or DNS trouble): the address has a
     /// name; that name has the address (rhost-flags of smtpserver.md §9).
     public var reverseFlags = ""
+    /// Of answers to `connect` and `helo`.
+    public var trust = Trust.none
     /// Octets that a message of this client may have; 0: no limit of its own.
     public var maximumSize = 0
     /// Not 0: what is accepted goes to the freezer with this code.
     public var freezeCode = 0
     /// Whether content filters run for the message, as far as is known (policy.md §8, DATA).
     public var runsFilter = true
-    /// Verbs that need not be asked about this session any more, because the answer is known: accept.
+    /// Verbs that need not be asked about this session any more, because the answer is known: accept. Of `mail` it holds until
+    /// the client logs in.
     public var needless: Set<PolicyQuestion.Verb> = []
     /// A `comment` line for the message's envelope.
     public var comment = ""
@@ -74,6 +85,7 @@ public struct PolicyAnswer: Hashable, Sendable {
         add("state", state)
         add("name", clientName)
         add("reverse", reverseFlags)
+        if trust != .none { add("trusted", trust.rawValue) }
         if maximumSize != 0 { add("size", "\(maximumSize)") }
         if freezeCode != 0 { add("freeze", "\(freezeCode)") }
         if !runsFilter { add("filter", "-") }
@@ -121,6 +133,9 @@ public struct PolicyAnswer: Hashable, Sendable {
             clientName = Octets.text(value)
         } else if isKey("reverse") {
             reverseFlags = Octets.text(value)
+        } else if isKey("trusted") {
+            guard let trust = Trust(rawValue: Octets.text(value)) else { return false }
+            self.trust = trust
         } else if isKey("size") {
             guard let number = Octets.decimal(value) else { return false }
             maximumSize = number

@@ -46,6 +46,10 @@ public protocol PolicyCounters {
     func messages(_ key: RateKey) -> Int
     /// Recipients of messages stored in the last hour.
     func recipients(_ key: RateKey) -> Int
+    /// Logins that failed in the last hour.
+    func authFailures(_ key: RateKey) -> Int
+    /// Those as a user, from anywhere.
+    func authFailures(as user: String) -> Int
     /// Seconds since 1970; `nil`: never seen, or forgotten.
     func firstSeen(_ key: GreylistKey) -> Int64?
 }

@@ -24,7 +24,7 @@ public struct PolicyEvaluator {
     public func decide(_ question: PolicyQuestion) throws(PolicySuspension) -> PolicyDecision {
         let state: PolicyState
         switch question.verb {
-        case .connect, .disconnect, .stored, .verify, .expand: state = PolicyState()
+        case .connect, .disconnect, .stored, .auth, .authFailed, .verify, .expand: state = PolicyState()
         case .helo, .mail, .rcpt:
             // A state that cannot be read may have held "reject": it is never taken for an empty one.
             guard let known = PolicyState(text: question.state) else {

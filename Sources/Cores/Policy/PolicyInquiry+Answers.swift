@@ -6,6 +6,7 @@ extension PolicyInquiry {
         var answer = answer
         // What has not changed need not be said again.
         answer.state = question.verb == .rcpt && state == given ? "" : state.text
+        if question.verb == .connect || question.verb == .helo { answer.trust = state.trust }
         answer.maximumSize = state.maximumSize
         answer.runsFilter = state.runsFilter
         if let reply = answer.reply {
@@ -23,7 +24,7 @@ extension PolicyInquiry {
         let submits: Bool
         switch question.verb {
         case .mail, .rcpt: submits = isAuthenticated || state.flags.contains(.submits)
-        case .connect, .disconnect, .helo, .stored, .verify, .expand: submits = false
+        case .connect, .disconnect, .helo, .stored, .auth, .authFailed, .verify, .expand: submits = false
         }
         return PolicyAnswer(
             number: question.number, verdict: submits ? .submit : .accept, reply: reply, reason: reason)
@@ -36,7 +37,7 @@ extension PolicyInquiry {
         switch question.verb {
         case .mail: answer.comment = "policytest() reported freeze state"
         case .rcpt: answer.comment = "policytest() reported freeze state 1"
-        case .connect, .disconnect, .helo, .stored, .verify, .expand: break
+        case .connect, .disconnect, .helo, .stored, .auth, .authFailed, .verify, .expand: break
         }
         return answer
     }
@@ -60,7 +61,8 @@ extension PolicyInquiry {
         case .rcpt: return finished(try recipient())
         case .verify: return finished(try verify(expanding: false))
         case .expand: return finished(try verify(expanding: true))
-        case .disconnect, .stored: return finished(accept(question.verb.rawValue))
+        case .auth: return finished(authentication())
+        case .disconnect, .stored, .authFailed: return finished(accept(question.verb.rawValue))
         }
     }
 

@@ -123,22 +123,30 @@ extension PolicyInquiry {
             return nil
         }
         if let found = findings.plus(.submit) { set(.submits, "submits", findings, found) }
+        if let found = findings[.trustWhoson] { takeWhoson(findings, found) }
         // The strongest last: its entry is the reason.
         if let found = findings.plus(.relaycustnet) { set(.alwaysAccept, "always_accept", findings, found) }
         if let found = findings.plus(.trustrecipients) {
             set(.trustsRecipients, "trust_recipients", findings, found)
         }
         if let found = findings.plus(.fulltrustnet) { set(.fullTrust, "full_trust", findings, found) }
-        if let found = findings[.trustWhoson] {
-            step(
-                .attribute, "trust-whoson", "there is no whoson service: nobody is logged in",
-                origin: Octets.text(found.origin))
-        }
         if let found = findings[.filtering] {
             state.flags.insert(found.isPlus ? .filters : .doesNotFilter)
             step(.flag, "content_filter", found.isPlus ? "1" : "0", origin: Octets.text(found.origin))
         }
         return nil
+    }
+
+    /// `trust-whoson`: who is logged in may send to everybody; `-`: the sender's entry cannot give that right either.
+    private func takeWhoson(_ findings: PolicyFindings, _ found: PolicyFindings.Found) {
+        if found.isMinus {
+            state.flags.insert(.revokesWhoson)
+            step(.flag, "whoson -", "set", origin: Octets.text(found.origin))
+        } else if found.isPlus, question.hasWhosonLogin {
+            set(.trustsRecipients, "trust_recipients", findings, found)
+        } else {
+            step(.flag, "trust_recipients", "not set: no login is known to whoson", origin: Octets.text(found.origin))
+        }
     }
 
     // MARK: the lists

@@ -26,6 +26,7 @@ extension PolicyInquiry {
 
     func recipient() throws(PolicySuspension) -> PolicyAnswer {
         step(.chain, "rcpt", "<\(question.recipient)>")
+        if case .refused(let answer) = try senderRight() { return answer }
         if let answer = try lateSender() { return answer }
         let isPostmaster = asciiLowercased(question.recipient) == "postmaster"
         let mailbox = Mailbox(question.recipient)
@@ -70,8 +71,10 @@ extension PolicyInquiry {
     /// Of those whose recipients are not looked at.
     private func rights() -> Outcome? {
         if isAuthenticated { return Outcome(code: 0, reason: "authenticated") }
-        guard !state.flags.isDisjoint(with: [.fullTrust, .trustsRecipients]) else { return nil }
-        return Outcome(code: 0, reason: state.reason)
+        if !state.flags.isDisjoint(with: [.fullTrust, .trustsRecipients]) {
+            return Outcome(code: 0, reason: state.reason)
+        }
+        return state.flags.contains(.whosonSender) ? Outcome(code: 0, reason: state.senderReason) : nil
     }
 
     private func judge(_ mailbox: Mailbox?) throws(PolicySuspension) -> Outcome {
@@ -188,7 +191,7 @@ extension PolicyInquiry {
     private func greylisted(_ mailbox: Mailbox, _ outcome: Outcome) -> PolicyAnswer? {
         let seconds = outcome.greylist ?? state.greylist
         guard seconds > 0, let client, !isAuthenticated,
-            state.flags.isDisjoint(with: [.alwaysAccept, .fullTrust, .trustsRecipients]),
+            state.flags.isDisjoint(with: [.alwaysAccept, .fullTrust, .trustsRecipients, .whosonSender]),
             let key = GreylistKey(client: client, sender: question.sender, recipient: mailbox.description)
         else { return nil }
         let first = counters.firstSeen(key)

@@ -11,9 +11,11 @@ extension PolicyInquiry {
             try checkHello()
         }
         if state.flags.contains(.alwaysReject) { return refused(-1, state.rejectText, state.reason) }
+        let right = try senderRight()
+        if case .refused(let answer) = right { return answer }
         if state.flags.contains(.alwaysFreeze) { return freeze(state.reason) }
         if state.flags.contains(.fullTrust) { return accept(state.reason) }
-        if isAuthenticated { return exceedsRates() ?? accept("authenticated") }
+        if case .permitted(let reason) = right { return exceedsRates() ?? accept(reason) }
         let isNull = question.sender.isEmpty
         let mailbox = Mailbox(question.sender)
         guard isNull || mailbox != nil else { return refused(-1, "", "no address") }
@@ -35,11 +37,17 @@ extension PolicyInquiry {
         }
         if state.flags.contains(.alwaysAccept), let answer = exceedsRates() { return answer }
         if let answer = rejected(findings) ?? frozen(findings) { return answer }
+        if let found = findings.plus(.trustWhoson), question.hasWhosonLogin, !state.flags.contains(.revokesWhoson) {
+            state.flags.insert(.whosonSender)
+            state.senderReason = findings.reason(found)
+            step(.flag, "whoson_sender", "set", origin: Octets.text(found.origin))
+        }
         if case .name(let domain)? = mailbox?.domain, let found = findings[.senderokwithdns] {
             let code = try existence(of: domain, soft: found.isPlus)
             if code != 0 { return refused(code, text(found), findings.reason(found)) }
         }
         if state.flags.contains(.alwaysAccept) { return accept(state.reason) }
+        if state.flags.contains(.whosonSender) { return accept(state.senderReason) }
         return try checkSPF(mailbox) ?? accept("nothing against the sender")
     }
 

@@ -12,6 +12,10 @@ public struct PolicyQuestion: Hashable, Sendable {
         case rcpt
         /// A message was stored for `count` recipients: what rates count. Its answer is of no interest.
         case stored
+        /// A client wants to log in, as ``authenticatedUser`` if that is known yet: may it try?
+        case auth
+        /// A login has failed, as ``authenticatedUser`` if that was known: what `auth` counts. Its answer is of no interest.
+        case authFailed = "authfail"
         case verify
         case expand
     }
@@ -27,8 +31,10 @@ public struct PolicyQuestion: Hashable, Sendable {
     public var sender: String
     /// The forward-path without brackets; for `verify` and `expand` the argument.
     public var recipient: String
-    /// The authenticated user, empty if there is none.
+    /// The authenticated user, empty if there is none; of `auth` and `authfail` the one that is tried.
     public var authenticatedUser: String
+    /// Somebody is logged in from the client's address, as a whoson server says: to be told with each question of the session.
+    public var hasWhosonLogin: Bool
     /// What the last answer about this session said (``PolicyAnswer/state``), as it was; empty before the first. Answers of
     /// `connect` and `helo` hold for the session, those of `mail` and `rcpt` until the transaction ends.
     public var state: String
@@ -39,8 +45,8 @@ public struct PolicyQuestion: Hashable, Sendable {
 
     public init(
         number: UInt64, verb: Verb, session: String, client: IPAddress?, helo: String = "", sender: String = "",
-        recipient: String = "", authenticatedUser: String = "", state: String = "", count: Int = 0,
-        wantsSteps: Bool = false
+        recipient: String = "", authenticatedUser: String = "", hasWhosonLogin: Bool = false, state: String = "",
+        count: Int = 0, wantsSteps: Bool = false
     ) {
         self.number = number
         self.verb = verb
@@ -50,6 +56,7 @@ public struct PolicyQuestion: Hashable, Sendable {
         self.sender = sender
         self.recipient = recipient
         self.authenticatedUser = authenticatedUser
+        self.hasWhosonLogin = hasWhosonLogin
         self.state = state
         self.count = count
         self.wantsSteps = wantsSteps
@@ -80,6 +87,7 @@ public struct PolicyQuestion: Hashable, Sendable {
         add("from", sender)
         add("to", recipient)
         add("auth", authenticatedUser)
+        if hasWhosonLogin { add("whoson", "+") }
         add("state", state)
         if count != 0 { add("count", String(count)) }
         if wantsSteps { add("steps", "+") }
@@ -112,6 +120,8 @@ public struct PolicyQuestion: Hashable, Sendable {
                 recipient = Octets.text(value)
             } else if Octets.equal(key, "auth") {
                 authenticatedUser = Octets.text(value)
+            } else if Octets.equal(key, "whoson") {
+                hasWhosonLogin = Octets.equal(value, "+")
             } else if Octets.equal(key, "state") {
                 state = Octets.text(value)
             } else if Octets.equal(key, "count") {

@@ -94,6 +94,20 @@ enum PolicyReplies {
         }
     }
 
+    /// The login may not use the address; of MAIL, or of RCPT.
+    static func notTheirs(_ verb: PolicyQuestion.Verb, _ client: IPAddress?, _ address: String) -> Reply {
+        // RFC 6409 §6.1 asks for 5.7.1; 553 is what senders are refused with here.
+        Reply(
+            verb == .rcpt ? 550 : 553, EnhancedStatusCode(5, 7, 1),
+            "Hello \(literal(client)), your login does not permit the MAIL FROM address \(bracketed(address))")
+    }
+
+    static func tooManyFailures(_ client: IPAddress) -> Reply {
+        Reply(
+            503, EnhancedStatusCode(5, 5, 1),
+            "Hi \(client.literal), Too many authentication failures from your IP this hour..")
+    }
+
     static func earlierRejection(_ client: IPAddress?) -> Reply {
         Reply(
             550, EnhancedStatusCode(5, 7, 1),

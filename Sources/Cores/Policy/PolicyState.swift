@@ -34,13 +34,18 @@ struct PolicyState: Hashable {
         /// The sender was looked at.
         static let checkedSender = Flags(rawValue: 1 << 14)
 
+        /// `trust-whoson -`: no login that a whoson server knows of counts.
+        static let revokesWhoson = Flags(rawValue: 1 << 15)
+        /// `trust-whoson +` of the sender: recipients are not checked.
+        static let whosonSender = Flags(rawValue: 1 << 16)
+
         /// In the order of the bits.
-        static let letters = Array("RFATCrfnSPlLNHM".utf8)
+        static let letters = Array("RFATCrfnSPlLNHMWw".utf8)
         /// The same in words, as steps name them.
         private static let names = [
             "always_reject", "always_freeze", "always_accept", "full_trust", "trust_recipients", "sender_reject",
             "sender_freeze", "sender_norelay", "submits", "check_spf", "filtering +", "filtering -", "lacks_name",
-            "checked_hello", "checked_sender",
+            "checked_hello", "checked_sender", "whoson -", "whoson_sender",
         ]
         var names: String {
             Self.names.enumerated().filter { contains(Flags(rawValue: 1 << $0.offset)) }.map(\.element)
@@ -59,7 +64,7 @@ struct PolicyState: Hashable {
     var rejectText = ""
     /// Which entry rejects or freezes the client, or gives it rights.
     var reason = ""
-    /// Which entry rejects or freezes the sender, or freezes the message for a recipient's sake.
+    /// Which entry rejects or freezes the sender, trusts it, or freezes the message for a recipient's sake.
     var senderReason = ""
     /// Seconds, from the client's network; 0: none.
     var greylist = 0
@@ -80,7 +85,7 @@ struct PolicyState: Hashable {
 
     /// A new MAIL: what was found out about the last sender is gone.
     mutating func beginTransaction() {
-        flags.subtract([.senderReject, .senderFreeze, .senderNoRelay, .checkedSender])
+        flags.subtract([.senderReject, .senderFreeze, .senderNoRelay, .checkedSender, .whosonSender])
         senderReason = ""
     }
 
@@ -190,6 +195,12 @@ struct PolicyState: Hashable {
         case 0x41...0x46: byte - 0x37
         default: nil
         }
+    }
+
+    /// Whether the client may submit without a login.
+    var trust: PolicyAnswer.Trust {
+        if !flags.isDisjoint(with: [.alwaysAccept, .fullTrust]) { return .granted }
+        return flags.contains(.lacksName) ? .unknown : .none
     }
 
     /// Whether content filters run (policy.md §8, DATA).

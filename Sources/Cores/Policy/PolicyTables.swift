@@ -31,8 +31,29 @@ public protocol PolicyTables {
     func isOwnAddress(_ address: IPAddress) -> Bool
     /// The `origin` if a table says where mail for the domain goes: the DNS has no say about such a domain then.
     func route(to domain: MailDomain) throws(PolicyTrouble) -> String?
+    /// Whether a login may use an address (`nil`: the null sender), as the table at `path` says.
+    func senderRight(
+        of login: String, to sender: Mailbox?, table path: String
+    ) throws(PolicyTrouble) -> SenderRight
+}
+
+/// What a table of senders says about a login and an address.
+public enum SenderRight: Hashable, Sendable {
+    /// `origin`: `file:line`.
+    case granted(origin: String)
+    /// The login has a line, and not this address.
+    case denied(origin: String)
+    /// There is no line for the login; `file` is the table's name.
+    case noLine(file: String)
 }
 
 extension PolicyTables {
     public func route(to domain: MailDomain) throws(PolicyTrouble) -> String? { nil }
+
+    /// For tables without one: never "granted".
+    public func senderRight(
+        of login: String, to sender: Mailbox?, table path: String
+    ) throws(PolicyTrouble) -> SenderRight {
+        throw PolicyTrouble("\(path): there are no tables of senders here")
+    }
 }

@@ -22,6 +22,7 @@ extension DeliveryScheduler {
 
     private func credit(_ agent: Agent) {
         agent.credits += 1
+        agent.lastCredit = now
         if agent.isStarting {
             agent.isStarting = false
             agent.pool.starting -= 1
@@ -80,6 +81,8 @@ extension DeliveryScheduler {
         vertex.agent = nil
         reopen(vertex)
         vertex.state = .waiting
+        if isPastDeadline(vertex.message) { returnLate(vertex) }
+        if vertex.open == 0 { return leaveIfDone(vertex) }
         if hasExpired(vertex) { return expire(vertex) }
         if wasWorkedOn, !agent.isRetiring { vertex.deaths += 1 } else { vertex.attempts -= 1 }
         if vertex.deaths >= Self.deathsUntilDeferred {
@@ -132,6 +135,7 @@ extension DeliveryScheduler {
         vertex.state = .waiting
         vertex.deaths = 0
         let thread = vertex.thread
+        if isPastDeadline(vertex.message) { returnLate(vertex) }
         if vertex.open == 0 {
             leaveIfDone(vertex)
         } else if hasExpired(vertex) {

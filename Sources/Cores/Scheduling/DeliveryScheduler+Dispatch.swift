@@ -11,11 +11,21 @@ extension DeliveryScheduler {
     /// Puts the thread into its pool's round if it can run.
     func makeRunnable(_ thread: DeliveryThread) {
         guard let pool = thread.pool else { return }
-        if !thread.isQueued, thread.canRun(at: now) {
-            thread.isQueued = true
-            pool.runnable.append(thread)
+        if !thread.isQueued {
+            if thread.canRun(at: now) { enqueue(thread, in: pool) }
+        } else if let priority = thread.ready.first?.priority, priority > thread.queuedPriority,
+            pool.runnable.raise(to: priority, where: { $0 === thread })
+        {
+            thread.queuedPriority = priority
         }
         if thread.isQueued { markDirty(pool) }
+    }
+
+    /// Its turn comes with the priority of what it would hand out first.
+    private func enqueue(_ thread: DeliveryThread, in pool: AgentPool) {
+        thread.isQueued = true
+        thread.queuedPriority = thread.ready.first?.priority ?? 0
+        pool.runnable.append(thread, priority: thread.queuedPriority, since: now)
     }
 
     /// Somewhere a job has ended: what waits for a limit may go on, the pool that got something least recently first.
@@ -43,12 +53,8 @@ extension DeliveryScheduler {
 
     private func serve(_ pool: AgentPool) {
         serveSuspects(pool)
-        while let thread = pool.runnable.first {
-            guard thread.canRun(at: now), thread.pool === pool, hasReady(thread) else {
-                pool.runnable.removeFirst()
-                thread.isQueued = false
-                continue
-            }
+        while let turn = pool.runnable.next({ judge($0, in: pool) }) {
+            let thread = turn.element
             if isAtLimit(pool) {
                 handAhead(pool)
                 return block(pool)
@@ -57,13 +63,10 @@ extension DeliveryScheduler {
                 startAgent(pool, host: thread.key.host)
                 break
             }
-            pool.runnable.removeFirst()
+            pool.runnable.remove(turn)
             thread.isQueued = false
             if let vertex = nextReady(thread) { feed(vertex, to: agent, counted: true) }
-            if thread.canRun(at: now) {
-                thread.isQueued = true
-                pool.runnable.append(thread)
-            }
+            if thread.canRun(at: now) { enqueue(thread, in: pool) }
         }
         handAhead(pool)
     }
@@ -79,20 +82,20 @@ extension DeliveryScheduler {
         blockedPools.append(pool)
     }
 
-    /// Brings the next job to the front of the thread's queue: what has left the queue meanwhile is dropped, what is just being
-    /// recorded goes to the end.
-    private func hasReady(_ thread: DeliveryThread) -> Bool {
-        var looked = thread.ready.count
-        while looked > 0, let vertex = thread.ready.first {
-            if vertex.state == .ready, vertex.writes == 0 { return true }
-            looked -= 1
-            thread.ready.removeFirst()
-            if vertex.state == .ready { thread.ready.append(vertex) }
-        }
-        return false
+    private func judge(_ thread: DeliveryThread, in pool: AgentPool) -> TurnQueue<DeliveryThread>.Verdict {
+        if thread.canRun(at: now), thread.pool === pool, thread.ready.next(Self.judge) != nil { return .take }
+        thread.isQueued = false
+        if thread.ready.isEmpty { thread.isReleased = false }
+        return .drop
     }
 
-    private func nextReady(_ thread: DeliveryThread) -> Vertex? { hasReady(thread) ? thread.ready.popFirst() : nil }
+    /// What has left the queue meanwhile is dropped, what is just being recorded waits.
+    private static func judge(_ vertex: Vertex) -> TurnQueue<Vertex>.Verdict {
+        guard vertex.state == .ready else { return .drop }
+        return vertex.writes == 0 ? .take : .later
+    }
+
+    private func nextReady(_ thread: DeliveryThread) -> Vertex? { thread.ready.take(Self.judge) }
 
     /// One that has a credit: the one that had the thread's last job if it can, for its open connection.
     private func agent(for thread: DeliveryThread, in pool: AgentPool) -> Agent? {
@@ -115,6 +118,7 @@ extension DeliveryScheduler {
         agents[lastAgent] = agent
         pool.agents.append(agent)
         pool.starting += 1
+        counters.startedAgents += 1
         actions.append(.startAgent(agent: lastAgent, channel: pool.key.channel, host: pool.key.host ?? host))
         return agent
     }
@@ -125,7 +129,7 @@ extension DeliveryScheduler {
             return
         }
         for agent in pool.agents where agent.credits <= 0 && !agent.isRetiring && !agent.isReserved {
-            guard let thread = agent.jobs.first?.thread, pool.runnable.first ?? thread === thread,
+            guard let thread = agent.jobs.first?.thread, pool.runnable.first?.element ?? thread === thread,
                 thread.pool === pool, thread.wakeup <= now, !thread.isProbing,
                 agent.jobs.allSatisfy({ $0.thread === thread })
             else { continue }

@@ -10,9 +10,15 @@ extension DeliveryScheduler {
         let message = QueuedMessage(loaded)
         messages[loaded.id] = message
         for recipient in loaded.recipients.sorted(by: { $0.offset < $1.offset }) { add(recipient, to: message) }
+        setTimes(loaded, of: message)
         for vertex in message.vertices { join(vertex) }
+        counters.receivedMessages += 1
+        counters.receivedRecipients += message.open
+        if let times = message.times { fire(times) }
         if message.open == 0 {
             finish(message)
+        } else if loaded.recipients.contains(where: \.hasUntoldDelay) {
+            report(message)
         } else {
             awaitReport(message)
         }
@@ -39,7 +45,8 @@ extension DeliveryScheduler {
             QueuedRecipient(
                 offset: UInt32(clamping: loaded.offset), headerOffset: Int32(clamping: loaded.headerOffset),
                 notaryOffset: Int32(clamping: loaded.notaryOffset), notify: loaded.notify, state: state,
-                hasErrorAddress: loaded.hasErrorAddress, address: loaded.address, original: loaded.original,
+                hasErrorAddress: loaded.hasErrorAddress, deadline: loaded.deadline, address: loaded.address,
+                original: loaded.original,
                 status: loaded.status, problem: loaded.problem))
         message.recipientCount += 1
         switch loaded.outcome {
@@ -53,19 +60,27 @@ extension DeliveryScheduler {
         case .failed: message.failures += 1
         }
         if loaded.isUnreported { message.unreported += 1 }
+        if loaded.hasUntoldDelay { message.unreported += 1 }
     }
 
     /// Puts a loaded vertex where it belongs.
     private func join(_ vertex: Vertex) {
         guard vertex.open > 0 else { return dropIfEmpty(vertex.thread) }
-        let thread = vertex.thread
-        thread.vertices += 1
+        vertex.thread.vertices += 1
         vertex.retryIndex = vertex.attempts
+        guard vertex.message.times?.isHeld ?? false else { return enter(vertex) }
+        vertex.state = .held
+        vertex.thread.held += 1
+    }
+
+    /// From now on it may be delivered.
+    func enter(_ vertex: Vertex) {
+        let thread = vertex.thread
         if vertex.attempts > 0, let rules = thread.rules {
             var index = max(0, vertex.attempts - 1)
             vertex.nextAttempt = rules.nextAttempt(after: vertex.nextAttempt, index: &index, random: &random)
             // What should have ended while nobody was here is tried once more, now.
-            if vertex.nextAttempt > now, vertex.message.arrived + rules.expiry > now {
+            if vertex.nextAttempt > now, vertex.message.deliverableFrom + rules.expiry > now {
                 vertex.state = .waiting
                 return arm(vertex)
             }
@@ -136,6 +151,7 @@ extension DeliveryScheduler {
             leaveIfDone(vertex)
         }
         timers.cancel(message)
+        cancelSenderTimes(message)
         messages[message.id] = nil
     }
 
@@ -162,12 +178,14 @@ extension DeliveryScheduler {
         guard let message = messages[id], message.isFinishing else { return }
         timers.cancel(message)
         messages[id] = nil
+        counters.finishedMessages += 1
     }
 
     func finish(_ message: QueuedMessage) {
         guard !message.isFinishing else { return }
         message.isFinishing = true
         timers.cancel(message)
+        cancelSenderTimes(message)
         let ending: SchedulerAction.Ending =
             message.unreported > 0
             ? .reportAndRemove : message.isErrorMessage && message.failures > 0 ? .doubleFault : .remove
@@ -230,24 +248,16 @@ extension DeliveryScheduler {
     func placeReady(_ vertex: Vertex, first: Bool = false) {
         vertex.state = .ready
         let thread = vertex.thread
+        let message = vertex.message
         if thread.rules?.isAgeOrdered ?? false {
-            var low = 0
-            var high = thread.ready.count
-            while low < high {
-                let middle = (low + high) / 2
-                let other = thread.ready[middle]
-                // What has left the queue stays in its place until its turn; its message may be gone.
-                if other.state == .done || other.message.id < vertex.message.id {
-                    low = middle + 1
-                } else {
-                    high = middle
-                }
+            // What has left the queue stays in its place until its turn; its message may be gone.
+            thread.ready.insert(vertex, priority: message.priority, since: message.deliverableFrom) {
+                $0.state == .done || $0.message.id < message.id
             }
-            thread.ready.insert(vertex, at: low)
         } else if first {
-            thread.ready.prepend(vertex)
+            thread.ready.prepend(vertex, priority: message.priority, since: now)
         } else {
-            thread.ready.append(vertex)
+            thread.ready.append(vertex, priority: message.priority, since: now)
         }
         arm(vertex)
         makeRunnable(thread)
@@ -256,12 +266,12 @@ extension DeliveryScheduler {
     /// Sets the vertex's timer to its next event; without rules there is none.
     func arm(_ vertex: Vertex) {
         guard let rules = vertex.thread.rules else { return timers.cancel(vertex) }
-        let expiry = vertex.message.arrived + rules.expiry
+        let expiry = vertex.message.deliverableFrom + rules.expiry
         let last = vertex.isOverdue && !vertex.hasBeenTried ? expiry + lateness(rules) : expiry
         switch vertex.state {
         case .waiting: timers.arm(.vertex(vertex), at: min(vertex.nextAttempt, last))
         case .ready, .suspect: timers.arm(.vertex(vertex), at: last)
-        case .active, .done: timers.cancel(vertex)
+        case .held, .active, .done: timers.cancel(vertex)
         }
     }
 
@@ -269,7 +279,7 @@ extension DeliveryScheduler {
 
     func hasExpired(_ vertex: Vertex) -> Bool {
         guard let rules = vertex.thread.rules else { return false }
-        let expiry = vertex.message.arrived + rules.expiry
+        let expiry = vertex.message.deliverableFrom + rules.expiry
         return now >= (vertex.hasBeenTried ? expiry : expiry + lateness(rules))
     }
 
@@ -283,7 +293,7 @@ extension DeliveryScheduler {
                 vertex.thread.overdue += 1
             }
             arm(vertex)
-        case .active, .done: break
+        case .held, .active, .done: break
         }
     }
 
@@ -294,14 +304,16 @@ extension DeliveryScheduler {
         vertex.open -= 1
         vertex.message.open -= 1
         openRecipients -= 1
+        counters.finishedRecipients += 1
         if state == .failed { vertex.message.failures += 1 }
     }
 
     func leaveIfDone(_ vertex: Vertex) {
         guard vertex.open == 0, vertex.state != .done, vertex.state != .active else { return }
+        let thread = vertex.thread
+        if vertex.state == .held { thread.held -= 1 }
         vertex.state = .done
         timers.cancel(vertex)
-        let thread = vertex.thread
         if vertex.isOverdue { thread.overdue -= 1 }
         thread.vertices -= 1
         dropIfEmpty(thread)

@@ -103,13 +103,16 @@ extension DeliveryScheduler {
         case .expanded: outcome = .expanded
         case .failed: outcome = .failed
         }
-        settle(vertex, index, notary, text: report.message, outcome, as: state, hasNews: report.notary != nil)
+        settle(
+            vertex, index, notary, text: report.message, outcome, as: state, hasNews: report.notary != nil,
+            isToBeTold: report.isToBeTold)
     }
 
-    /// `hasNews`: the agent has said something that a report could tell; without, the next host tells the sender.
-    private func settle(
+    /// `hasNews`: the agent has said something that a report could tell; without, the next host tells the sender. `isToBeTold`: also
+    /// to a sender who did not ask for successes.
+    func settle(
         _ vertex: Vertex, _ index: Int, _ notary: Notary, text: String, _ outcome: DeliveryLogEntry.Outcome,
-        as state: QueuedRecipient.State, hasNews: Bool
+        as state: QueuedRecipient.State, hasNews: Bool, isToBeTold: Bool = false
     ) {
         let message = vertex.message
         close(vertex, index, as: state)
@@ -118,8 +121,9 @@ extension DeliveryScheduler {
         log(vertex, index, notary, outcome, text)
         let recipient = vertex.recipients[index]
         let wanted: Notify = state == .failed ? .failure : .success
+        let isAskedFor = recipient.notify.contains(wanted) || (isToBeTold && recipient.notify != .never)
         let isWanted =
-            recipient.notify.contains(wanted) && recipient.hasErrorAddress && !message.isErrorMessage
+            isAskedFor && recipient.hasErrorAddress && !message.isErrorMessage
             && (hasNews || state == .failed)
         if isWanted { message.unreported += 1 }
         // The removal of a message with one recipient is its record, unless somebody has to be told first.
@@ -129,7 +133,7 @@ extension DeliveryScheduler {
         awaitReport(message)
     }
 
-    private func record(
+    func record(
         _ vertex: Vertex, _ index: Int, _ notary: Notary, _ text: String, tag: ControlRecipient.Tag?, isReported: Bool
     ) {
         let recipient = vertex.recipients[index]
@@ -153,7 +157,7 @@ extension DeliveryScheduler {
                     DeliveryLogEntry(
                         id: vertex.message.id, recipient: recipient.address, original: recipient.original,
                         channel: vertex.thread.key.channel, host: vertex.thread.key.host, relay: notary.remoteHost,
-                        delay: max(0, now - vertex.message.arrived), status: notary.status, outcome: outcome,
+                        delay: max(0, now - vertex.message.deliverableFrom), status: notary.status, outcome: outcome,
                         text: text,
                         attempts: vertex.attempts))))
     }
@@ -181,6 +185,8 @@ extension DeliveryScheduler {
         guard let rules = thread.rules else { return }
         thread.deferrals &+= 1
         thread.isProbing = true
+        // Who has to ask for his mail was not there: he asks again.
+        thread.isReleased = false
         // Jobs that were under way together fail together; that is one failure.
         if thread.wakeup <= now || seconds > 0 {
             thread.wakeup =
@@ -195,7 +201,7 @@ extension DeliveryScheduler {
         }
         guard thread.overdue > 0 else { return }
         // They waited for an attempt, or for proof that there can be none.
-        for other in Array(thread.ready) where other.state == .ready && other.isOverdue && hasExpired(other) {
+        for other in Array(thread.ready.elements) where other.state == .ready && other.isOverdue && hasExpired(other) {
             expire(other)
         }
     }
@@ -203,7 +209,7 @@ extension DeliveryScheduler {
     /// Fails what is left of a vertex that no agent holds.
     func expire(_ vertex: Vertex) {
         let message = vertex.message
-        let age = Self.age(now - message.arrived)
+        let age = Self.age(now - message.deliverableFrom)
         for index in vertex.recipients.indices where vertex.recipients[index].state == .open {
             let recipient = vertex.recipients[index]
             let last = recipient.problem.isEmpty ? vertex.thread.problem : recipient.problem

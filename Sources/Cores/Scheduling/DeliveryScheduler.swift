@@ -11,7 +11,10 @@ import SpoolFormat
 public final class DeliveryScheduler {
     public typealias RulesLookup = (_ channel: String, _ host: String) -> ThreadRules?
 
+    /// Never goes back.
     public internal(set) var now: UnixTime
+    /// The clock as it is.
+    public internal(set) var wall: UnixTime
     public internal(set) var reportInterval: Int64
 
     var rules: RulesLookup
@@ -24,6 +27,9 @@ public final class DeliveryScheduler {
     var channels: [String: JobCount] = [:]
     let total = JobCount()
     var timers = TimerQueue()
+    /// ``SenderTimes`` only.
+    var wallTimers = TimerQueue()
+    var heldMessages = 0
     var actions: [SchedulerAction] = []
     /// Pools in which something may be handed out, and those that wait for a limit.
     var dirtyPools: [AgentPool] = []
@@ -31,6 +37,8 @@ public final class DeliveryScheduler {
     var lastAgent = 0
     var jobsHandedOut: UInt64 = 0
     var openRecipients = 0
+    /// Since this scheduler was started.
+    public internal(set) var counters = SchedulerCounters()
     var isStopped = false
     /// Nothing is handed out and no process is started.
     public var isFrozen = false
@@ -40,6 +48,7 @@ public final class DeliveryScheduler {
     /// `reportInterval`: seconds that the first result of a message waits for the others before it is reported.
     public init(now: UnixTime, seed: UInt64, reportInterval: Int64 = 900, rules: @escaping RulesLookup) {
         self.now = now
+        wall = now
         self.reportInterval = reportInterval
         self.rules = rules
         random = SplitMix64(seed: seed)
@@ -55,11 +64,18 @@ public final class DeliveryScheduler {
     }
 
     /// When ``advance(to:)`` is due at the latest.
-    public var nextEvent: UnixTime? { timers.nextTime }
+    public var nextEvent: UnixTime? {
+        guard let time = timers.nextTime, let other = wallTimers.nextTime else {
+            return timers.nextTime ?? wallTimers.nextTime
+        }
+        return min(time, other)
+    }
 
-    /// Fires what is due. A clock that goes back is ignored until it has caught up.
+    /// Fires what is due. A clock that goes back is ignored until it has caught up, but for the times that senders have set.
     public func advance(to time: UnixTime) {
+        wall = time
         now = max(now, time)
+        fireSenderTimes()
         while let target = timers.popDue(now) {
             switch target {
             case .vertex(let vertex): fire(vertex)
@@ -67,6 +83,7 @@ public final class DeliveryScheduler {
             case .message(let message): report(message)
             case .agent(let agent): fire(agent)
             case .pool(let pool): markDirty(pool)
+            case .times(let times): fire(times)
             }
         }
     }
@@ -81,9 +98,22 @@ public final class DeliveryScheduler {
 
     public var messageCount: Int { messages.count }
     public var recipientCount: Int { openRecipients }
+    /// Messages that wait for their release.
+    public var heldCount: Int { heldMessages }
     public var threadCount: Int { threads.count }
     public var agentCount: Int { agents.count }
     public var activeJobs: Int { total.active }
 
     public func knows(_ id: SpoolID) -> Bool { messages[id] != nil }
+}
+
+/// What has passed since the start.
+public struct SchedulerCounters: Hashable, Sendable {
+    public var receivedMessages = 0
+    public var receivedRecipients = 0
+    /// Removed, whatever became of them.
+    public var finishedMessages = 0
+    /// With a final result.
+    public var finishedRecipients = 0
+    public var startedAgents = 0
 }

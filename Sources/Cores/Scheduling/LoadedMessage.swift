@@ -12,10 +12,20 @@ public struct LoadedMessage: Sendable {
     /// No report is ever made about it.
     public var isErrorMessage: Bool
     public var recipients: [LoadedRecipient]
+    /// Not to be delivered before (RFC 4865).
+    public var heldUntil: UnixTime?
+    /// When what its recipients' ``LoadedRecipient/deadline`` says is to be done (RFC 2852).
+    public var deliverBy: UnixTime?
+    /// −9...9 (RFC 6710).
+    public var priority: Int
 
     public init(
-        id: SpoolID, arrived: UnixTime, size: Int, sender: String, isErrorMessage: Bool, recipients: [LoadedRecipient]
+        id: SpoolID, arrived: UnixTime, size: Int, sender: String, isErrorMessage: Bool, recipients: [LoadedRecipient],
+        heldUntil: UnixTime? = nil, deliverBy: UnixTime? = nil, priority: Int = 0
     ) {
+        self.heldUntil = heldUntil
+        self.deliverBy = deliverBy
+        self.priority = priority
         self.id = id
         self.arrived = arrived
         self.size = size
@@ -30,25 +40,49 @@ public struct LoadedMessage: Sendable {
         let isError = file.isErrorMessage || sender?.channel == "error" || (sender?.user.isEmpty ?? true)
         self.init(
             id: file.id, arrived: file.id.unixTime, size: file.messageSize,
-            sender: isError ? "" : sender?.user ?? "", isErrorMessage: isError, recipients: [])
-        // Results by recipient: the last one counts, delays are counted.
-        var results: [Int: (last: ResultRecord, delays: Int)] = [:]
-        for record in file.records {
-            let delays = (results[record.offset]?.delays ?? 0) + (record.notary.action == .delayed ? 1 : 0)
-            results[record.offset] = (record, delays)
-        }
+            sender: isError ? "" : sender?.user ?? "", isErrorMessage: isError, recipients: [],
+            heldUntil: file.release?.time, deliverBy: file.recipients.lazy.compactMap { $0.deliverBy?.time }.min(),
+            priority: file.priority?.value ?? 0)
+        var histories: [Int: RecipientHistory] = [:]
+        for record in file.records { histories[record.offset, default: RecipientHistory()].add(record) }
         for group in file.groups {
             for recipient in group.recipients {
                 recipients.append(
                     LoadedRecipient(
                         recipient, headerOffset: group.headerOffset, hasErrorAddress: group.errorsTo != nil,
-                        result: results[recipient.offset]))
+                        history: histories[recipient.offset]))
             }
         }
     }
 }
 
+/// The records of one recipient: the last result counts, delays are counted.
+struct RecipientHistory {
+    var last: ResultRecord?
+    var delays = 0
+    /// Its sender was, or is to be, told that it is late.
+    var notice: ResultRecord?
+
+    mutating func add(_ record: ResultRecord) {
+        if record.isDelayNotice {
+            notice = record
+            return
+        }
+        last = record
+        if record.notary.action == .delayed { delays += 1 }
+    }
+}
+
 public struct LoadedRecipient: Sendable {
+    /// What is to be done when the deliver-by-time comes (RFC 2852 §4.1.3).
+    public enum Deadline: UInt8, Sendable {
+        /// Nothing, or nothing any more.
+        case none
+        /// It goes back.
+        case `return`
+        /// The sender is told.
+        case notify
+    }
     public enum Outcome: Hashable, Sendable {
         case pending
         case delivered
@@ -74,6 +108,9 @@ public struct LoadedRecipient: Sendable {
     public var outcome: Outcome
     /// The result stands in the file and its report has not been sent.
     public var isUnreported: Bool
+    /// Likewise that it is late.
+    public var hasUntoldDelay: Bool
+    public var deadline: Deadline
 
     public init(
         offset: Int, channel: String, host: String, address: String, original: String? = nil,
@@ -94,11 +131,13 @@ public struct LoadedRecipient: Sendable {
         problem = ""
         outcome = .pending
         isUnreported = false
+        hasUntoldDelay = false
+        deadline = .none
     }
 
     init(
         _ recipient: ControlRecipient, headerOffset: Int, hasErrorAddress: Bool,
-        result: (last: ResultRecord, delays: Int)?
+        history: RecipientHistory?
     ) {
         self.init(
             offset: recipient.offset, channel: recipient.quad.channel, host: recipient.quad.host,
@@ -112,21 +151,31 @@ public struct LoadedRecipient: Sendable {
         case .delivered: outcome = .delivered
         case .failed: outcome = .failed
         }
-        guard let result else { return }
-        status = result.last.notary.status
-        problem = result.last.message
+        deadline =
+            switch recipient.deliverBy?.mode {
+            case .return?: .return
+            case .notify?: .notify
+            case nil: .none
+            }
+        if let notice = history?.notice {
+            if deadline == .notify { deadline = .none }
+            hasUntoldDelay = !notice.isReported
+        }
+        guard let history, let last = history.last else { return }
+        status = last.notary.status
+        problem = last.message
         // The record is the result; the tag only says it a second time.
-        switch result.last.notary.action {
+        switch last.notary.action {
         case .delivered, .relayed, .expanded:
             outcome = .delivered
-            isUnreported = !result.last.isReported
+            isUnreported = !last.isReported
         case .failed:
             outcome = .failed
-            isUnreported = !result.last.isReported
+            isUnreported = !last.isReported
         case .delayed:
             // The k-th record of a delay was written at attempt 2^(k-1).
-            attempts = 1 << min(20, max(0, result.delays - 1))
-            lastAttempt = result.last.time
+            attempts = 1 << min(20, max(0, history.delays - 1))
+            lastAttempt = last.time
         }
     }
 }

@@ -18,6 +18,12 @@ final class QueuedMessage: Timed {
     let size: Int
     let sender: String
     let isErrorMessage: Bool
+    /// −9...9 (RFC 6710).
+    let priority: Int
+    /// From when on it may be delivered, and its retention counts: its arrival, or what its sender has asked for.
+    let deliverableFrom: UnixTime
+    /// `nil`: its sender has set none.
+    var times: SenderTimes?
     var vertices: [Vertex] = []
     var recipientCount = 0
     /// Recipients without a final result.
@@ -34,6 +40,8 @@ final class QueuedMessage: Timed {
         size = loaded.size
         sender = loaded.sender
         isErrorMessage = loaded.isErrorMessage
+        priority = loaded.priority
+        deliverableFrom = max(loaded.arrived, loaded.heldUntil ?? loaded.arrived)
     }
 
     /// The vertex and index of the recipient whose `r` is at `offset`.
@@ -42,6 +50,31 @@ final class QueuedMessage: Timed {
             if let index = vertex.index(of: offset) { return (vertex, index) }
         }
         return nil
+    }
+}
+
+/// What a sender has set for a message. Its timer runs by the wall clock.
+final class SenderTimes: Timed {
+    unowned let message: QueuedMessage
+    let heldUntil: UnixTime?
+    let deliverBy: UnixTime?
+    /// Not to be delivered yet.
+    var isHeld = false
+    /// ``deliverBy`` has not come yet.
+    var isDeadlineAhead = false
+
+    init(message: QueuedMessage, heldUntil: UnixTime?, deliverBy: UnixTime?) {
+        self.message = message
+        self.heldUntil = heldUntil
+        self.deliverBy = deliverBy
+    }
+
+    /// `nil`: nothing more to come.
+    var next: UnixTime? {
+        let release = isHeld ? heldUntil : nil
+        let deadline = isDeadlineAhead ? deliverBy : nil
+        guard let release, let deadline else { return release ?? deadline }
+        return min(release, deadline)
     }
 }
 
@@ -59,6 +92,8 @@ struct QueuedRecipient {
     var notify: Notify
     var state: State
     var hasErrorAddress: Bool
+    /// What is still to be done when the message's deliver-by-time comes.
+    var deadline: LoadedRecipient.Deadline
     var address: String
     var original: String?
     var status: String
@@ -75,6 +110,8 @@ struct QueuedRecipient {
 /// The recipients of one message in one thread: what an agent gets as one job (ZMailer's word).
 final class Vertex: Timed {
     enum State: UInt8 {
+        /// Its message is not released yet.
+        case held
         /// In its thread's ``DeliveryThread/ready``.
         case ready
         /// Waits for ``nextAttempt``.
@@ -149,9 +186,10 @@ final class DeliveryThread: Timed {
     /// `nil`: no clause has a command for it.
     var rules: ThreadRules?
     var pool: AgentPool?
-    var ready: Deque<Vertex> = []
-    /// Vertices not done.
+    var ready = TurnQueue<Vertex>()
+    /// Vertices not done, and those of them that are held.
     var vertices = 0
+    var held = 0
     /// Jobs being worked on.
     var active = 0
     /// Nothing is handed out before; 0: no back-off.
@@ -168,9 +206,10 @@ final class DeliveryThread: Timed {
     var deferrals: UInt32 = 0
     /// Vertices with ``Vertex/isOverdue``.
     var overdue = 0
-    /// In its pool's ``AgentPool/runnable``.
+    /// In its pool's ``AgentPool/runnable``, with this priority.
     var isQueued = false
-    /// Flushed: a queue-only thread may run until nothing is ready.
+    var queuedPriority = 0
+    /// Flushed: a queue-only thread may run until nothing is ready, or its host is down.
     var isReleased = false
     var attempts = 0
     var lastAttempt: UnixTime = 0
@@ -208,7 +247,7 @@ final class AgentPool: Timed {
     let ring: JobCount
     let channel: JobCount
     /// Threads that can run, in turn.
-    var runnable: Deque<DeliveryThread> = []
+    var runnable = TurnQueue<DeliveryThread>()
     var suspects: Deque<Vertex> = []
     var agents: [Agent] = []
     /// Started and not yet hungry.
@@ -235,6 +274,8 @@ final class Agent: Timed {
     let pool: AgentPool
     /// `#hungry` not yet answered with a job; below zero: jobs handed ahead.
     var credits = 0
+    /// When it was hungry last; 0: never.
+    var lastCredit: UnixTime = 0
     /// In the order in which they were handed out.
     var jobs: [Vertex] = []
     var isStarting = true

@@ -42,6 +42,12 @@ public enum SchedulerEvent: Sendable {
     case backOff(channel: String, host: String, until: UnixTime, problem: String)
     /// A job has taken too long: its agent is ended.
     case hungAgent(agent: Int, id: SpoolID, seconds: Int64)
+    /// The message waits for the time that its sender has set.
+    case held(id: SpoolID, until: UnixTime)
+    /// That time has come; `late`: seconds since.
+    case released(id: SpoolID, late: Int64)
+    /// Its deliver-by-time has passed, and delivery goes on; `isTold`: its sender hears of it.
+    case late(id: SpoolID, recipient: String, text: String, isTold: Bool)
     /// The agent found nothing to deliver for a job.
     case resync(agent: Int, id: SpoolID)
 }
@@ -59,7 +65,7 @@ public struct DeliveryLogEntry: Sendable {
     public var host: String
     /// `host (address)`, or empty.
     public var relay: String
-    /// Seconds since the message arrived.
+    /// Seconds since the message arrived, or was released.
     public var delay: Int64
     public var status: String
     public var outcome: Outcome

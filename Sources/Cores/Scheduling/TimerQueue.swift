@@ -9,6 +9,7 @@ struct TimerQueue {
         case message(QueuedMessage)
         case agent(Agent)
         case pool(AgentPool)
+        case times(SenderTimes)
 
         var timed: Timed {
             switch self {
@@ -17,6 +18,7 @@ struct TimerQueue {
             case .message(let object): object
             case .agent(let object): object
             case .pool(let object): object
+            case .times(let object): object
             }
         }
     }

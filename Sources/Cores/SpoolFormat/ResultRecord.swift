@@ -13,7 +13,7 @@ public struct Notary: Hashable, Sendable {
     public var diagnostic: String
     /// `host (address)`; may be empty.
     public var remoteHost: String
-    /// `name[pid]` of the agent.
+    /// `name[pid]` of the agent; ``scheduler``.
     public var agent: String
 
     public init(
@@ -27,6 +27,9 @@ public struct Notary: Hashable, Sendable {
         self.remoteHost = remoteHost
         self.agent = agent
     }
+
+    /// The ``agent`` of what the scheduler itself has found out.
+    public static let scheduler = "scheduler"
 
     public var encoded: String {
         var octets: [UInt8] = []
@@ -91,6 +94,11 @@ public struct ResultRecord: Hashable, Sendable {
         self.notary = notary
         self.message = message
         self.position = 0
+    }
+
+    /// No result: the deliver-by-time has passed, of which the sender is told once (RFC 2852 §4.1.3).
+    public var isDelayNotice: Bool {
+        notary.action == .delayed && notary.status == "4.4.7" && notary.agent == Notary.scheduler
     }
 
     public func encoded() -> [UInt8] {

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Configuration
 import Glibc
 import ProgramKit
@@ -8,6 +9,8 @@ struct ActiveConfiguration {
     let configuration: SchedulerConfiguration
     /// `-p`.
     let onlyThread: SchedulerPattern?
+    /// Of `PARAMauthfile`; none where nothing is opened.
+    let accounts: MailqAccounts
 
     /// Reads the file; every agent that a clause names must be there.
     static func read(
@@ -32,8 +35,16 @@ struct ActiveConfiguration {
             if let user = clause.user, Identity.user(user) == nil { fail("user", "there is no user '\(user)'") }
             if let group = clause.group, Identity.group(group) == nil { fail("group", "there is no group '\(group)'") }
         }
+        var accounts = MailqAccounts.none
+        if let path = configuration.parameters.authFile, configuration.parameters.mailqSocket != nil {
+            do throws(ConfigurationErrors) {
+                accounts = try MailqAccounts.read(path)
+            } catch {
+                errors += error.errors
+            }
+        }
         guard errors.isEmpty else { throw ConfigurationErrors(errors) }
-        return ActiveConfiguration(configuration: configuration, onlyThread: onlyThread)
+        return ActiveConfiguration(configuration: configuration, onlyThread: onlyThread, accounts: accounts)
     }
 
     static func programPath(_ program: String, _ environment: ZEnvironment) -> String {

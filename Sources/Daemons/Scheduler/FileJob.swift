@@ -53,6 +53,8 @@ enum FileResult: Sendable {
     case failed(FileJob, reason: String)
     /// The names in `transport/`, oldest first.
     case listing([SpoolID])
+    /// Found beside them.
+    case etrns([ETRNFiles.Request])
     case listingFailed(String)
 }
 
@@ -62,7 +64,8 @@ extension FileResult {
         switch self {
         case .finished(_, let reports): reports.isEmpty
         case .synced: true
-        case .loaded, .absent, .rerouted, .setAside, .cleared, .recorded, .reported, .failed, .listing, .listingFailed:
+        case .loaded, .absent, .rerouted, .setAside, .cleared, .recorded, .reported, .failed, .listing, .etrns,
+            .listingFailed:
             false
         }
     }
@@ -74,4 +77,6 @@ struct SentReport: Sendable {
     var to: String
     /// Recipients that it tells of.
     var recipients: Int
+    /// Records that are told with it.
+    var records: Int
 }

@@ -44,7 +44,17 @@ enum SpoolScan {
         do throws(PostofficeError) {
             // The queue first: what is routed meanwhile has its control file by the time transport/ is read.
             let queued = includingOrphans ? try postoffice.entries(.queue) : []
-            var controls = try postoffice.entries(.transport)
+            var controls: [SpoolID] = []
+            var requests: [String] = []
+            try postoffice.forEachEntry(.transport) { name in
+                if let id = SpoolID(name) {
+                    controls.append(id)
+                } else if ETRNFiles.isName(name), requests.count < ETRNFiles.maximumFiles {
+                    requests.append(name)
+                }
+                return true
+            }
+            controls.sort()
             if includingOrphans {
                 var rest = controls[...]
                 var orphans: [SpoolID] = []
@@ -55,7 +65,9 @@ enum SpoolScan {
                 // Reading a control file that is not there decides what is to be done.
                 controls += orphans
             }
-            return [.listing(controls)]
+            // Mail that the listing brings is there before what asks for it.
+            let etrns = ETRNFiles.take(requests, of: postoffice)
+            return [.listing(controls)] + (etrns.isEmpty ? [] : [.etrns(etrns)])
         } catch {
             return [.listingFailed(error.description)]
         }

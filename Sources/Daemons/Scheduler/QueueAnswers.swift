@@ -1,3 +1,4 @@
+import AgentProtocol
 import Configuration
 import Glibc
 import Scheduling
@@ -8,6 +9,8 @@ struct QueueAnswers {
     let scheduler: DeliveryScheduler
     /// Seconds since 1970.
     let started: UnixTime
+    /// `nil`: too many wait already.
+    let etrn: (_ target: ETRNTarget, _ origin: String) -> LocalETRN.Answer?
     let isLoading: () -> Bool
 
     func answer(_ question: String) -> QueueSocket.Answer {
@@ -25,6 +28,12 @@ struct QueueAnswers {
         case ("threads", 1):
             var threads = scheduler.threadDescriptions[...]
             return { threads.popFirst().map(QueueJSON.line) }
+        case ("message", 2):
+            guard let id = SpoolID(words[1]), let message = scheduler.describe(id) else {
+                return once("{\"error\":\"there is no such message in the queue\"}\n")
+            }
+            return once(QueueJSON.line(message))
+        case ("etrn", 2): return once(start(words[1]))
         case ("status", 1): return once(status)
         case ("flush", _):
             guard let pattern = SchedulerPattern(words.count == 2 ? String(words[1]) : "*/*") else {
@@ -32,7 +41,8 @@ struct QueueAnswers {
             }
             return once("{\"flushed\":\(scheduler.flush { pattern.matches(channel: $0, host: $1) })}\n")
         default:
-            return once("{\"error\":\"valid questions are queue, threads, status, flush [channel/host]\"}\n")
+            let valid = "queue, threads, message ID, status, flush [channel/host], etrn domain [for-whom]"
+            return once("{\"error\":\"valid questions are \(valid)\"}\n")
         }
     }
 
@@ -44,9 +54,21 @@ struct QueueAnswers {
         }
     }
 
+    private func start(_ argument: Substring) -> String {
+        let words = argument.split(separator: " ", maxSplits: 1)
+        guard let word = words.first, let target = ETRNTarget(word) else {
+            return "{\"error\":\"no name to be started; valid are a host, @domain, #channel\"}\n"
+        }
+        guard let answer = etrn(target, words.count > 1 ? "local for \(words[1])" : "local") else {
+            return "{\"error\":\"too many requests wait; try again later\"}\n"
+        }
+        return answer.line(target)
+    }
+
     private var status: String {
         "{\"pid\":\(getpid()),\"messages\":\(scheduler.messageCount),\"recipients\":\(scheduler.recipientCount),"
             + "\"threads\":\(scheduler.threadCount),\"agents\":\(scheduler.agentCount),\"active\":\(scheduler.activeJobs),"
+            + "\"held\":\(scheduler.heldCount),"
             + "\"loading\":\(isLoading()),\"uptime\":\(max(0, scheduler.now - started))}\n"
     }
 }
@@ -55,7 +77,9 @@ struct QueueAnswers {
 enum QueueJSON {
     static func line(_ message: MessageDescription) -> String {
         var text = "{\"id\":\"\(message.id)\",\"zmailer_id\":\"\(zmailerID(message.id))\",\"size\":\(message.size),"
-        text += "\"arrived\":\(message.arrived),\"sender\":\(string(message.sender)),\"recipients\":["
+        text += "\"arrived\":\(message.arrived),\"sender\":\(string(message.sender)),\"priority\":\(message.priority),"
+        text +=
+            "\"held_until\":\(number(message.heldUntil)),\"deliver_by\":\(number(message.deliverBy)),\"recipients\":["
         for (index, recipient) in message.recipients.enumerated() {
             if index > 0 { text += "," }
             text += "{\"address\":\(string(recipient.address)),\"original\":\(string(recipient.original)),"

@@ -52,7 +52,8 @@ final class ReportWriter {
         for address in addresses {
             let own = results.filter { $0.errorsTo == address }
             sent.append(try send(own, of: file, to: address))
-            try postoffice.markReported(id, recordOffsets: own.map { headEnd + $0.record.position })
+            try postoffice.markReported(
+                id, recordOffsets: own.flatMap { $0.records.map { headEnd + $0.position } })
         }
         return sent
     }
@@ -61,37 +62,49 @@ final class ReportWriter {
         var errorsTo: String
         var group: Int
         var recipient: ControlRecipient
+        /// What is to be marked: the notice that it is late, the final result, or both.
+        var records: [ResultRecord]
+        /// What the report says: the last of them.
         var record: ResultRecord
     }
 
-    /// The last final record of each recipient if it is unreported and its NOTIFY asks for it.
+    /// Of each recipient the last final record and the notice that it is late, if unreported and its NOTIFY asks for it.
     private func unreported(_ file: ControlFile) -> [Result] {
         if file.isErrorMessage { return [] }
         var last: [Int: ResultRecord] = [:]
-        for record in file.records where record.notary.action != .delayed { last[record.offset] = record }
+        var notices: [Int: ResultRecord] = [:]
+        for record in file.records {
+            if record.isDelayNotice { notices[record.offset] = record }
+            if record.notary.action != .delayed { last[record.offset] = record }
+        }
         var results: [Result] = []
         for (index, group) in file.groups.enumerated() {
             guard let errorsTo = group.errorsTo else { continue }
             for recipient in group.recipients {
-                guard let record = last[recipient.offset], !record.isReported,
-                    recipient.notify.wants(record.notary.action)
-                else { continue }
-                results.append(Result(errorsTo: errorsTo, group: index, recipient: recipient, record: record))
+                let records = [notices[recipient.offset], last[recipient.offset]].compactMap { $0 }
+                    .filter { !$0.isReported && Self.isWanted($0, recipient) }
+                guard let record = records.last else { continue }
+                results.append(
+                    Result(errorsTo: errorsTo, group: index, recipient: recipient, records: records, record: record))
             }
         }
         return results
     }
 
+    /// A relay that nobody asked to hear of stands here as unreported only where RFC 2852 §4.1.4 wants it told.
+    private static func isWanted(_ record: ResultRecord, _ recipient: ControlRecipient) -> Bool {
+        let action = record.notary.action
+        return recipient.notify.wants(action) || (action == .relayed && recipient.notify != .never)
+    }
+
     private func send(
         _ results: [Result], of file: ControlFile, to address: String
     ) throws(PostofficeError) -> SentReport {
-        let failures = results.filter { $0.record.notary.action == .failed }
-        let hasFailure = !failures.isEmpty
-        let isExpiry = hasFailure && failures.allSatisfy { $0.record.notary.status == "5.4.7" }
+        let hasFailure = results.contains { $0.record.notary.action == .failed }
         let reportID = postoffice.newID()
         let report = DeliveryReport(
             id: reportID, reportingMTA: hostName, to: [address],
-            form: form(!hasFailure ? .success : isExpiry ? .expired : .delivery),
+            form: form(FormName(results.map { ($0.record.notary, $0.recipient.notify) })),
             recipients: results.map { result in
                 let notary = result.record.notary
                 return DeliveryReport.Recipient(
@@ -103,14 +116,16 @@ final class ReportWriter {
         let composed = report.composed()
         try postoffice.submit(reportID, [composed.envelope.encoded(), composed.content])
         routerNotice.send(reportID)
-        return SentReport(id: reportID, to: address, recipients: results.count)
+        return SentReport(
+            id: reportID, to: address, recipients: results.count, records: results.reduce(0) { $0 + $1.records.count })
     }
 
     private func original(
         _ file: ControlFile, group: Int, hasFailure: Bool
     ) throws(PostofficeError) -> DeliveryReport.Original {
         let bodySize = max(0, file.messageSize - file.bodyOffset)
-        let returnsBody = DeliveryReport.returnsBody(file.notaryReturn, hasFailure: hasFailure, size: bodySize)
+        let returnsBody = DeliveryReport.returnsBody(
+            file.notaryReturn, hasFailure: hasFailure, size: bodySize, requiresTLS: file.requiresTLS)
         var octets: [UInt8] = []
         do throws(PostofficeError) {
             let limit = returnsBody ? file.bodyOffset + bodySize : file.bodyOffset
@@ -122,16 +137,30 @@ final class ReportWriter {
         var header = Array(octets[min(file.headerStart, bodyStart)..<bodyStart])
         let emptyLine: [UInt8] = file.format == .crlf ? [0x0d, 0x0a] : [0x0a]
         if header.suffix(emptyLine.count) == emptyLine[...] { header.removeLast(emptyLine.count) }
-        return DeliveryReport.Original(
+        var original = DeliveryReport.Original(
             id: file.id, format: file.format, header: file.groups[group].header ?? header,
             body: returnsBody && octets.count > bodyStart ? Array(octets[bodyStart...]) : nil,
             arrivalDate: file.id.unixTime, envelopeID: file.envelopeID,
             isInternationalized: file.isInternationalized)
+        original.takeRequests(of: file)
+        return original
     }
 
-    /// The files of `forms/`: for failures, for those whose time has run out, for successes that the sender has asked for.
+    /// The files of `forms/`: for failures, for those whose time has run out, for what is late and still tried, for successes that
+    /// the sender has asked for, and for relays that he is told of unasked.
     private enum FormName: String {
-        case delivery, expired, success
+        case delivery, expired, delayed, success, relayed
+
+        init(_ results: [(notary: Notary, notify: Notify)]) {
+            let failures = results.filter { $0.notary.action == .failed }
+            if !failures.isEmpty {
+                self = failures.allSatisfy { $0.notary.status == "5.4.7" } ? .expired : .delivery
+            } else if results.contains(where: { $0.notary.action == .delayed }) {
+                self = .delayed
+            } else {
+                self = results.contains { $0.notify.contains(.success) } ? .success : .relayed
+            }
+        }
     }
 
     /// A built-in text where there is no such file.
@@ -143,9 +172,25 @@ final class ReportWriter {
             switch name {
             case .delivery, .expired: return .general
             case .success: return Self.success
+            case .delayed: return Self.delayed
+            case .relayed: return Self.relayed
             }
         }
     }
+
+    private static let delayed = ReportForm(
+        subject: "Mail is delayed",
+        text: """
+            Your message has not been delivered to the recipients listed below within
+            the time that you have set. You need not do anything: delivery goes on.
+            """)
+
+    private static let relayed = ReportForm(
+        subject: "Mail was passed on",
+        text: """
+            You have asked for delivery within a time. Your message has been passed on to
+            the mail systems listed below, which may not know of that.
+            """)
 
     private static let success = ReportForm(
         subject: "Mail was delivered",

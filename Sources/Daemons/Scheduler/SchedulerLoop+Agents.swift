@@ -75,6 +75,11 @@ extension SchedulerLoop {
                     "queue-id": "\(id)", "agent": agents[agent]?.name ?? "#\(agent)",
                     "reason": "it has had the job for \(seconds) s and is ended",
                 ])
+        case .held(let id, let until): log.info("held", ["queue-id": "\(id)", "until": "\(until)"])
+        case .released(let id, let late): log.info("released", ["queue-id": "\(id)", "late": "\(late)"])
+        case .late(let id, let recipient, let text, let isTold):
+            log.info(
+                "late", ["queue-id": "\(id)", "to": recipient, "reported": isTold ? "yes" : "no", "text": text])
         case .resync(let agent, let id):
             log.warning(
                 "resync",

@@ -24,6 +24,8 @@ final class SchedulerLoop {
     private let signals: SignalSource?
     private let notices: NoticeReceiver
     private var queueSocket: QueueSocket?
+    private(set) var mailq: MailqService?
+    var etrns = ETRNRequests()
     var agents: [Int: AgentProcess] = [:]
     private var pendingAgents: [AgentProcess] = []
     /// Handed to the workers at the end of the turn.
@@ -78,13 +80,23 @@ final class SchedulerLoop {
 
     /// Returns after SIGTERM, when the agents have ended.
     func run() throws(QueueSocket.Failure) {
-        let answers = QueueAnswers(scheduler: core, started: started) { [unowned self] in loading.isBusy }
+        let answers = QueueAnswers(
+            scheduler: core, started: started, etrn: { [unowned self] in etrn($0, origin: $1) },
+            isLoading: { [unowned self] in loading.isBusy })
         let path = "\(postoffice.root)/.scheduler.mailq"
         queueSocket = try QueueSocket(path: path, owner: owner.uid, poller: poller, answer: answers.answer)
         owner.own(path)
         if let signals { poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals(signals) } }
         poller.add(notices.descriptor, .read) { [unowned self] _ in takeNotices() }
         poller.add(files.descriptor, .read) { [unowned self] _ in files.takeAnnounced().forEach(take) }
+        let reports = mailqReports()
+        mailq = MailqService(
+            poller: poller, log: log,
+            handlers: MailqService.Handlers(
+                list: reports.answer,
+                etrn: { [unowned self] in (etrn($0, origin: $1)?.started ?? 0) > 0 }))
+        mailq?.configure(
+            active.configuration.parameters.mailqSocket, active.accounts, at: Self.monotonicMilliseconds())
         while true {
             // What the last wait has brought must be acted upon before the end.
             turn()
@@ -92,6 +104,7 @@ final class SchedulerLoop {
             poller.wait(milliseconds: timeout())
         }
         queueSocket?.shutDown()
+        mailq?.shutDown()
         unlink(path)
     }
 
@@ -104,7 +117,7 @@ final class SchedulerLoop {
 
     private func timeout() -> Int32 {
         let now = Self.monotonicMilliseconds()
-        var next = min(nextSync, nextRetry, nextScan, shutdownDeadline) - now
+        var next = min(nextSync, nextRetry, nextScan, shutdownDeadline, etrns.due, mailq?.due ?? .max) - now
         if filesInFlight > 0 { next = min(next, Self.quietInterval) }
         if let event = core.nextEvent { next = min(next, event * 1000 - Self.milliseconds()) }
         return Int32(clamping: max(0, next))
@@ -118,6 +131,8 @@ final class SchedulerLoop {
         if now >= nextRetry { retryStuck() }
         if now >= nextScan { scan() }
         if now >= shutdownDeadline { endAgents() }
+        mailq?.advance(to: now)
+        startETRNs(at: now)
         loadMore()
         while true {
             let actions = core.takeActions()
@@ -209,7 +224,7 @@ final class SchedulerLoop {
         case .synced: break
         case .reported(let id, let reports):
             note(reports, of: id)
-            core.reported(id, count: reports.reduce(0) { $0 + $1.recipients })
+            core.reported(id, count: reports.reduce(0) { $0 + $1.records })
         case .finished(let id, let reports):
             note(reports, of: id)
             core.finished(id)
@@ -220,6 +235,9 @@ final class SchedulerLoop {
             filesInFlight += 1
             loading.listed(ids)
             scheduleScan()
+        case .etrns(let requests):
+            filesInFlight += 1
+            take(requests)
         case .listingFailed(let reason):
             filesInFlight += 1
             log.error("scan-failed", ["reason": reason])
@@ -336,6 +354,8 @@ final class SchedulerLoop {
                 configurationPath, environment: environment, onlyThread: options.onlyThread)
             StoreErrorOnError.shared.set(active.configuration.parameters.storesErrorOnError)
             core.configure(reportInterval: active.reportInterval, rules: active.rules)
+            mailq?.configure(
+                active.configuration.parameters.mailqSocket, active.accounts, at: Self.monotonicMilliseconds())
             log.notice("reloaded", ["file": configurationPath])
         } catch {
             for mistake in error.errors { log.error("reload-refused", ["reason": mistake.description]) }

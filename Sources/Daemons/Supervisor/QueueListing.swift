@@ -1,3 +1,5 @@
+import MailModel
+
 /// Queue answers as a person reads them.
 struct QueueListing {
     /// Seconds since 1970.
@@ -9,12 +11,25 @@ struct QueueListing {
         var text = head(
             id: value["id"]?.string ?? "?", size: value["size"]?.integer ?? 0, arrived: value["arrived"]?.integer ?? now
         )
-        text += "<\(Self.printable(sender))>"
+        text += "<\(Self.printable(sender))>" + requests(value)
         for recipient in value["recipients"]?.elements ?? [] where !isDone(recipient) {
             text += "\n" + self.recipient(recipient)
         }
         return text
     }
+
+    /// What SMTP extensions have asked for: the release time, the deliver-by-time, the priority.
+    private func requests(_ value: JSONValue) -> String {
+        var text = ""
+        if let time = value["held_until"]?.integer {
+            text += ", held until \(Self.date(time)) (\(Self.age(time - now)))"
+        }
+        if let time = value["deliver_by"]?.integer { text += ", deliver by \(Self.date(time))" }
+        if let priority = value["priority"]?.integer, priority != 0 { text += ", priority \(priority)" }
+        return text
+    }
+
+    private static func date(_ time: Int) -> String { CalendarDate(unixTime: Int64(time)).rfc3339 }
 
     func unrouted(_ message: UnroutedMessage) -> String {
         head(id: message.name, size: message.size, arrived: message.arrived)
@@ -33,8 +48,9 @@ struct QueueListing {
     func summary(_ value: JSONValue, unrouted: [UnroutedMessage]) -> String {
         let frozen = unrouted.count { $0.state == .frozen }
         func number(_ key: String) -> Int { value[key]?.integer ?? 0 }
+        let held = number("held") == 0 ? "" : " Held: \(number("held"))"
         return "Msgs: \(number("messages")) Rcpnts: \(number("recipients")) Thrds: \(number("threads"))"
-            + " Kids: \(number("agents")) Active: \(number("active")) Unrouted: \(unrouted.count - frozen)"
+            + " Kids: \(number("agents")) Active: \(number("active"))\(held) Unrouted: \(unrouted.count - frozen)"
             + (frozen == 0 ? "" : " Frozen: \(frozen)") + " Uptime: \(Self.age(number("uptime")))"
     }
 

@@ -35,6 +35,8 @@ public struct SessionPolicy: Hashable, Sendable {
     public private(set) var clientName = ""
     /// As in ``PolicyAnswer/reverseFlags``.
     public private(set) var reverseFlags = ""
+    /// Whether the client may submit without a login (MSA-mode).
+    public private(set) var trust = PolicyAnswer.Trust.none
     /// Octets that a message of this client may have; 0: no limit of its own.
     public private(set) var maximumSize = 0
     /// Whether the mail of this transaction is a submission, whose header may be completed.
@@ -47,18 +49,24 @@ public struct SessionPolicy: Hashable, Sendable {
         switch verb {
         case .helo, .mail, .stored: needless.contains(verb)
         // What is asked about recipients depends on the recipient; the others are for counting.
-        case .connect, .disconnect, .rcpt, .verify, .expand: false
+        case .connect, .disconnect, .rcpt, .auth, .authFailed, .verify, .expand: false
         }
     }
 
     /// ``PolicyQuestion/state`` of the next question.
     public func state(for verb: PolicyQuestion.Verb) -> String {
         switch verb {
-        case .connect, .disconnect: ""
+        case .connect, .disconnect, .auth, .authFailed: ""
         case .helo, .mail, .verify, .expand: session.state
         case .rcpt, .stored: transaction.state.isEmpty ? session.state : transaction.state
         }
     }
+
+    /// Whether the client may submit without a login: its network or name is trusted.
+    public var isTrusted: Bool { trust == .granted }
+
+    /// The client has logged in: who may send as whom depends on the login, so MAIL is asked about from now on.
+    public mutating func clientLoggedIn() { needless.remove(.mail) }
 
     /// MAIL came: nothing of an earlier transaction holds any more.
     public mutating func beginTransaction() {
@@ -74,13 +82,15 @@ public struct SessionPolicy: Hashable, Sendable {
         case .connect:
             clientName = answer.clientName
             reverseFlags = answer.reverseFlags
+            trust = answer.trust
             takeForSession(answer)
         case .helo:
+            if answer.verdict == .accept { trust = answer.trust }
             takeForSession(answer)
         case .mail, .rcpt:
             Self.gather(answer, &transaction)
             if answer.verdict == .submit { isSubmission = true }
-        case .disconnect, .stored, .verify, .expand:
+        case .disconnect, .stored, .auth, .authFailed, .verify, .expand:
             break
         }
     }

@@ -5,7 +5,10 @@ import Telemetry
 /// What the engine counts, as decisions read it. Confined to one thread.
 final class EngineCounters: PolicyCounters {
     var connectionCounts = ConnectionCounts()
-    private var rates = RateCounters()
+    private var rates = RateCounters<RateKey>(limit: 200_000)
+    private var authFailures = RateCounters<RateKey>(limit: 200_000)
+    /// By user: strangers choose the names.
+    private var userAuthFailures = RateCounters<String>(limit: 50_000)
     private let greylist: Greylist
     private let clock: PolicyEngine.Clock
 
@@ -21,12 +24,27 @@ final class EngineCounters: PolicyCounters {
     func recipients(_ key: RateKey) -> Int { rate(key).recipients }
     func firstSeen(_ key: GreylistKey) -> Int64? { greylist.firstSeen("\(key)", now: now) }
 
-    private func rate(_ key: RateKey) -> RateCounters.Count { rates.count(key, now: clock.milliseconds() / 1000) }
+    func authFailures(_ key: RateKey) -> Int { authFailures.count(key, now: second).messages }
+    func authFailures(as user: String) -> Int { userAuthFailures.count(user, now: second).messages }
+
+    private func rate(_ key: RateKey) -> RateCounters<RateKey>.Count { rates.count(key, now: second) }
+    /// Of a clock that never goes back.
+    private var second: Int64 { clock.milliseconds() / 1000 }
 
     /// A message was stored for so many recipients.
     func stored(_ client: IPAddress?, recipients: Int) {
         guard let key = RateKey(client: client) else { return }
-        rates.add(key, messages: 1, recipients: recipients, now: clock.milliseconds() / 1000)
+        rates.add(key, messages: 1, recipients: recipients, now: second)
+    }
+
+    /// Octets of a user's name that is counted.
+    private static let maximumNameLength = 255
+
+    /// A login has failed, as a user if one was named.
+    func authFailed(_ client: IPAddress?, as user: String) {
+        if let key = RateKey(client: client) { authFailures.add(key, messages: 1, recipients: 0, now: second) }
+        guard (1...Self.maximumNameLength).contains(user.utf8.count) else { return }
+        userAuthFailures.add(user, messages: 1, recipients: 0, now: second)
     }
 
     func apply(_ effect: PolicyEffect) {

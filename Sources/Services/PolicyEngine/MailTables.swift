@@ -15,12 +15,15 @@ public final class MailTables {
     private let aliases: TableFile<AliasTable>
     private let accounts: Accounts
     private var lists: [String: TableFile<AddressListTable?>] = [:]
+    private var senders: [String: TableFile<SenderTable>] = [:]
     private let ownAddresses: Set<IPAddress>
     private let hostName: String
     private let report: (TableEvent) -> Void
 
     /// `:include:` files kept in memory.
     public static let listLimit = 1000
+    /// Tables of senders likewise: askers of our own name them, in their configuration.
+    public static let senderTableLimit = 16
 
     public init(_ configuration: MailConfiguration, report: @escaping (TableEvent) -> Void) {
         let folder = configuration.tables
@@ -77,6 +80,7 @@ public final class MailTables {
         aliases.lookAgain()
         accounts.lookAgain()
         lists.removeAll()
+        for table in senders.values { table.lookAgain() }
     }
 
     private static func name(_ path: String) -> Substring { path.split(separator: "/").last ?? path[...] }
@@ -174,6 +178,26 @@ extension MailTables: PolicyTables {
     private func recipientOrigin(_ name: String) throws(TableTrouble) -> String? {
         if let (entry, _) = try aliasEntry(name) { return "aliases:\(entry.line)" }
         return try accounts.account(name, now: now).map { "\(Self.name($0.origin))" }
+    }
+
+    public func senderRight(
+        of login: String, to sender: Mailbox?, table path: String
+    ) throws(PolicyTrouble) -> SenderRight {
+        do throws(TableTrouble) {
+            let name = Self.name(path)
+            guard let entry = try senderTable(path).table.entry(of: login) else { return .noLine(file: "\(name)") }
+            let origin = "\(name):\(entry.line)"
+            return entry.allows(sender, as: login) ? .granted(origin: origin) : .denied(origin: origin)
+        } catch { throw PolicyTrouble("\(error)") }
+    }
+
+    private func senderTable(_ path: String) throws(TableTrouble) -> TableFile<SenderTable>.Version {
+        if let known = senders[path] { return try known.current(now: now) }
+        if senders.count >= Self.senderTableLimit { senders.removeAll() }
+        // Without the file nobody could be told from anybody: that is trouble, not an answer.
+        let file = TableFile(path: path, empty: nil, parse: SenderTable.parse, report: report)
+        senders[path] = file
+        return try file.current(now: now)
     }
 
     public func destinations(_ address: String, expanding: Bool) throws(PolicyTrouble) -> [Destination] {

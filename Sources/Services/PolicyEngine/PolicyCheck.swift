@@ -1,5 +1,6 @@
 import Glibc
 import Policy
+import Tables
 
 /// What is wrong with the policy, for `router --check` and `smtpserver --check`.
 public enum PolicyCheck {
@@ -18,8 +19,24 @@ public enum PolicyCheck {
         return problems
     }
 
-    /// Why an smtpserver with these settings would answer 451 to everybody: its database is missing or cannot be used.
+    /// Why an smtpserver with these settings would answer 451, to everybody or to all with a login: a table of its own is missing or
+    /// cannot be used.
     public static func problem(_ settings: AskerSettings) -> String? {
+        databaseProblem(settings) ?? senderTableProblem(settings)
+    }
+
+    private static func senderTableProblem(_ settings: AskerSettings) -> String? {
+        guard !settings.senderTable.isEmpty else { return nil }
+        let file = TableFile(path: settings.senderTable, empty: nil, parse: SenderTable.parse, report: { _ in })
+        do throws(TableTrouble) {
+            _ = try file.current(now: 0)
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
+    private static func databaseProblem(_ settings: AskerSettings) -> String? {
         guard case .gdbm(let path) = settings.database else { return nil }
         do throws(PolicyTrouble) {
             _ = try PolicyDatabaseFile(path: path, log: nil).current(now: 0).metadata()

@@ -105,7 +105,10 @@ public final class PolicyEngine {
         case .stored:
             counters.stored(question.client, recipients: question.count)
             then(PolicyAnswer(number: question.number, verdict: .accept, reason: "stored"))
-        case .helo, .mail, .rcpt, .verify, .expand: decide(question, asker, then)
+        case .authFailed:
+            counters.authFailed(question.client, as: question.authenticatedUser)
+            then(PolicyAnswer(number: question.number, verdict: .accept, reason: question.verb.rawValue))
+        case .helo, .mail, .rcpt, .auth, .verify, .expand: decide(question, asker, then)
         }
     }
 

@@ -1,18 +1,15 @@
-import Policy
-
-/// Messages and recipients of the last hour by client or user: eight slots of 450 s, so that the hour is 52.5 to 60 minutes
-/// (policy.md §9). Kept in memory: a restart forgets them.
-struct RateCounters {
+/// What the last hour has had, by client or user: eight slots of 450 s, so that the hour is 52.5 to 60 minutes (policy.md §9).
+/// Kept in memory: a restart forgets it.
+struct RateCounters<Key: Hashable> {
     struct Count: Hashable {
+        /// Messages; or failed logins.
         var messages = 0
         var recipients = 0
     }
 
-    /// Clients and users at most; those that sent longest ago are forgotten first.
-    static let limit = 200_000
-    static let slots = 8
+    static var slots: Int { 8 }
     /// Seconds.
-    static let slotLength: Int64 = 450
+    static var slotLength: Int64 { 450 }
 
     private struct Window {
         /// The number of the slot, counted from the clock's beginning, that was written last.
@@ -29,10 +26,13 @@ struct RateCounters {
         }
     }
 
-    private var windows = BoundedCache<RateKey, Window>(limit: Self.limit)
+    private var windows: BoundedCache<Key, Window>
+
+    /// `limit`: clients or users at most; those that came longest ago are forgotten first.
+    init(limit: Int) { windows = BoundedCache(limit: limit) }
 
     /// `now`: seconds of a steady clock, 0 and up.
-    mutating func add(_ key: RateKey, messages: Int, recipients: Int, now: Int64) {
+    mutating func add(_ key: Key, messages: Int, recipients: Int, now: Int64) {
         let slot = max(0, now) / Self.slotLength
         var window = windows[key] ?? Window(last: slot)
         window.advance(to: slot)
@@ -42,7 +42,7 @@ struct RateCounters {
         windows[key] = window
     }
 
-    func count(_ key: RateKey, now: Int64) -> Count {
+    func count(_ key: Key, now: Int64) -> Count {
         guard var window = windows.peek(key) else { return Count() }
         window.advance(to: max(0, now) / Self.slotLength)
         return window.slots.reduce(into: Count()) { total, slot in

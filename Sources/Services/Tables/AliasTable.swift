@@ -57,7 +57,7 @@ public struct AliasTable: Hashable, Sendable {
     }
 
     /// Lines with their continuations.
-    private static func joined(
+    static func joined(
         _ lines: [TableText.Line], _ file: String, _ errors: inout [TableError]
     ) -> [(line: Int, text: String)] {
         var result: [(line: Int, text: String)] = []
@@ -75,7 +75,7 @@ public struct AliasTable: Hashable, Sendable {
     }
 
     /// `name` or `"name"`, and what follows the colon.
-    private static func key(_ line: String) -> (name: String, rest: String, problem: String?) {
+    static func key(_ line: String) -> (name: String, rest: String, problem: String?) {
         let bytes = Array(line.utf8)
         var name: [UInt8] = []
         var index = 0

@@ -76,11 +76,17 @@ public final class GDBMReader: PolicyDatabase {
 
     /// A mapping that reaches behind the end of its file is a signal when it is used.
     func checkSize() throws(GDBMFailure) {
-        var info = stat()
-        guard fstat(descriptor, &info) == 0 else { throw GDBMFailure(path, errno: errno) }
+        let info = try information()
         guard Int(info.st_size) >= layout.size else {
             throw GDBMFailure(path, "was truncated from \(layout.size) to \(info.st_size) octets while it is in use")
         }
+    }
+
+    /// Of the open file, now.
+    func information() throws(GDBMFailure) -> stat {
+        var info = stat()
+        guard fstat(descriptor, &info) == 0 else { throw GDBMFailure(path, errno: errno) }
+        return info
     }
 
     // MARK: As a policy database

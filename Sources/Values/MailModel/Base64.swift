@@ -5,6 +5,12 @@ public enum Base64 {
     public static func encode(_ octets: some Collection<UInt8>) -> String {
         var text: [UInt8] = []
         text.reserveCapacity((octets.count + 2) / 3 * 4)
+        append(octets, to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The same, appended: with room for it in `text` nothing of the octets is left elsewhere in memory.
+    public static func append(_ octets: some Collection<UInt8>, to text: inout [UInt8]) {
         var bits: UInt32 = 0
         var count = 0
         for octet in octets {
@@ -22,7 +28,6 @@ public enum Base64 {
             text.append(count == 2 ? alphabet[Int(bits >> 6 & 63)] : UInt8(ascii: "="))
             text.append(UInt8(ascii: "="))
         }
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// `nil` unless the text is complete groups of four, padded, with nothing else in it and no bits left over:

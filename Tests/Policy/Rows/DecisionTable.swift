@@ -25,10 +25,13 @@ public struct DecisionTable: Sendable {
         public let replyFragment: String
         /// `attribute value via key`, `via key`, `~text`, or empty.
         public let reason: String
-        /// `size=1000`, `filter=-`, `verdict=submit`, `flags=OK/OK`.
+        /// `size=1000`, `filter=-`, `verdict=submit`, `flags=OK/OK`, `trusted=+`; and the fact `whoson=+`.
         public let also: [String: String]
         /// Of smtpserver.conf: `spf-threshold`, …
         public let parameters: [String: String]
+
+        /// Whether only the core can be given such a session: nothing outside says that a whoson server knows a login.
+        public var isForCore: Bool { also["whoson"] != nil }
 
         public var description: String { "decisions.table:\(line): \(name)" }
     }

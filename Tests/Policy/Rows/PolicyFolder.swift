@@ -34,10 +34,10 @@ public enum PolicyFolder {
         try DecisionTable(text: read("decisions.table"))
     }
 
-    /// Its rows, those with the same parameters together.
+    /// Its rows but those for the core alone, those with the same parameters together.
     public static func groups() throws(DecisionTable.Mistake) -> [[DecisionTable.Row]] {
         var groups: [[DecisionTable.Row]] = []
-        for row in try table().rows {
+        for row in try table().rows where !row.isForCore {
             if groups.last?.first?.parameters == row.parameters {
                 groups[groups.count - 1].append(row)
             } else {

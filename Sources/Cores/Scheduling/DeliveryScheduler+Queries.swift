@@ -1,0 +1,238 @@
+import SpoolFormat
+
+// What the queue is, for those who ask.
+extension DeliveryScheduler {
+    /// All messages, oldest first.
+    public var messageIDs: [SpoolID] { messages.keys.sorted() }
+
+    public func describe(_ id: SpoolID) -> MessageDescription? {
+        guard let message = messages[id] else { return nil }
+        var description = MessageDescription(
+            id: id, size: message.size, arrived: message.arrived, sender: message.sender, priority: message.priority,
+            heldUntil: message.times?.isHeld ?? false ? message.deliverableFrom : nil,
+            deliverBy: message.times?.deliverBy, recipients: [])
+        for vertex in message.vertices {
+            let thread = vertex.thread
+            for recipient in vertex.recipients {
+                let state: RecipientDescription.State
+                switch recipient.state {
+                case .delivered: state = .delivered
+                case .failed: state = .failed
+                case .awaiting: state = .active
+                case .open where vertex.state == .held: state = .held
+                case .open: state = vertex.attempts > 0 || thread.wakeup > now ? .deferred : .waiting
+                }
+                let isHeld = recipient.problem.isEmpty && thread.wakeup > now
+                description.recipients.append(
+                    RecipientDescription(
+                        offset: Int(recipient.offset), address: recipient.address,
+                        original: recipient.original ?? recipient.address, channel: thread.key.channel,
+                        host: thread.key.host, state: state, attempts: vertex.attempts,
+                        nextAttempt: recipient.state == .open ? nextAttempt(vertex) : nil,
+                        expires: thread.rules.map { message.deliverableFrom + $0.expiry },
+                        status: isHeld ? thread.status : recipient.status,
+                        last: isHeld ? thread.problem : recipient.problem))
+            }
+        }
+        description.recipients.sort { $0.offset < $1.offset }
+        return description
+    }
+
+    private func nextAttempt(_ vertex: Vertex) -> UnixTime? {
+        guard let rules = vertex.thread.rules, !rules.isQueueOnly || vertex.thread.isReleased else { return nil }
+        switch vertex.state {
+        case .held: return vertex.message.deliverableFrom
+        case .waiting: return max(vertex.nextAttempt, vertex.thread.wakeup)
+        case .ready, .suspect: return max(now, vertex.thread.wakeup)
+        case .active, .done: return nil
+        }
+    }
+
+    /// All threads with mail, by channel and host. Looks at every message.
+    public var threadDescriptions: [ThreadDescription] {
+        var counts: [ThreadKey: (recipients: Int, messages: Int, next: UnixTime?, oldest: UnixTime)] = [:]
+        for message in messages.values {
+            for vertex in message.vertices where vertex.state != .done {
+                var entry = counts[vertex.thread.key] ?? (0, 0, nil, .max)
+                entry.recipients += vertex.open
+                entry.messages += 1
+                entry.oldest = min(entry.oldest, message.arrived)
+                if let next = nextAttempt(vertex) { entry.next = min(next, entry.next ?? next) }
+                counts[vertex.thread.key] = entry
+            }
+        }
+        return threads.values.map { thread in
+            let entry = counts[thread.key] ?? (0, 0, nil, .max)
+            return ThreadDescription(
+                channel: thread.key.channel, host: thread.key.host, recipients: entry.recipients,
+                messages: entry.messages, active: thread.active, nextAttempt: entry.next, attempts: thread.attempts,
+                isMatched: thread.rules != nil, status: thread.status,
+                last: thread.rules == nil ? "no clause of scheduler.conf has a command for it" : thread.problem,
+                ring: thread.rules?.ring, isAgentPerHost: thread.rules?.isAgentPerHost ?? false,
+                isBlocked: thread.pool?.isBlocked ?? false, oldest: entry.oldest, agents: agents(of: thread))
+        }.sorted { ($0.channel, $0.host) < ($1.channel, $1.host) }
+    }
+
+    private func agents(of thread: DeliveryThread) -> [AgentDescription] {
+        (thread.pool?.agents ?? []).filter { $0.jobs.contains { $0.thread === thread } }.map(describe)
+    }
+
+    private func describe(_ agent: Agent) -> AgentDescription {
+        let state: AgentDescription.State =
+            agent.isStarting ? .starting : agent.isRetiring ? .retiring : agent.jobs.isEmpty ? .idle : .working
+        return AgentDescription(
+            number: agent.number, state: state, jobs: agent.jobs.count, hungrySince: agent.lastCredit,
+            fedAt: agent.jobs.last?.lastAttempt)
+    }
+
+    /// All rings with threads or agents, in the order of their clauses. Looks at threads alone.
+    public var ringDescriptions: [RingDescription] {
+        var rings: [Int: RingDescription] = [:]
+        func add(_ rules: ThreadRules, _ change: (inout RingDescription) -> Void) {
+            change(&rings[rules.ring, default: RingDescription(ring: rules.ring, rules: rules)])
+        }
+        for thread in threads.values {
+            guard let rules = thread.rules else { continue }
+            add(rules) {
+                $0.threads += 1
+                $0.jobs += thread.vertices
+            }
+        }
+        for pool in pools.values where !pool.agents.isEmpty {
+            add(pool.rules) {
+                $0.agents += pool.agents.count
+                $0.idle += pool.agents.count { $0.jobs.isEmpty && !$0.isStarting }
+            }
+        }
+        return rings.values.sorted { $0.ring < $1.ring }
+    }
+
+    /// Agents without a job.
+    public var idleAgentCount: Int { agents.values.count { $0.jobs.isEmpty && !$0.isStarting } }
+
+    /// Messages with recipients of this thread that are not done, oldest first. Looks at every message.
+    public func messageIDs(channel: String, host: String) -> [SpoolID] {
+        guard let thread = threads[ThreadKey(channel: channel, host: host)] else { return [] }
+        return messages.values.filter { $0.vertices.contains { $0.thread === thread && $0.state != .done } }
+            .map(\.id).sorted()
+    }
+
+    /// What one message has in one thread; `nil`: nothing any more.
+    public func describe(_ id: SpoolID, channel: String, host: String) -> JobDescription? {
+        let key = ThreadKey(channel: channel, host: host)
+        guard let message = messages[id],
+            let vertex = message.vertices.first(where: { $0.thread.key == key && $0.state != .done })
+        else { return nil }
+        return JobDescription(
+            id: id, sender: message.sender,
+            recipients: vertex.recipients.filter { !$0.isDone }.map {
+                JobDescription.Recipient(
+                    offset: Int($0.offset), last: $0.problem.isEmpty ? vertex.thread.problem : $0.problem)
+            },
+            expires: vertex.thread.rules.map { message.deliverableFrom + $0.expiry }, nextAttempt: nextAttempt(vertex),
+            lastAttempt: vertex.lastAttempt, attempts: vertex.attempts, isActive: vertex.state == .active,
+            isBlocked: vertex.thread.pool?.isBlocked ?? false)
+    }
+}
+
+public struct MessageDescription: Hashable, Sendable {
+    public var id: SpoolID
+    public var size: Int
+    public var arrived: UnixTime
+    /// Empty for `<>`.
+    public var sender: String
+    /// −9...9 (RFC 6710).
+    public var priority: Int
+    /// While it waits for its release (RFC 4865).
+    public var heldUntil: UnixTime?
+    /// The deliver-by-time (RFC 2852), also when it has passed.
+    public var deliverBy: UnixTime?
+    public var recipients: [RecipientDescription]
+}
+
+public struct RecipientDescription: Hashable, Sendable {
+    public enum State: String, Sendable {
+        case held, waiting, active, delivered, failed, deferred
+    }
+    public var offset: Int
+    public var address: String
+    public var original: String
+    public var channel: String
+    public var host: String
+    public var state: State
+    public var attempts: Int
+    /// `nil`: none is planned, or it is at work or done.
+    public var nextAttempt: UnixTime?
+    public var expires: UnixTime?
+    public var status: String
+    public var last: String
+}
+
+public struct ThreadDescription: Hashable, Sendable {
+    public var channel: String
+    public var host: String
+    public var recipients: Int
+    public var messages: Int
+    /// Jobs being worked on.
+    public var active: Int
+    public var nextAttempt: UnixTime?
+    public var attempts: Int
+    /// `false`: no clause has a command for it.
+    public var isMatched: Bool
+    public var status: String
+    public var last: String
+    /// Number of its clause; `nil`: none.
+    public var ring: Int?
+    public var isAgentPerHost: Bool
+    /// Its agents are at a limit.
+    public var isBlocked: Bool
+    /// When its oldest message arrived; `.max`: it has none.
+    public var oldest: UnixTime
+    /// Those that work on it.
+    public var agents: [AgentDescription]
+}
+
+public struct AgentDescription: Hashable, Sendable {
+    /// ZMailer's names are in scheduler.md §2.3.
+    public enum State: Sendable {
+        case starting, working, retiring, idle
+    }
+    public var number: Int
+    public var state: State
+    /// Handed out and not reported.
+    public var jobs: Int
+    public var hungrySince: UnixTime
+    /// `nil`: it has no job.
+    public var fedAt: UnixTime?
+}
+
+/// The threads and agents of one clause.
+public struct RingDescription: Hashable, Sendable {
+    public var ring: Int
+    public var rules: ThreadRules
+    public var threads = 0
+    public var jobs = 0
+    public var agents = 0
+    public var idle = 0
+}
+
+/// The recipients of one message in one thread.
+public struct JobDescription: Hashable, Sendable {
+    public struct Recipient: Hashable, Sendable {
+        public var offset: Int
+        public var last: String
+    }
+    public var id: SpoolID
+    /// Empty for `<>`.
+    public var sender: String
+    /// Those that are not done.
+    public var recipients: [Recipient]
+    public var expires: UnixTime?
+    /// `nil`: none is planned, or it is at work.
+    public var nextAttempt: UnixTime?
+    /// 0: never.
+    public var lastAttempt: UnixTime
+    public var attempts: Int
+    public var isActive: Bool
+    public var isBlocked: Bool
+}
