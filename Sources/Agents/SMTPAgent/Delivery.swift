@@ -21,21 +21,23 @@ struct Delivery {
 
     /// One result for each entry, in order.
     func report(
-        _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], _ endpoint: Endpoint,
-        _ capabilities: ServerCapabilities, tls: String
+        _ entries: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult], of connection: SMTPConnection
     ) {
         for (entry, result) in zip(entries, results) {
-            var report = report(result, endpoint)
+            var report = report(result, connection.endpoint)
+            report.tls = connection.tlsText
             let recipient = entry.recipient.recipient
-            report.tls = tls
-            report.tellsSender = report.action == .relayed && isRelayToBeTold(recipient, capabilities)
+            report.tellsSender = report.action == .relayed && isRelayToBeTold(recipient, connection.capabilities)
             // The server got the sender's NOTIFY.
             report.isReportedElsewhere =
-                capabilities.hasDSN && report.result == .ok && recipient.notify.contains(.success)
+                connection.capabilities.hasDSN && report.result == .ok && recipient.notify.contains(.success)
                 && !report.tellsSender
-            job.report(entry.recipient, report, relay: endpoint.relay)
+            job.report(entry.recipient, report, relay: connection.endpoint.relay)
         }
     }
+
+    /// What sessions with this hop are kept for.
+    var use: ConnectionPool.Use { ConnectionPool.Use(hop: hop, demand: demand) }
 
     /// RFC 2852 §4.1.4: each relay if it is traced; else the one after which nobody keeps the time in mind.
     private func isRelayToBeTold(_ recipient: ControlRecipient, _ capabilities: ServerCapabilities) -> Bool {
@@ -43,9 +45,6 @@ struct Delivery {
         if deliverBy.isTraced { return true }
         return deliverBy.mode == .notify && !capabilities.hasDeliverBy && deliverBy.time > Int64(time(nil))
     }
-
-    /// What sessions with this hop are kept for.
-    var use: ConnectionPool.Use { ConnectionPool.Use(hop: hop, demand: demand) }
 
     func report(_ result: SMTPProtocol.RecipientResult, _ endpoint: Endpoint) -> AgentKit.RecipientResult {
         let summary = result.reply.summary

@@ -70,7 +70,7 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
                 mayRepeat = false
                 continue
             }
-            delivery.report(batch, outcome.results, open.endpoint, open.capabilities, tls: open.tlsText)
+            delivery.report(batch, outcome.results, of: open)
             rest = rest.dropFirst(batch.count)
             if !rest.isEmpty { delivery.job.flush() }
         }
