@@ -231,8 +231,6 @@ let package = Package(
             ]),
         tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
-        tests("EndToEndTests", ["CPosix", "PolicyRows"]),
-        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound", "CWrap"]),
         tests("EndToEndTests", ["CPosix", "COpenSSL", "PolicyRows"], exclude: ["Conformance"]),
     ],
     swiftLanguageModes: [.v6]
