@@ -235,9 +235,6 @@ let package = Package(
         tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
         tests("EndToEndTests", ["CPosix", "COpenSSL", "PolicyRows"], exclude: ["Conformance"]),
-        tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
-        tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
-        tests("EndToEndTests", ["CPosix", "PolicyRows"]),
     ],
     swiftLanguageModes: [.v6]
 )

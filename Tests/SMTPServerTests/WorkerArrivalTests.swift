@@ -161,7 +161,7 @@ import Testing
         try dialogue.send("ETRN b.example\r\n")
         try dialogue.expect("458 4.3.0 Unable to queue messages for node b.example")
         let scheduler = try ScriptedService("\(fixture.directory)/po/.scheduler.mailq") { line in
-            "{\"etrn\":\"x\",\"started\":\(line == "etrn b.example" ? 2 : 0)}\n"
+            "{\"etrn\":\"x\",\"threads\":\(line.hasPrefix("etrn b.example [127.0.0.1]@") ? 2 : 0),\"started\":0}\n"
         }
         defer { scheduler.stop() }
         try dialogue.send("ETRN b.example\r\nETRN c.example\r\n")

@@ -12,8 +12,10 @@ enum QueueStarter {
     static let deadline: Int64 = 10
 
     /// The scheduler of this host, over its queue socket (docs/protocols.md §5). `nil`: it is not there, or takes it not.
-    static func askOwn(_ loop: any EventLoop, socket: String, domain: String) -> EventLoopFuture<Int?> {
-        talk(loop, OwnExchange(domain: domain), nil) { bootstrap in
+    static func askOwn(
+        _ loop: any EventLoop, socket: String, _ target: ETRNTarget, remark: String
+    ) -> EventLoopFuture<LocalETRN.Answer?> {
+        talk(loop, OwnExchange(target: target, remark: remark), nil) { bootstrap in
             bootstrap.connect(unixDomainSocketPath: SocketPath.reachable(socket))
         }
     }
@@ -64,24 +66,23 @@ private protocol LineExchange: Sendable {
 }
 
 private struct OwnExchange: LineExchange {
-    let domain: String
+    let target: ETRNTarget
+    let remark: String
     private var answer: [UInt8] = []
 
-    init(domain: String) { self.domain = domain }
+    init(target: ETRNTarget, remark: String) {
+        self.target = target
+        self.remark = remark
+    }
 
-    var opening: [UInt8] { Array("etrn \(domain)\n".utf8) }
+    var opening: [UInt8] { Array(LocalETRN.request(target, remark: remark).utf8) }
 
-    mutating func received(_ octets: [UInt8]) -> ([UInt8], Int??) {
+    mutating func received(_ octets: [UInt8]) -> ([UInt8], LocalETRN.Answer??) {
         answer += octets.prefix(4096 - min(4096, answer.count))
         return ([], nil)
     }
 
-    /// `{"etrn":"domain","started":n}`
-    mutating func ended() -> Int? {
-        let key = Array("\"started\":".utf8)
-        guard let start = answer.indices.first(where: { answer[$0...].starts(with: key) }) else { return nil }
-        return Octets.unsigned(answer[(start + key.count)...].prefix { (0x30...0x39).contains($0) }).map { Int($0) }
-    }
+    mutating func ended() -> LocalETRN.Answer? { try? LocalETRN.answer(answer.prefix { $0 != 0x0a }) }
 }
 
 private struct ClusterExchange: LineExchange {

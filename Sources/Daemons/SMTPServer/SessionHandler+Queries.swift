@@ -15,21 +15,24 @@ extension SessionHandler {
     func startQueue(_ domain: String) {
         arrival.isAsking = true
         let nodes = loop.settings.configuration.cluster
-        guard !nodes.isEmpty, let target = ETRNTarget(domain) else { return startOwnQueue(domain, before: []) }
-        let remark = "\(client.literal)@\(loop.settings.hostName)"
+        guard let target = ETRNTarget(domain) else { return ownQueueAnswered(domain, nil, []) }
+        guard !nodes.isEmpty else { return startOwnQueue(target, before: []) }
         let asked = nodes.map { QueueStarter.ask(loop.loop, $0, target, remark: remark) }
         let bound = NIOLoopBound(self, eventLoop: loop.loop)
         EventLoopFuture.whenAllSucceed(asked, on: loop.loop).whenSuccess { results in
-            bound.value.clusterAnswered(domain, Array(zip(nodes, results)))
+            bound.value.clusterAnswered(target, Array(zip(nodes, results)))
         }
     }
+
+    /// On whose behalf, as ZMailer writes it.
+    private var remark: String { "\(client.literal)@\(loop.settings.hostName)" }
 
     private typealias NodeResult = (
         SMTPServerConfiguration.ClusterNode, Result<MailqClientSession.Answer, MailqClientSession.Failure>
     )
 
     /// Where one of them failed our own scheduler is asked too (smtpserver.md §8).
-    private func clusterAnswered(_ domain: String, _ results: [NodeResult]) {
+    private func clusterAnswered(_ target: ETRNTarget, _ results: [NodeResult]) {
         var lines: [String] = []
         var hasFailed = false
         for (node, result) in results {
@@ -44,26 +47,26 @@ extension SessionHandler {
                     ["session": sessionID, "node": "\(node.host)/\(node.port)", "reason": failure.description])
             }
         }
-        if hasFailed { return startOwnQueue(domain, before: lines) }
+        if hasFailed { return startOwnQueue(target, before: lines) }
         answerQuery(Reply(250, EnhancedStatusCode(2, 0, 0), lines + ["ETRN-cluster operation(s) complete"]))
     }
 
-    private func startOwnQueue(_ domain: String, before lines: [String]) {
+    private func startOwnQueue(_ target: ETRNTarget, before lines: [String]) {
         let bound = NIOLoopBound(self, eventLoop: loop.loop)
         QueueStarter.askOwn(
-            loop.loop, socket: "\(loop.settings.postoffice)/.scheduler.mailq", domain: domain
-        ).whenSuccess { started in bound.value.ownQueueAnswered(domain, started, lines) }
+            loop.loop, socket: "\(loop.settings.postoffice)/.scheduler.mailq", target, remark: remark
+        ).whenSuccess { bound.value.ownQueueAnswered("\(target)", $0, lines) }
     }
 
     /// RFC 1985 §5.2: 250 for a queue that was started, 251 for one that is empty.
-    private func ownQueueAnswered(_ domain: String, _ started: Int?, _ lines: [String]) {
+    private func ownQueueAnswered(_ domain: String, _ answer: LocalETRN.Answer?, _ lines: [String]) {
         loop.log.info(
             "etrn",
             [
                 "session": sessionID, "client": client.literal, "domain": domain,
-                "started": started.map(String.init) ?? "no answer of the scheduler",
+                "threads": answer.map { "\($0.threads)" } ?? "no answer of the scheduler",
             ])
-        switch started {
+        switch answer?.threads {
         case nil:
             answerQuery(
                 Reply(458, EnhancedStatusCode(4, 3, 0), lines + ["Unable to queue messages for node \(domain)"]))
