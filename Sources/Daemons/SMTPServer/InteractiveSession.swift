@@ -33,7 +33,7 @@ enum InteractiveSession {
             let intake = try Intake(settings, pool: BlockingPool(threads: 0), log: log)
             intake.conditions.look(countsQueue: true)
             var session = Session(settings, intake, sessionLog)
-            exit(session.run() ? 0 : ExitCode.ioError.rawValue)
+            exit(session.run().rawValue)
         } catch {
             Program.fail("smtpserver: \(error)", .osFile)
         }
@@ -56,28 +56,57 @@ enum InteractiveSession {
             sessionID = String(intake.postoffice.newID().rawValue, radix: 36)
             session = ServerSession(
                 configuration: settings.localProfile.localSession, peer: ServerSession.Peer(literal: "stdin"))
-            // Echo of -v and the session log both need the lines.
-            if sessionLog != nil || settings.options.echoesCommands { session.transcript = [] }
         }
 
-        /// `false`: standard input or output failed.
-        mutating func run() -> Bool {
+        private var wantsTranscript: Bool { sessionLog != nil || settings.options.echoesCommands }
+
+        /// What the program's exit status is to be.
+        mutating func run() -> ExitCode {
+            var replies = greet()
+            var ends = InputLineEnds()
+            var buffer = [UInt8](repeating: 0, count: 64 << 10)
+            while true {
+                guard write(&replies) else { return .ioError }
+                let count = read(0, &buffer, buffer.count)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { return count == 0 ? end(&replies, rest: ends.rest) : .ioError }
+                let wasKnown = ends.isLineFeed != nil
+                let octets = ends.normalized(buffer[..<count])
+                if !wasKnown, ends.isLineFeed == true { forbidChunks() }
+                let isOpen = octets.withUnsafeBytes { receive($0, &replies) }
+                if !isOpen { return write(&replies) ? .ok : .ioError }
+            }
+        }
+
+        private mutating func greet() -> [UInt8] {
+            // Echo of -v and the session log both need the lines.
+            if wantsTranscript { session.transcript = session.transcript ?? [] }
             var replies: [UInt8] = []
             let lines = Greeting.lines(
                 settings.configuration, hostName: settings.hostName, peer: "stdin", localPort: 0,
                 date: CalendarDate(unixTime: Int64(time(nil))).rfc5322)
             session.greet(.welcome(lines), into: &replies)
-            var buffer = [UInt8](repeating: 0, count: 64 << 10)
-            while true {
-                guard write(&replies) else { return false }
-                let count = read(0, &buffer, buffer.count)
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return count == 0 }
-                let isOpen = buffer.withUnsafeBytes { octets in
-                    receive(UnsafeRawBufferPointer(rebasing: octets[0..<count]), &replies)
-                }
-                if !isOpen { return write(&replies) }
-            }
+            return replies
+        }
+
+        /// Where line ends are ours the octets of a chunk cannot be counted. Before the first command.
+        private mutating func forbidChunks() {
+            var values = settings.localProfile.localSession.values
+            values.extensions.remove(.chunking)
+            session = ServerSession(
+                configuration: ServerConfiguration(values), peer: ServerSession.Peer(literal: "stdin"))
+            // It is said already.
+            _ = greet()
+            if wantsTranscript { session.transcript = [] }
+        }
+
+        /// The input is over, without QUIT. A message that has no end is lost, which the sender must hear of.
+        private mutating func end(_ replies: inout [UInt8], rest: [UInt8]) -> ExitCode {
+            _ = rest.withUnsafeBytes { receive($0, &replies) }
+            guard write(&replies) else { return .ioError }
+            guard message != nil else { return .ok }
+            Program.print("smtpserver: the input ends in the middle of a message, which is not stored", to: 2)
+            return .dataError
         }
 
         /// `false`: the session is over.
@@ -185,5 +214,44 @@ enum InteractiveSession {
             }
             return true
         }
+    }
+}
+
+/// The line ends of standard input. Files and terminals of this host have LF, a batch from elsewhere may have CRLF; what the first
+/// line ends with holds for all, so that a lone LF in a message with CRLF stays what it is.
+struct InputLineEnds {
+    /// Octets without any line end, after which it is CRLF that is waited for.
+    private static let limit = 64 << 10
+
+    /// `nil`: no line was there yet.
+    private(set) var isLineFeed: Bool?
+    /// The beginning of the first line.
+    private(set) var rest: [UInt8] = []
+    private var last: UInt8 = 0
+
+    /// With CRLF; empty while the first line is not complete.
+    mutating func normalized(_ input: ArraySlice<UInt8>) -> [UInt8] {
+        var octets = Array(input)
+        if isLineFeed == nil {
+            octets = rest + octets
+            rest = []
+            if let end = octets.firstIndex(of: 0x0a) {
+                isLineFeed = end == 0 || octets[end - 1] != 0x0d
+            } else if octets.count > Self.limit {
+                isLineFeed = false
+            } else {
+                rest = octets
+                return []
+            }
+        }
+        guard isLineFeed == true else { return octets }
+        var result: [UInt8] = []
+        result.reserveCapacity(octets.count + octets.count / 16)
+        for octet in octets {
+            if octet == 0x0a, last != 0x0d { result.append(0x0d) }
+            result.append(octet)
+            last = octet
+        }
+        return result
     }
 }
