@@ -287,9 +287,10 @@ struct AuthenticationTests {
     func senders() async throws {
         try await Instance.run { settings in
             Self.usePipe(&settings)
-            settings.smtpserverParameters.append("smtp-auth-senders $MAILVAR/senders")
+            settings.smtpserverParameters.append("smtp-auth-senders $MAILVAR/smtp-auth-senders")
             settings.prepareAlso { instance in
-                try instance.install("alice: alice@example.test, @lists.example.test\n", as: "senders", mode: 0o644)
+                try instance.install(
+                    "alice: alice@example.test, @lists.example.test\n", as: "smtp-auth-senders", mode: 0o644)
             }
         } _: { instance in
             let client = try Connection.secured(port: instance.port)
@@ -303,7 +304,7 @@ struct AuthenticationTests {
                 #expect(try client.command("RSET").code == 250)
             }
             try await instance.waitForEvent("refused", "smtp-auth-senders:1 does not give <bob@example.test> to alice")
-            try instance.install("alice: bob@example.test\n", as: "senders", mode: 0o644)
+            try instance.install("alice: bob@example.test\n", as: "smtp-auth-senders", mode: 0o644)
             try await waitUntil("the change holds", details: { instance.report }) {
                 defer { _ = try? client.command("RSET") }
                 return try client.command("MAIL FROM:<bob@example.test>").code == 250
