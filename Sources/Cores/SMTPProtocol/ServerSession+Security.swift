@@ -77,6 +77,11 @@ extension ServerSession {
             return nil
         case .mail, .rcpt, .data, .bdat, .vrfy, .expn, .etrn, .turn, .verb, .debug, .tick, .send:
             guard !isGreetingDue else { return nil }
+            if surroundings.mayBeTrusted {
+                return Reply(
+                    451, EnhancedStatusCode(4, 4, 3), "Who you are cannot be found out now; authenticate, or come again"
+                )
+            }
             // RFC 4954 §6, RFC 6409 §4.3
             return Reply(530, EnhancedStatusCode(5, 7, 0), "Sorry \(peer.literal); Authentication required")
         }

@@ -35,6 +35,8 @@ public struct ServerSession: Sendable {
         public var isSecure = false
         /// The client may send mail without authentication where others may not (MSA-mode).
         public var isTrusted = false
+        /// It might be, and that cannot be found out now.
+        public var mayBeTrusted = false
         /// XCLIENT may be used.
         public var mayChangeClient = false
         /// Seconds since 1970, as the host knows it: what HOLDUNTIL is measured by.

@@ -127,7 +127,7 @@ extension SessionHandler {
     func connectionDecided(_ answer: PolicyAnswer?) {
         guard let context else { return }
         session.take(policy)
-        session.surroundings.isTrusted = policy.isTrusted
+        takeTrust()
         arrival.reason = answer?.reason ?? PolicyAnswer.unanswered
         let hostName = loop.settings.hostName
         let greeting = ServerSession.Greeting(
@@ -145,6 +145,11 @@ extension SessionHandler {
         }
         arrival.greeting = greeting
         if profile.configuration.usesTCPWrapper, client.address != nil { askWrapper() } else { secure() }
+    }
+
+    func takeTrust() {
+        session.surroundings.isTrusted = policy.isTrusted
+        session.surroundings.mayBeTrusted = policy.trust == .unknown
     }
 
     // MARK: TCP wrappers

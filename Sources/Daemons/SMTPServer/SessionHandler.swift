@@ -38,6 +38,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     struct Asked {
         let number: UInt64
         let recipient: String
+        /// Why the recipient cannot be taken, whatever the answer is.
+        var obstacle: (reply: Reply, reason: String)?
     }
 
     let loop: LoopContext
@@ -56,6 +58,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// A part of the message is being written: no more of it is taken.
     var isSpilling = false
     var asked = Deque<Asked>()
+    /// Recipients asked about in this transaction.
+    var askedRecipients = 0
     /// Answers that came before that to the first of ``asked``; `nil`: there is none in time.
     var early: [UInt64: PolicyAnswer?] = [:]
     /// A question other than about recipients.
@@ -231,6 +235,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         isPumping = true
         var replies = loop.borrowScratch()
         var wantsMore = true
+        if profile.configuration.maximumHold > 0 { session.surroundings.unixTime = loop.unixTime }
         while wantsMore, phase == .open, !isSpilling, !isTarpitted, context.channel.isWritable {
             if session.expectsCommand, let input { loop.recorder?.record(self, input) }
             let octets = input ?? ByteBuffer()
