@@ -47,6 +47,7 @@ extension SessionHandler {
             session.answer(.challenge(octets), into: &replies)
         case .check(let question)?:
             pendingCredentials = question
+            attemptBegan = .now()
             var asked = self.question(.auth)
             asked.authenticatedUser = question.user.text
             ask(asked)
@@ -116,7 +117,16 @@ extension SessionHandler {
         ) { bound.value.credentialsChecked($0) }
     }
 
+    /// After which a wrong password is told, whatever it took to find out: guessing is slow, and time tells nothing.
+    static let refusalDelay = TimeAmount.seconds(2)
+
     private func credentialsChecked(_ answer: CredentialAnswer) {
+        guard answer == .refused else { return conclude(answer) }
+        let bound = NIOLoopBound(self, eventLoop: loop.loop)
+        loop.loop.scheduleTask(deadline: attemptBegan + Self.refusalDelay) { bound.value.conclude(answer) }
+    }
+
+    private func conclude(_ answer: CredentialAnswer) {
         arrival.isAsking = false
         guard phase == .open, exchange != nil else { return }
         isActive(loop.timeouts.command)

@@ -79,6 +79,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     var exchange: SASLServerExchange?
     /// Waits for the policy's word whether it may be asked.
     var pendingCredentials: CredentialQuestion?
+    /// When they were offered.
+    var attemptBegan = NIODeadline.now()
     /// What XCLIENT has said so far.
     var attributes: ClientAttributes?
     var tarpit: Tarpit

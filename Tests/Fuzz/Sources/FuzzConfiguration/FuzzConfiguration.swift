@@ -6,7 +6,7 @@ import FuzzSupport
 public func fuzzConfiguration(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard let input = Input(start, count) else { return 0 }
     let text = String(decoding: input.octets, as: UTF8.self)
-    let lines = text.split(separator: "\n", omittingEmptySubsequences: false).count
+    let lines = text.utf8.count { $0 == 0x0a } + 1
     func check(_ errors: ConfigurationErrors) {
         precondition(!errors.errors.isEmpty)
         for error in errors.errors { precondition((0...lines).contains(error.line) && !error.reason.isEmpty) }
