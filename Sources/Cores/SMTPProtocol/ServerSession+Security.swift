@@ -49,10 +49,12 @@ extension ServerSession {
     }
 
     /// The client is another one (XCLIENT): greet it as if it had just connected.
-    public mutating func restart(_ peer: Peer) {
+    ///
+    /// - Parameter user: who it has authenticated as with whoever speaks for it.
+    public mutating func restart(_ peer: Peer, user: String? = nil) {
         self.peer = peer
         hello = nil
-        authenticatedUser = nil
+        authenticatedUser = user
         isVerbose = false
         isBatch = false
         style = configuration.values.style

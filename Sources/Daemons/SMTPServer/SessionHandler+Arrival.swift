@@ -128,6 +128,8 @@ extension SessionHandler {
         guard let context else { return }
         session.take(policy)
         takeTrust()
+        // A name that XCLIENT tells is as good as one that was looked up; what the policy makes of names is its own.
+        if session.peer.name == nil, case .given(let name)? = attributes?.name { session.peer.name = name.description }
         arrival.reason = answer?.reason ?? PolicyAnswer.unanswered
         let hostName = loop.settings.hostName
         let greeting = ServerSession.Greeting(

@@ -97,8 +97,13 @@ extension SessionHandler {
             loop.log.info("xclient", ["session": sessionID, "client": client.literal, "attributes": text])
             withdraw()
             phase = .connecting
-            session.restart(ServerSession.Peer(literal: client.literal))
+            var user: String?
+            if case .given(let login)? = all.login { user = login }
+            session.restart(ServerSession.Peer(literal: client.literal), user: user)
+            session.surroundings.isTrusted = false
+            session.surroundings.mayBeTrusted = false
             policy = SessionPolicy()
+            if user != nil { policy.clientLoggedIn() }
             arrival.ident = nil
             arrival.whoson = nil
             announce()

@@ -105,7 +105,8 @@ struct Settings: Sendable {
     func profile(_ role: ListenerRole) -> SessionProfile {
         let groups = [configuration] + configuration.groups
         return SessionProfile(
-            role, groups.indices.contains(role.group) ? groups[role.group] : configuration, options, hostName: hostName)
+            role, groups.indices.contains(role.group) ? groups[role.group] : configuration, options, hostName: hostName,
+            keepsSourceRoute: environment["ALLOWSOURCEROUTE"] != nil)
     }
 
     /// The pid file's path.
