@@ -141,7 +141,8 @@ extension CommandParser {
             try set(\.deliverBy, Self.deliverBy)
         case "HOLDFOR" where options.extensions.contains(.futureRelease):
             try set(\.hold) { text in
-                guard (1...9).contains(text.utf8.count), let seconds = Octets.unsigned(Array(text.utf8)[...]), seconds > 0
+                guard (1...9).contains(text.utf8.count), let seconds = Octets.unsigned(Array(text.utf8)[...]),
+                    seconds > 0
                 else { return nil }
                 return .seconds(Int(seconds))
             }

@@ -51,7 +51,8 @@ extension ServerSession {
     /// The client is another one (XCLIENT): greet it as if it had just connected.
     ///
     /// - Parameter user: who it has authenticated as with whoever speaks for it.
-    public mutating func restart(_ peer: Peer, user: String? = nil) {
+    public mutating func restart(_ peer: Peer, configuration: ServerConfiguration, user: String? = nil) {
+        self.configuration = configuration
         self.peer = peer
         hello = nil
         authenticatedUser = user

@@ -43,7 +43,7 @@ extension SessionHandler {
         case .authentication(let step):
             authenticate(step, &replies)
         case .startQueue(let domain):
-            startQueue(domain)
+            startQueue(domain, &replies)
         case .changeClient(let attributes):
             changeClient(attributes, &replies)
         case .debug:

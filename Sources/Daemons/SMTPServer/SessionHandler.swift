@@ -79,8 +79,13 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     var exchange: SASLServerExchange?
     /// Waits for the policy's word whether it may be asked.
     var pendingCredentials: CredentialQuestion?
+    /// A checker was asked, and the exchange is not over.
+    var isAttemptOpen = false
+    /// The exchange has failed, and that is told.
+    var isFailureCounted = false
     /// When they were offered.
     var attemptBegan = NIODeadline.now()
+    var queueStarts = 0
     /// What XCLIENT has said so far.
     var attributes: ClientAttributes?
     var tarpit: Tarpit
@@ -111,9 +116,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         self.size = size
         self.client = client
         sessionNumber = loop.intake.postoffice.newID().rawValue
-        let isLocal = client.address?.isLoopback ?? false
         session = ServerSession(
-            configuration: isLocal ? profile.localSession : profile.session,
+            configuration: client.address?.isLoopback == true ? profile.localSession : profile.session,
             peer: ServerSession.Peer(literal: client.literal))
         tarpit = Tarpit(profile.tarpit)
         expires = loop.now + loop.timeouts.command
@@ -123,6 +127,11 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             session.transcript = []
             tag = sessionLog.newTag(client: client.literal)
         }
+    }
+
+    /// For the client that it is now.
+    var sessionConfiguration: ServerConfiguration {
+        client.address?.isLoopback == true ? profile.localSession : profile.session
     }
 
     var sessionID: String { String(sessionNumber, radix: 36) }
@@ -250,6 +259,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         write(replies)
         loop.giveBack(replies)
         isPumping = false
+        if phase == .open, !context.channel.isWritable { isActive(loop.timeouts.write) }
         if isOver, !isTarpitted {
             finish()
             return
@@ -336,12 +346,15 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     /// PARAM tarpit: each refusal is held back for longer than the one before (smtpserver.md §5.5).
     private func slowDown() {
-        guard session.refusals > slowedRefusals else { return }
+        guard session.refusals > slowedRefusals, phase == .open else { return }
         var seconds: Int64 = 0
         while slowedRefusals < session.refusals {
             slowedRefusals += 1
             seconds += tarpit.refused()?.components.seconds ?? 0
         }
+        // Of a burst of refusals the longest counts, not their sum: nobody is held for hours.
+        let settings = profile.configuration.tarpit
+        seconds = min(seconds, Int64(max(settings.limit, settings.initial)))
         guard seconds > 0 else { return }
         isTarpitted = true
         loop.log.info("tarpit", ["session": sessionID, "client": client.literal, "delay": "\(seconds)"])
@@ -477,6 +490,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         asked = []
         early = [:]
         unsent = []
+        countAbandoned()
         withdraw()
         exchange = nil
         let unlogged = session.refusals - ServerSession.maximumRecordedRefusals

@@ -130,5 +130,14 @@ struct Settings: Sendable {
     }
 
     /// Of sessions without a socket: standard input, and tests of the policy.
-    var localProfile: SessionProfile { profile(ListenerRole(port: 0)) }
+    ///
+    /// Nothing is asked for there that such a client could not do: no TLS, no AUTH.
+    var localProfile: SessionProfile {
+        var local = configuration
+        local.tls.isOn = false
+        local.tls.isEnforced = false
+        local.authentication = SMTPServerConfiguration().authentication
+        local.offersETRN = false
+        return SessionProfile(ListenerRole(port: 0), local, options, hostName: hostName)
+    }
 }
