@@ -218,14 +218,15 @@ final class Instance {
 
     /// A program whose end the instance takes care of; its output in a file of its own.
     func spawn(
-        _ program: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil
+        _ program: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil,
+        descriptors: [Int32: Int32] = [:]
     ) throws -> TestProcess {
         counter += 1
         var environment = environment
         environment["ZMAILER_TEST_INSTANCE"] = directory
         let (program, arguments) = inNetwork(program, arguments)
         let process = try TestProcess(
-            program, arguments, environment: environment, input: input,
+            program, arguments, environment: environment, input: input, descriptors: descriptors,
             outputPath: "\(directory)/output.\(counter)")
         processes.append(process)
         return process

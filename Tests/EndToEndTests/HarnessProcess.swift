@@ -14,10 +14,10 @@ final class TestProcess {
         case killed(signal: Int32)
     }
 
-    /// Starts `program`. `environment` is added to ours.
+    /// Starts `program`. `environment` is added to ours. `descriptors` of ours become those of the keys there; 0 is over `input`.
     init(
         _ program: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil,
-        outputPath: String
+        descriptors: [Int32: Int32] = [:], outputPath: String
     ) throws {
         self.outputPath = outputPath
         var actions = posix_spawn_file_actions_t()
@@ -26,6 +26,7 @@ final class TestProcess {
         posix_spawn_file_actions_addopen(&actions, 0, input ?? "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        for (theirs, ours) in descriptors { posix_spawn_file_actions_adddup2(&actions, ours, theirs) }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

@@ -42,9 +42,13 @@ enum Programs {
         return cache + "/zmailer-peers"
     }
 
+    /// The folder of the debug build, where the test bundle is.
+    static let debugBuild = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        .deletingLastPathComponent().path
+
     /// Links to the programs of the debug build, laid out as an instance expects them.
-    private static let debugLayout: String = {
-        let build = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
+    static let debugLayout: String = {
+        let build = debugBuild
         let layout = "\(build)/layout"
         let agents = ["smtp", "mailbox", "errormail"]
         for folder in ["libexec/zmailer/ta", "bin", "share"] { mkdirs("\(layout)/\(folder)") }

@@ -103,3 +103,19 @@ extension Connection {
         try secure(with: client, deadline: deadline)
     }
 }
+
+extension Connection {
+    /// Greeted, with TLS by STARTTLS, and greeted again.
+    static func secured(port: UInt16) throws -> Connection { try secured(try Connection(port: port)) }
+
+    static func secured(_ connection: Connection) throws -> Connection {
+        for line in ["", "EHLO client.test", "STARTTLS"] {
+            let reply = try line.isEmpty ? connection.readReply() : connection.command(line)
+            guard reply.code / 100 == 2 else { throw HarnessError("\(line): \(reply)") }
+        }
+        try connection.startTLS()
+        let hello = try connection.command("EHLO client.test")
+        guard hello.code == 250 else { throw HarnessError("EHLO within TLS: \(hello)") }
+        return connection
+    }
+}
