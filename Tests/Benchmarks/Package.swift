@@ -19,6 +19,9 @@ let package = Package(
         .target(name: "MailModel", swiftSettings: strict),
         .target(name: "Policy", dependencies: ["MailModel"], swiftSettings: strict),
         .target(name: "Tables", dependencies: ["CGDBM", "CPosix", "MailModel", "Policy"], swiftSettings: strict),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
+        .target(name: "TransportSecurity", dependencies: ["COpenSSL", "MailModel"], swiftSettings: strict),
+        .executableTarget(name: "TLSClient", dependencies: ["TransportSecurity"], swiftSettings: strict),
         .executableTarget(name: "PolicyLoad", dependencies: ["MailModel", "Policy", "Tables"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -68,6 +68,14 @@ import Testing
         #expect(configuration.groups.allSatisfy { $0.patterns.count == 1 })
     }
 
+    @Test("lines may end in CRLF")
+    func carriageReturns() throws {
+        let configuration = try Self.parse("PARAM maxsize 1000\r\nPARAM help a b\r\nfoo.example strict\r")
+        #expect(configuration.maximumMessageSize == 1000 && configuration.help == ["a b"])
+        #expect(configuration.patterns.first?.effect == .style("strict"))
+        #expect(Self.errors("\r\nPARAM nonsense-of-nobody\r\n").map { $0.prefix(9) } == ["s.conf:2:"])
+    }
+
     @Test("the PARAMs of TLS are read, paths with variables of zmailer.conf")
     func tlsValues() throws {
         let tls = try Self.parse(

@@ -41,11 +41,7 @@ import Testing
         }
 
         func exitCode() -> ExitCode? {
-            // This end is never closed: a pipe of its own for waiting.
-            var ends: [Int32] = [-1, -1]
-            guard cposix_socketpair(&ends) == 0 else { return nil }
-            defer { for end in ends { close(end) } }
-            guard case .done(let code) = work.wait(milliseconds: 20_000, unlessHangUpOf: ends[0]) else { return nil }
+            guard case .done(let code) = work.wait(milliseconds: 20_000) else { return nil }
             return code
         }
     }
@@ -132,16 +128,24 @@ import Testing
         if let pid = folder.read("pid").flatMap({ pid_t($0.dropLast()) }) { kill(pid, SIGKILL) }
     }
 
-    @Test("when nobody waits for the answer any more, it ends at once")
+    @Test("when nobody waits for the answer any more, it ends at once, with the program and what that has started")
     func hangUp() throws {
         var settings = settings
         settings.table = nil
-        settings.pipeProgram = try folder.script("slow", "exec sleep 8")
+        settings.pipeProgram = try folder.script(
+            "slow", "sleep 300 & echo $! >'\(folder.path)/p'; mv '\(folder.path)/p' '\(folder.path)/pid'; sleep 300")
         var ends: [Int32] = [-1, -1]
         try #require(cposix_socketpair(&ends) == 0)
         let line = password("alice", "sesame").line
         try #require(write(ends[0], line, line.count) == line.count)
-        close(ends[0])
+        let path = folder.path
+        let peer = ends[0]
+        // Gone when the program runs.
+        let client = BackgroundWork {
+            let isStarted = eventually { access("\(path)/pid", F_OK) == 0 }
+            close(peer)
+            return isStarted
+        }
         let start = cposix_monotonic_milliseconds()
         let code = CredentialCheckerProcess.serve(
             ends[1], settings, try EventLog(program: "checker", destination: .file(log)))
@@ -149,6 +153,12 @@ import Testing
         #expect(code == .ioError)
         #expect(cposix_monotonic_milliseconds() - start < 5000)
         #expect(folder.read("log")?.contains("nobody waits") == true)
+        guard case .done(true) = client.wait(milliseconds: 10_000) else {
+            Issue.record("the program was not started")
+            return
+        }
+        let pid = try #require(folder.read("pid").flatMap { pid_t($0.dropLast()) })
+        #expect(eventually { !isRunning(pid) })
     }
 
     @Test("an asker that has no more to say but listens gets its answer")

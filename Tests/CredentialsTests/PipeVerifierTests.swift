@@ -112,17 +112,6 @@ import Testing
         #expect(eventually { !isRunning(pid) })
     }
 
-    /// A zombie is none.
-    private func isRunning(_ pid: pid_t) -> Bool {
-        guard let descriptor = Optional(cposix_open("/proc/\(pid)/stat", O_RDONLY, 0)), descriptor >= 0 else {
-            return false
-        }
-        defer { close(descriptor) }
-        let text = Scratch.all(descriptor).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        let state = text.split(separator: ")").last?.split(separator: " ").first
-        return state != nil && state != "Z"
-    }
-
     @Test("one that floods its output ends all the same")
     func floods() throws {
         let script = "head -c 20000000 /dev/zero | tr '\\0' y; exit 3"

@@ -85,6 +85,17 @@ func eventually(_ condition: () -> Bool) -> Bool {
     return true
 }
 
+/// A zombie is none.
+func isRunning(_ pid: pid_t) -> Bool {
+    guard let descriptor = Optional(cposix_open("/proc/\(pid)/stat", O_RDONLY, 0)), descriptor >= 0 else {
+        return false
+    }
+    defer { close(descriptor) }
+    let text = Scratch.all(descriptor).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    let state = text.split(separator: ")").last?.split(separator: " ").first
+    return state != nil && state != "Z"
+}
+
 func name(_ text: String) -> UserName {
     guard let name = UserName(text) else { preconditionFailure("\(text) is no user name") }
     return name

@@ -37,8 +37,10 @@ struct ConformanceStore: Sendable {
                     faults.append("relayed with \(commands), not \(glob)")
                 }
             case .field(let glob):
+                // RFC 5322 §1.2.2: the name in any case.
                 let fields = Self.fields(try await message(id).octets)
-                if !fields.contains(where: { glob.matches($0, id: id) }) {
+                let pattern = ConformanceGlob(Self.withoutCase(glob.description))
+                if !fields.contains(where: { pattern.matches(Self.withoutCase($0), id: id) }) {
                     faults.append("the header is \(fields), without \(glob)")
                 }
             case .trace(let glob):
@@ -102,6 +104,12 @@ struct ConformanceStore: Sendable {
             rest = rest[(end + 1)...]
         }
         return (trace, Array(rest))
+    }
+
+    /// A field with its name in lower case.
+    private static func withoutCase(_ field: String) -> String {
+        guard let colon = field.firstIndex(of: ":") else { return field }
+        return field[..<colon].lowercased() + field[colon...]
     }
 
     /// The fields of the header, unfolded.

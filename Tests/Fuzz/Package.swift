@@ -35,6 +35,8 @@ let package = Package(
         fuzz("FuzzPeerTexts", "PeerIdentity"),
         fuzz("FuzzProxyHeader", "PeerIdentity"),
         fuzz("FuzzMailq", "AgentProtocol"),
+        .target(name: "Configuration", dependencies: ["MailModel"], swiftSettings: features),
+        fuzz("FuzzConfiguration", "Configuration"),
         fuzz("FuzzReplyParser"),
         fuzz("FuzzSASL", "SASL"),
         fuzz("FuzzSPF", "Policy"),

@@ -7,18 +7,20 @@ struct VerifyPolicyTests {
     @Test(
         "answers",
         arguments: [
-            (.verify, "alice", "250 2.1.5 <alice>"), (.verify, "<alice@example.test>", "250 2.1.5 <alice>"),
-            (.verify, "Alice <alice@example.test>", "250 2.1.5 <alice>"), (.verify, "team", "250 2.1.5 <team>"),
+            (.verify, "alice", "250 2.1.5 <alice@mx.example.test>"),
+            (.verify, "<alice@example.test>", "250 2.1.5 <alice@example.test>"),
+            (.verify, "Alice <alice@example.test>", "250 2.1.5 <alice@example.test>"),
+            (.verify, "team", "250 2.1.5 <team@mx.example.test>"),
             (.verify, "ghost", "550 5.1.1 no such user: <ghost>"),
             (.expand, "ghost@example.test", "550 5.1.1 no such user: <ghost@example.test>"),
             (.expand, "broken", "550 5.0.0 Error expansion <broken>"),
-            (.verify, "bob@there.test", "250 2.0.0 smtp delivery to there.test for <bob@there.test>"),
+            (.verify, "bob@there.test", "252 2.5.2 smtp delivery to there.test for <bob@there.test>"),
             (
                 .expand, "team",
-                "250 2.1.5 <alice> smtp delivery to there.test for <bob@there.test> local delivery for <team>"
+                "250 2.1.5 <alice@mx.example.test> smtp delivery to there.test for <bob@there.test> local delivery for <team>"
             ),
-            (.verify, "", "554 5.1.7 illegal address syntax: <>"),
-            (.verify, "a b", "554 5.1.7 illegal address syntax: <a b>"),
+            (.verify, "", "501 5.1.3 illegal address syntax: <>"),
+            (.verify, "a b", "501 5.1.3 illegal address syntax: <a b>"),
         ] as [(PolicyQuestion.Verb, String, String)])
     func answers(verb: PolicyQuestion.Verb, argument: String, expected: String) throws {
         let question = PolicyQuestion(number: 1, verb: verb, session: "s", client: nil, recipient: argument)

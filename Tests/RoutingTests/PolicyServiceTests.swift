@@ -160,7 +160,7 @@ struct PolicyConnectionTests {
             authenticatedUser: String(repeating: "u", count: 8192), state: String(repeating: "t", count: 2000))
         let (answers, problem) = try fixture.ask("\(question.line)\n")
         #expect(problem == nil)
-        #expect(answers.first?.reply?.code == 554)
+        #expect(answers.first?.reply?.code == 501)
     }
 
     @Test("a line without end costs no more than a line")

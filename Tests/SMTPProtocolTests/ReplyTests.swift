@@ -26,7 +26,7 @@ struct ReplyTests {
         #expect(Self.encode(Reply(250, nil, "a\r\n250 b\u{0}")) == "250 a??250 b?\r\n")
         let long = Self.encode(Reply(550, EnhancedStatusCode(5, 0, 0), String(repeating: "\u{fc}", count: 400)))
         #expect(long.utf8.count <= 512)
-        #expect(long.hasSuffix("\u{fc}\r\n"))
+        #expect(long.hasSuffix("??\r\n"))
     }
 
     static func parse(

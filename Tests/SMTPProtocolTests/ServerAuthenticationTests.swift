@@ -144,6 +144,27 @@ import Testing
         #expect(!text(host.session.decoder.line).contains(secret))
     }
 
+    @Test("a password behind blanks, or in a session that is refused, is shown nowhere either")
+    func secretsBehindBlanks() {
+        let secret = Self.base64("\0alice\0secret")
+        for isRefused in [false, true] {
+            var host = ServerHost { values in
+                values.mechanisms = ["PLAIN"]
+                values.maximumUnknownCommands = 2
+            }
+            host.session.transcript = []
+            host.session.refusalRecord = []
+            if isRefused {
+                host.session.greet(.refuse(Reply(550, EnhancedStatusCode(5, 7, 1), "no")), into: &host.output)
+            } else {
+                host.greet()
+            }
+            host.receive(octets("  AUTH PLAIN \(secret)\r\n\tauth PLAIN \(secret)\r\n AUTH PLAIN \(secret)\r\n"))
+            let shown = "\(host.session.transcript ?? []) \(host.session.refusalRecord ?? []) \(host.replies())"
+            #expect(!shown.contains(secret))
+        }
+    }
+
     @Test("the same replies however the octets are split")
     func splits() {
         let input =

@@ -99,6 +99,6 @@ import Testing
     @Test("REQUIRETLS is an unknown parameter without TLS (RFC 8689 §3)")
     func requireTLSInClear() {
         let (_, replies) = Self.run(["EHLO a.example\n", "MAIL FROM:<a@b.example> REQUIRETLS\n"])
-        #expect(replies.last == "501 5.5.4 Unknown MAIL FROM:<> parameter: REQUIRETLS")
+        #expect(replies.last == "555 5.5.4 Unknown MAIL FROM:<> parameter: REQUIRETLS")
     }
 }

@@ -70,7 +70,7 @@ extension ServerSessionTests {
     func recipientLimits() {
         let mail = "EHLO c\nMAIL FROM:<a@b.example>\n" + String(repeating: "RCPT TO:<b@b.example>\n", count: 101)
         let (host, replies) = ServerHost.run(mail)
-        #expect(replies.hasSuffix("rcpt=<b@b.example>\n452 4.5.2 Too many recipients in one go!\n"))
+        #expect(replies.hasSuffix("rcpt=<b@b.example>\n452 4.5.3 Too many recipients in one go!\n"))
         #expect(host.questions.count == 102)
         let report = "EHLO c\nMAIL FROM:<>\n" + String(repeating: "RCPT TO:<b@b.example>\n", count: 4)
         #expect(
@@ -243,12 +243,12 @@ extension ServerSessionTests {
             C: HELO c
             S: 250 mx.example Hello c
             C: MAIL FROM:<\u{fc}@b.example>
-            S: 553-5.6.7           ^
-            S: 553 5.6.7 Path data: Address with non-ASCII characters needs SMTPUTF8
+            S: 550-5.6.7           ^
+            S: 550 5.6.7 Path data: Address with non-ASCII characters needs SMTPUTF8
             C: MAIL FROM:<\u{fc}@b.example> SMTPUTF8
             S: 250 2.1.0 Sender syntax Ok
             C: RCPT TO:<\u{e9}@b.example>
-            S: 250 2.1.5 Recipient address syntax Ok; rcpt=<\u{e9}@b.example>
+            S: 250 2.1.5 Recipient address syntax Ok; rcpt=<??@b.example>
             C: RSET
             S: 250 2.0.0 Reset processed, now waiting for MAIL command
             C: MAIL FROM:<a@b.example>

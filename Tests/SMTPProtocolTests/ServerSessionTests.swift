@@ -166,8 +166,8 @@ struct ServerSessionTests {
             S: 501-5.5.2      ^
             S: 501 5.5.2 Where is 'FROM:<' of MAIL?
             C: MAIL FROM:<> FOO=1
-            S: 501-5.5.4              ^
-            S: 501 5.5.4 Unknown MAIL FROM:<> parameter: FOO=1
+            S: 555-5.5.4              ^
+            S: 555 5.5.4 Unknown MAIL FROM:<> parameter: FOO=1
             C: MAIL FROM:<a@c.example>
             S: 250 2.1.0 Sender syntax Ok
             C: RCPT TO:<>
@@ -177,8 +177,8 @@ struct ServerSessionTests {
             S: 555-5.5.4               ^
             S: 555 5.5.4 Unknown RCPT TO:<> parameter: FOO
             C: RCPT TO:<a@b> NOTIFY=X
-            S: 455-4.5.4               ^
-            S: 455 4.5.4 NOTIFY takes NEVER, or a list of SUCCESS, FAILURE, DELAY
+            S: 501-5.5.4               ^
+            S: 501 5.5.4 NOTIFY takes NEVER, or a list of SUCCESS, FAILURE, DELAY
             C: NOOP \u{1}
             S: 500-5.5.2      ^
             S: 500 5.5.2 Illegal input characters: Control chars on SMTP input

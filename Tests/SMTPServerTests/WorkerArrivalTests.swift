@@ -207,4 +207,29 @@ import Testing
         try dialogue.expect("421 4.4.2 mx.example.test session has lasted too long, closing")
         try dialogue.expectEnd()
     }
+
+    @Test("with outlook-tls-bug and a greeting delay, who talks early is greeted or refused, and that once")
+    func outlookAndDelay() throws {
+        let tls = ["use-tls", "tls-cert-file \(TestCertificate.path)", "outlook-tls-bug", "greeting-delay 1"]
+        let fixture = try WorkerFixture(parameters: tls)
+        let dialogue = try fixture.connect()
+        try dialogue.send("EHLO c.example\r\n")
+        dialogue.shutdownSending()
+        try dialogue.expect("220 ")
+        try dialogue.expectReply("250")
+        try dialogue.expectEnd()
+        let refusing = try WorkerFixture(parameters: tls + ["early-talker refuse"])
+        let other = try refusing.connect()
+        try other.send("EHLO c.example\r\n")
+        try other.expect("554 5.5.1 ")
+        try other.expectEnd()
+    }
+
+    @Test("a burst of refusals costs one long delay, not the sum of all")
+    func tarpitBurst() throws {
+        let fixture = try WorkerFixture(parameters: ["tarpit 1 1 2", "max-unknown-commands 1000"])
+        let dialogue = try fixture.greeted()
+        try dialogue.send(String(repeating: "RCPT TO:<x@e.test>\r\n", count: 100))
+        for _ in 0..<100 { try dialogue.expect("503 5.5.1 ") }
+    }
 }

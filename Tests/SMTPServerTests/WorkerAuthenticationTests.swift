@@ -135,4 +135,30 @@ import Testing
         try trusted.send("MAIL FROM:<a@b.example>\r\n")
         try trusted.expect("250 2.1.0 ")
     }
+
+    @Test("who goes before a wrong password is told, or gives an exchange up, has failed too")
+    func guessing() throws {
+        let (fixture, checker) = try fixture()
+        defer { checker.stop() }
+        do {
+            let dialogue = try fixture.greeted()
+            try dialogue.send(plain("alice", "wrong"))
+            try eventually("it was checked") { checker.lines.count == 1 }
+            try dialogue.reset()
+        }
+        try eventually("it is counted") { fixture.policy.questions.contains { $0.verb == .authFailed } }
+        #expect(try fixture.log().contains("authentication-failed"))
+        let counted = fixture.policy.questions.filter { $0.verb == .authFailed }.count
+        #expect(counted == 1)
+        let dialogue = try fixture.greeted()
+        for _ in 0..<4 {
+            try dialogue.send("AUTH LOGIN\r\n*\r\n")
+            try dialogue.expect("334 ")
+            try dialogue.expect("501 5.7.0 ")
+        }
+        try dialogue.send("AUTH PLAIN ?\r\n")
+        try dialogue.expect("501 5.5.2 ")
+        try dialogue.expect("421 4.7.0 ")
+        try dialogue.expectEnd()
+    }
 }

@@ -169,6 +169,17 @@ final class Dialogue {
     /// Our side is done; the other may still talk.
     func shutdownSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
+    /// Ends the connection with RST: nothing more is taken or sent.
+    func reset() throws {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        let code = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+        guard code == 0 else { throw FixtureError("SO_LINGER") }
+        // What closes is the last copy of the descriptor: the number stays taken by something harmless.
+        let null = open("/dev/null", O_RDWR)
+        dup2(null, descriptor)
+        close(null)
+    }
+
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 
     func send(_ octets: [UInt8]) throws {

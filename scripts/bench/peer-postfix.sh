@@ -73,7 +73,6 @@ smtpd_client_connection_count_limit = 0
 default_process_limit = $((connections > 100 ? connections + 50 : 100))
 maillog_file = $spool/maillog
 maillog_file_prefixes = $spool
-smtpd_tls_security_level = none
 smtp_tls_security_level = none
 END
     if [ "$profile" = reject ]; then
@@ -86,6 +85,14 @@ END
     fi
     : >"$conf/master.cf"
     service "127.0.0.1:$port" inet n - n - - smtpd
+    if [ -n "${BENCH_TLS_PORT:-}" ]; then
+        service "127.0.0.1:$BENCH_TLS_PORT" inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+        cat >>"$conf/main.cf" <<END
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = $BENCH_TLS_CERT
+smtpd_tls_key_file = $BENCH_TLS_KEY
+END
+    fi
     service pickup unix n - n 60 1 pickup
     service cleanup unix n - n - 0 cleanup
     service qmgr unix n - n 300 1 qmgr

@@ -13,8 +13,10 @@ extension SMTPServerConfiguration {
         _ text: String, file: String, environment: ZEnvironment
     ) throws(ConfigurationErrors) -> SMTPServerConfiguration {
         var reader = SMTPServerConfigurationReader(file: file, environment: environment)
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            reader.read(line.last == "\r" ? line.dropLast() : line, number: index + 1)
+        // By octets: as Characters, CRLF is one and no newline.
+        for (index, octets) in Octets.split(Array(text.utf8)[...], at: 0x0a).enumerated() {
+            let line = octets.last == 0x0d ? octets.dropLast() : octets
+            reader.read(Substring(Octets.text(line)), number: index + 1)
         }
         let configuration = reader.finish()
         guard reader.errors.isEmpty else { throw ConfigurationErrors(reader.errors) }

@@ -222,6 +222,11 @@ struct SMTPServerConfigurationReader {
             let key = group.tls.isOn ? "use-tls" : group.listensSMTPS ? "listen-ssmtp" : "BindSmtpS"
             fail(lines[asciiLowercased(key)] ?? 0, "PARAM \(key)", "needs PARAM tls-cert-file")
         }
+        if group.listensSMTPS, !group.listeners.isEmpty, !group.listeners.contains(where: { $0.port == nil }) {
+            fail(
+                lines["listen-ssmtp"] ?? 0, "PARAM listen-ssmtp",
+                "needs PARAM BindAddress, whose addresses it listens on; or write PARAM BindSmtpS")
+        }
         for (name, isOn) in [
             ("tls-enforce-tls", group.tls.isEnforced), ("tls-ask-cert", group.tls.asksForCertificate),
             ("tls-require-cert", group.tls.requiresCertificate),

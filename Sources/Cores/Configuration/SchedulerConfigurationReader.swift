@@ -1,3 +1,5 @@
+import MailModel
+
 extension SchedulerConfiguration {
     /// Reads scheduler.conf; `${NAME}` in values are those of `environment`. All mistakes are reported together.
     public static func parse(
@@ -5,7 +7,9 @@ extension SchedulerConfiguration {
     ) throws(ConfigurationErrors) -> SchedulerConfiguration {
         var reader = Reader(file: file, environment: environment)
         var number = 0
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        // By octets: as Characters, CRLF is one and no newline.
+        for octets in Octets.split(Array(text.utf8)[...], at: 0x0a) {
+            let line = Substring(Octets.text(octets.last == 0x0d ? octets.dropLast() : octets))
             number += 1
             reader.read(line, number)
         }

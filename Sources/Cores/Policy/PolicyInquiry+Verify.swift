@@ -9,7 +9,7 @@ extension PolicyInquiry {
         let argument = Self.withoutBrackets(question.recipient)
         guard !argument.isEmpty, Mailbox(argument) != nil || Mailbox("\(argument)@localhost") != nil else {
             return refuse(
-                Reply(554, EnhancedStatusCode(5, 1, 7), "illegal address syntax: <\(argument)>"), "syntax")
+                Reply(501, EnhancedStatusCode(5, 1, 3), "illegal address syntax: <\(argument)>"), "syntax")
         }
         let found = try table { () throws(PolicyTrouble) in
             try tables.destinations(argument, expanding: expanding)
@@ -23,15 +23,18 @@ extension PolicyInquiry {
                     Reply(550, EnhancedStatusCode(5, 0, 0), "Error \(failures.first?.host ?? "") <\(argument)>"),
                     "unresolvable")
         }
-        var lines = found.filter { $0.channel != "error" }.prefix(Self.maximumLines).map(Self.line)
+        var lines = found.filter { $0.channel != "error" }.prefix(Self.maximumLines).map(line)
         if found.count > Self.maximumLines { lines.append("... and \(found.count - Self.maximumLines) more") }
         let isLocal = found.contains { $0.channel == "local" }
-        return accept(
-            question.verb.rawValue,
-            reply: Reply(250, isLocal ? EnhancedStatusCode(2, 1, 5) : EnhancedStatusCode(2, 0, 0), lines))
+        // RFC 5321 §3.5.3: 250 only for what was verified; who is elsewhere was not. An expansion is what it is.
+        let code = isLocal || expanding ? 250 : 252
+        let status =
+            isLocal
+            ? EnhancedStatusCode(2, 1, 5) : expanding ? EnhancedStatusCode(2, 0, 0) : EnhancedStatusCode(2, 5, 2)
+        return accept(question.verb.rawValue, reply: Reply(code, status, lines))
     }
 
-    private static func line(_ destination: Destination) -> String {
+    private func line(_ destination: Destination) -> String {
         guard destination.channel == "local" else {
             return "\(destination.channel) delivery to \(destination.host) for <\(destination.user)>"
         }
@@ -39,7 +42,16 @@ extension PolicyInquiry {
         if destination.host.hasPrefix("pipe.") || destination.host.hasPrefix("file.") {
             return "local delivery for <\(destination.host.dropFirst(5))>"
         }
-        return "<\(destination.user)>"
+        // RFC 5321 §3.5.2: mailboxes are told with their domain.
+        return destination.user.utf8.contains(UInt8(ascii: "@")) || settings.hostName.isEmpty
+            ? "<\(destination.user)>" : "<\(destination.user)@\(localDomain)>"
+    }
+
+    /// Of the question, where it has one: our users have it too.
+    private var localDomain: String {
+        let argument = Self.withoutBrackets(question.recipient)
+        guard let at = argument.utf8.lastIndex(of: UInt8(ascii: "@")) else { return settings.hostName }
+        return String(argument[argument.index(after: at)...])
     }
 
     private static func withoutBrackets(_ text: String) -> String {

@@ -15,6 +15,9 @@ public struct CommandDecoder: Sendable {
     private var isComplete = false
     private var discarded = 0
 
+    /// Whether a line has begun and not ended.
+    var isInLine: Bool { !isComplete && (!line.isEmpty || discarded > 0) }
+
     public init(maximumLineLength: Int = Self.defaultMaximumLineLength) {
         self.maximumLineLength = maximumLineLength
     }

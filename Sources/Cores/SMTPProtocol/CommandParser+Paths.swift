@@ -141,16 +141,17 @@ extension CommandParser {
             try set(\.deliverBy, Self.deliverBy)
         case "HOLDFOR" where options.extensions.contains(.futureRelease):
             try set(\.hold) { text in
-                (1...9).contains(text.utf8.count)
-                    ? Octets.unsigned(Array(text.utf8)[...]).map { .seconds(Int($0)) } : nil
+                guard (1...9).contains(text.utf8.count), let seconds = Octets.unsigned(Array(text.utf8)[...]),
+                    seconds > 0
+                else { return nil }
+                return .seconds(Int(seconds))
             }
         case "HOLDUNTIL" where options.extensions.contains(.futureRelease):
             try set(\.hold) { CalendarDate.unixTime(rfc3339: $0).map { .until($0) } }
         case "MT-PRIORITY" where options.extensions.contains(.priority):
             try set(\.priority) { text in
-                guard text.utf8.count <= 2, let value = Int(text), (-9...9).contains(value), text.first != "+" else {
-                    return nil
-                }
+                // RFC 6710 §7: a digit, or a minus and one that is not 0.
+                guard let value = Int(text), (-9...9).contains(value), String(value) == text else { return nil }
                 return value
             }
         case _:
@@ -161,7 +162,7 @@ extension CommandParser {
     /// `by-value = by-time ";" by-mode [by-trace]` (RFC 2852 §4): up to nine digits, a mode, `T`.
     private static func deliverBy(_ text: String) -> DeliverBy? {
         let parts = text.split(separator: ";", omittingEmptySubsequences: false)
-        guard parts.count == 2, (1...10).contains(parts[0].utf8.count), parts[0].first != "+",
+        guard parts.count == 2, (1...10).contains(parts[0].utf8.count),
             let seconds = Int(parts[0]), abs(seconds) <= 999_999_999
         else { return nil }
         let letters = parts[1].uppercased()

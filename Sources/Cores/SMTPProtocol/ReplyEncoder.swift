@@ -2,7 +2,7 @@ import MailModel
 
 /// Writes replies (RFC 5321 §4.2) at the end of a buffer.
 ///
-/// What goes out holds no control character and no line over 512 octets, whatever the text: a text from elsewhere can
+/// What goes out is printable ASCII (RFC 5321 §4.2; beyond it only VRFY and EXPN may go, RFC 6531 §3.7.4.2), and no line over 512 octets, whatever the text: a text from elsewhere can
 /// neither break a reply in two nor overrun a client (RFC 5321 §4.5.3.1.5).
 public struct ReplyEncoder: Hashable, Sendable {
     /// Octets, CRLF included.
@@ -43,15 +43,12 @@ public struct ReplyEncoder: Hashable, Sendable {
         }
         let textStart = buffer.count
         buffer.append(contentsOf: text.utf8)
-        for index in textStart..<buffer.count where buffer[index] < 0x20 || buffer[index] == 0x7f {
+        for index in textStart..<buffer.count where buffer[index] < 0x20 || buffer[index] >= 0x7f {
             buffer[index] = UInt8(ascii: "?")
         }
         let excess = buffer.count - start - (Self.maximumLineLength - 2)
         if excess > 0 {
             buffer.removeLast(excess)
-            // No half of a UTF-8 sequence at the end.
-            while let last = buffer.last, last & 0xc0 == 0x80 { buffer.removeLast() }
-            if let last = buffer.last, last >= 0xc0 { buffer.removeLast() }
         }
         buffer.append(.carriageReturn)
         buffer.append(.lineFeed)

@@ -161,9 +161,11 @@ public final class ServerConfiguration: Sendable {
             keywords.append("AUTH \(offered.joined(separator: " "))")
         }
         if extensions.contains(.starttls), !isSecure { keywords.append("STARTTLS") }
-        if extensions.contains(.etrn), !values.requiresAuthentication { keywords.append("ETRN") }
+        if extensions.contains(.etrn), !values.requiresAuthentication || variant.contains(.authenticated) {
+            keywords.append("ETRN")
+        }
         if variant.contains(.changesClient) {
-            keywords.append("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT")
+            keywords.append("XCLIENT NAME ADDR PORT LOGIN DESTADDR DESTPORT")
         }
         return Array((keywords.map { "250-\($0)\r\n" }.joined() + "250 HELP\r\n").utf8)
     }

@@ -80,10 +80,12 @@ extension ServerSession {
         state = .idle
         if case .failure = result {
             tell(500, "5.5.6", "Authentication exchange line is too long", to: &replies)
+            countAuthenticationFailure(into: &replies)
             return nil
         }
         if isCancelled {
             tell(501, "5.7.0", "AUTH command cancelled", to: &replies)
+            countAuthenticationFailure(into: &replies)
             return nil
         }
         guard let response else { return refuseBase64(into: &replies) }
@@ -105,13 +107,15 @@ extension ServerSession {
             tell(451, "4.3.0", "Requested action aborted: local error in processing", to: &replies)
         case .reply(let reply), .close(let reply):
             tell(reply, to: &replies)
-            guard reply.isPermanent else { return }
-            authenticationFailures += 1
-            if authenticationFailures >= Self.maximumAuthenticationFailures {
-                tell(421, "4.7.0", "Too many authentication failures, closing", to: &replies)
-                state = .closed
-            }
+            if reply.isPermanent { countAuthenticationFailure(into: &replies) }
         }
+    }
+
+    private mutating func countAuthenticationFailure(into replies: inout [UInt8]) {
+        authenticationFailures += 1
+        guard authenticationFailures >= Self.maximumAuthenticationFailures else { return }
+        tell(421, "4.7.0", "Too many authentication failures, closing", to: &replies)
+        state = .closed
     }
 
     /// `=` stands for a response without octets (RFC 4954 §4).
@@ -121,6 +125,7 @@ extension ServerSession {
 
     private mutating func refuseBase64(into replies: inout [UInt8]) -> Action? {
         tell(501, "5.5.2", "Cannot decode the response: it must be base64", to: &replies)
+        countAuthenticationFailure(into: &replies)
         return nil
     }
 }

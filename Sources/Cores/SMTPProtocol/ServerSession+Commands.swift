@@ -70,6 +70,7 @@ extension ServerSession {
     private mutating func handle(
         _ command: Command, hasMoreInput: Bool, into replies: inout [UInt8]
     ) -> Action? {
+        if case .auth = command { decoder.wipe(leaving: "AUTH") }
         if case .refused(let reply) = state { return handleRefused(command, reply, into: &replies) }
         if let obstacle = obstacle(to: command) { return refuse(command, obstacle, into: &replies) }
         let values = configuration.values
@@ -185,7 +186,7 @@ extension ServerSession {
     mutating func countUnknown(into replies: inout [UInt8]) -> Bool {
         unknownCommands += 1
         guard unknownCommands >= configuration.values.maximumUnknownCommands else { return false }
-        let text = "Hi \(peer.literal), One too many unknown command '\(Self.printable(decoder.line))'"
+        let text = "Hi \(peer.literal), One too many unknown command '\(commandText.prefix(200))'"
         tell(Reply(550, EnhancedStatusCode(5, 5, 2), text), to: &replies)
         state = .closed
         return true

@@ -130,7 +130,7 @@ extension ServerSession {
             return Reply(
                 code, EnhancedStatusCode(5, 7, 1), "SPAM trap -- too many recipients for an empty source address!")
         }
-        return Reply(452, EnhancedStatusCode(4, 5, 2), "Too many recipients in one go!")
+        return Reply(452, EnhancedStatusCode(4, 5, 3), "Too many recipients in one go!")
     }
 
     mutating func answerRecipient(_ answer: Answer, into replies: inout [UInt8]) {

@@ -80,11 +80,13 @@ extension ServerSession {
             if error.verb == .rcpt {
                 return withCaret(555, (5, 5, 4), error, "Unknown RCPT TO:<> parameter: \(parameter)")
             }
-            return withCaret(501, (5, 5, 4), error, "Unknown MAIL FROM:<> parameter: \(parameter)")
+            // Deviates: ZMailer says 501; RFC 5321 §4.1.1.11 has 555 for both.
+            return withCaret(555, (5, 5, 4), error, "Unknown MAIL FROM:<> parameter: \(parameter)")
         case .duplicateParameter(let name):
             return withCaret(501, (5, 5, 4), error, "\(verb) parameter \(name) was given twice")
         case .parameterValue("NOTIFY"):
-            return withCaret(455, (4, 5, 4), error, "NOTIFY takes NEVER, or a list of SUCCESS, FAILURE, DELAY")
+            // Deviates: ZMailer says 455 4.5.4, with which a client would come again for ever (RFC 3461 §5.1).
+            return withCaret(501, (5, 5, 4), error, "NOTIFY takes NEVER, or a list of SUCCESS, FAILURE, DELAY")
         case .parameterValue(let name):
             // Deviates: ZMailer says 4.5.4 for RET and ORCPT; the class must be that of the code (RFC 2034 §4).
             return withCaret(501, (5, 5, 4), error, "\(verb) parameter \(name) has a bad value")
@@ -98,7 +100,8 @@ extension ServerSession {
             return withCaret(501, (5, 1, 3), error, "Null address valid only as source: \(input)")
         case .internationalizedNotAllowed:
             // RFC 6531 §3.5
-            return withCaret(553, (5, 6, 7), error, "Path data: \(AddressSyntaxError(kind, at: 0))")
+            return withCaret(
+                error.verb == .mail ? 550 : 553, (5, 6, 7), error, "Path data: \(AddressSyntaxError(kind, at: 0))")
         case .missingOpeningBracket, .missingClosingBracket, .emptyLocalPart, .localPartTooLong, .invalidLocalPart,
             .unterminatedQuotedString, .missingDomain, .invalidDomain, .invalidAddressLiteral, .invalidSourceRoute,
             .pathTooLong, .invalidUTF8:

@@ -9,6 +9,10 @@ extension ServerSession {
         switch state {
         case .transaction(let transaction, _):
             guard transaction.recipients.isEmpty else { return nil }
+            if configuration.values.isLMTP {
+                // RFC 2033 §4.2
+                return Reply(503, EnhancedStatusCode(5, 5, 1), "No valid recipients")
+            }
             return Reply(
                 550, EnhancedStatusCode(5, 1, 3), "No valid recipients at RCPT addresses, or no RCPT addresses at all")
         case .senderRefused:

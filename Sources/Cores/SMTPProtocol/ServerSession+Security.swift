@@ -49,10 +49,13 @@ extension ServerSession {
     }
 
     /// The client is another one (XCLIENT): greet it as if it had just connected.
-    public mutating func restart(_ peer: Peer) {
+    ///
+    /// - Parameter user: who it has authenticated as with whoever speaks for it.
+    public mutating func restart(_ peer: Peer, configuration: ServerConfiguration, user: String? = nil) {
+        self.configuration = configuration
         self.peer = peer
         hello = nil
-        authenticatedUser = nil
+        authenticatedUser = user
         isVerbose = false
         isBatch = false
         style = configuration.values.style
@@ -77,6 +80,11 @@ extension ServerSession {
             return nil
         case .mail, .rcpt, .data, .bdat, .vrfy, .expn, .etrn, .turn, .verb, .debug, .tick, .send:
             guard !isGreetingDue else { return nil }
+            if surroundings.mayBeTrusted {
+                return Reply(
+                    451, EnhancedStatusCode(4, 4, 3), "Who you are cannot be found out now; authenticate, or come again"
+                )
+            }
             // RFC 4954 §6, RFC 6409 §4.3
             return Reply(530, EnhancedStatusCode(5, 7, 0), "Sorry \(peer.literal); Authentication required")
         }

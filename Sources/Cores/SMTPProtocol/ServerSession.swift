@@ -35,6 +35,8 @@ public struct ServerSession: Sendable {
         public var isSecure = false
         /// The client may send mail without authentication where others may not (MSA-mode).
         public var isTrusted = false
+        /// It might be, and that cannot be found out now.
+        public var mayBeTrusted = false
         /// XCLIENT may be used.
         public var mayChangeClient = false
         /// Seconds since 1970, as the host knows it: what HOLDUNTIL is measured by.
@@ -143,7 +145,7 @@ public struct ServerSession: Sendable {
     /// Refusals of one session that are recorded; the others are only counted.
     public static let maximumRecordedRefusals = 100
 
-    let configuration: ServerConfiguration
+    var configuration: ServerConfiguration
     /// Its name may be learned before the greeting.
     public var peer: Peer
     /// Octets; 0 = ``sizeCeiling``. From the configuration; a policy may lower it for this peer.
@@ -193,9 +195,10 @@ public struct ServerSession: Sendable {
         }
     }
 
-    /// Whether the next octets begin, or go on with, a command line: no content, and no response of AUTH.
+    /// Whether the next octets begin a command line: no content, no response of AUTH, not the rest of a line.
     public var expectsCommand: Bool {
-        switch state {
+        if decoder.isInLine { return false }
+        return switch state {
         case .refused, .awaitingHello, .idle, .senderRefused, .chunksFailed, .transaction, .betweenChunks: true
         case .greeting, .askingHello, .askingSender, .asking, .startingTLS, .authenticating, .opening, .data, .chunk,
             .discarding, .committing, .closed, .modifying:
@@ -340,7 +343,8 @@ public struct ServerSession: Sendable {
 
     /// The last command line, as it may be shown.
     var commandText: String {
-        let line = decoder.line
+        // The parser passes over blanks in front of a verb; what follows AUTH is nobody's business.
+        let line = decoder.line.drop(while: CommandParser.isBlank)
         return Verb(line.prefix(4)) == .auth ? "AUTH ..." : Self.printable(line, limit: 1000)
     }
 

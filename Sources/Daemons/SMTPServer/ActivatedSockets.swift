@@ -16,6 +16,7 @@ enum ActivatedSockets {
         guard count <= ListenPlan.maximumSockets else {
             throw ListenError("\(count) sockets from the service manager; at most \(ListenPlan.maximumSockets)", .usage)
         }
+        let planned = try ListenPlan.points(settings)
         let names = (variable("LISTEN_FDNAMES") ?? "").split(separator: ":", omittingEmptySubsequences: false)
         var result: [(point: ListenPoint, socket: ListeningSocket)] = []
         for index in 0..<count {
@@ -24,7 +25,10 @@ enum ActivatedSockets {
                 throw ListenError("socket \(descriptor) of the service manager is no listening TCP socket", .usage)
             }
             let name = Int(index) < names.count ? String(names[Int(index)]) : ""
-            let role = ListenerRole(service: service(name, port: address.port), port: address.port)
+            // An address that the configuration names too is that listener, with its group.
+            let role =
+                planned.first { $0.address == address }?.role
+                ?? ListenerRole(service: service(name, port: address.port), port: address.port)
             result.append((ListenPoint(address: address, role: role), ListeningSocket(inherited: descriptor)))
         }
         return result

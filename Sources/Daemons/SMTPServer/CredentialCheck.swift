@@ -24,7 +24,7 @@ enum CredentialCheck {
             zconfig: settings.environment["ZCONFIG"] ?? "", path: settings.environment["PATH"])
         if !sources.table.isEmpty {
             result.table = sources.table
-            result.saltKey = "\(sources.table).salt"
+            result.saltKey = "\(settings.environment.mailvar)/db/smtp-auth.salt"
         }
         if !sources.pipe.isEmpty { result.pipeProgram = sources.pipe }
         if !sources.pamDirectory.isEmpty { result.pamDirectory = sources.pamDirectory }

@@ -7,7 +7,7 @@ import SASL
 /// Asks the password checker: a connection for each question (docs/protocols.md §7).
 enum CredentialClient {
     /// Seconds for an answer; the checker itself is ended before that.
-    static let deadline: Int64 = 35
+    static let deadline: Int64 = 40
 
     /// Calls `body` once, on `loop`, later.
     static func ask(

@@ -7,12 +7,13 @@ import Telemetry
 /// The master's part of checking passwords: takes a worker's connection and starts a checker with it, which reads one question,
 /// answers it, and ends (docs/security.md). The master reads nothing of it.
 final class CredentialService {
-    /// Milliseconds that a checker may take.
-    static let deadline: Int64 = 30_000
+    /// Milliseconds that a checker may take: it ends by itself before that (docs/protocols.md §7).
+    static let deadline: Int64 = 36_000
 
     private final class Checker {
         let process: ChildProcess
-        let endsBy: Int64
+        var endsBy: Int64
+        var isKilled = false
 
         init(_ process: ChildProcess) {
             self.process = process
@@ -24,35 +25,47 @@ final class CredentialService {
     private let poller: Poller
     private let log: EventLog
     private let listener: Int32
-    private let maximum: Int
     private let settings: () -> Settings
     private var checkers: [Int32: Checker] = [:]
     private var isPaused = false
 
     /// - Parameter settings: those of now.
     init(
-        _ poller: Poller, path: String, maximum: Int, log: EventLog, settings: @escaping () -> Settings
+        _ poller: Poller, path: String, log: EventLog, settings: @escaping () -> Settings
     ) throws(StartError) {
         self.path = path
         self.poller = poller
         self.log = log
-        self.maximum = maximum
         self.settings = settings
-        do throws(UnixSocket.Failure) {
-            listener = try UnixSocket.listen(SocketPath.reachable(path))
-        } catch {
-            throw StartError(error.description)
-        }
-        if let identity = TrustedUser.identity(settings().environment) {
-            // The workers are that user.
-            guard chown(SocketPath.reachable(path), identity.uid, identity.gid) == 0 else {
-                throw StartError("\(path): \(String(cString: strerror(errno)))")
-            }
-        }
+        listener = try Self.bind(path, TrustedUser.identity(settings().environment))
         listen()
     }
 
+    /// The name is made as the user that the workers are, who owns its folder: root changes nothing there, so nothing can be put
+    /// in its way.
+    private static func bind(_ path: String, _ owner: ChildRequest.Identity?) throws(StartError) -> Int32 {
+        var listener: Int32 = -1
+        var problem: String?
+        func bind() {
+            do throws(UnixSocket.Failure) {
+                listener = try UnixSocket.listen(SocketPath.reachable(path))
+            } catch {
+                problem = error.description
+            }
+        }
+        if let owner {
+            do throws(IdentityThread.Failure) { try IdentityThread.run(as: owner, bind) } catch {
+                throw StartError(error.description)
+            }
+        } else {
+            bind()
+        }
+        if let problem { throw StartError(problem) }
+        return listener
+    }
+
     deinit {
+        for descriptor in checkers.keys { poller.remove(descriptor) }
         poller.remove(listener)
         close(listener)
         unlink(path)
@@ -79,7 +92,7 @@ final class CredentialService {
             log.error("checker-not-started", ["reason": error.description])
         }
         // More wait in the socket's queue.
-        if checkers.count >= maximum {
+        if checkers.count >= current.configuration.credentials.maximumChecks {
             isPaused = true
             poller.remove(listener)
         }
@@ -115,7 +128,11 @@ final class CredentialService {
     /// Ends the checkers that take too long.
     func tick() {
         for checker in checkers.values where SteadyClock.milliseconds >= checker.endsBy {
-            log.error("checker-killed", ["pid": "\(checker.process.pid)", "reason": "no answer in time"])
+            checker.endsBy = SteadyClock.milliseconds + 5000
+            if !checker.isKilled {
+                log.error("checker-killed", ["pid": "\(checker.process.pid)", "reason": "no answer in time"])
+            }
+            checker.isKilled = true
             kill(-checker.process.pid, SIGKILL)
             checker.process.signal(SIGKILL)
         }

@@ -56,7 +56,7 @@ final class Intake: Sendable {
                 "spool-unusable"
             )
         }
-        let required = settings.configuration.minimumFreeKilobytes + size / 1024
+        let required = settings.configuration.minimumFreeKilobytes &+ min(size, 1 << 50) / 1024
         if free < required || conditions.isShortOfInodes {
             return (
                 Reply(452, EnhancedStatusCode(4, 3, 1), "Requested action not taken: insufficient storage"),

@@ -42,6 +42,13 @@ final class Master {
         }
     }
 
+    private struct Before {
+        let settings: Settings
+        let sockets: Sockets
+        let tlsPlan: TLSPlan
+        let tlsBundle: TLSBundle
+    }
+
     private typealias Sockets = [(point: ListenPoint, socket: ListeningSocket)]
     /// Milliseconds between looks at the files of certificates.
     private static let certificateInterval: Int64 = 5000
@@ -58,7 +65,7 @@ final class Master {
     /// Workers of an older configuration that finish their sessions, and one that is to replace the current.
     private var others: [Child] = []
     /// What holds again if the worker of a new configuration does not come to serve.
-    private var beforeReload: (settings: Settings, sockets: Sockets)?
+    private var beforeReload: Before?
     private var tlsPlan: TLSPlan
     private var tlsBundle: TLSBundle
     private var tlsSignature: [TLSMaterial.Signature]
@@ -94,15 +101,11 @@ final class Master {
 
     /// A socket for questions about passwords while somebody may ask them.
     private func serveCredentials() {
-        guard settings.offersAuthentication else {
-            credentials = nil
-            return
-        }
-        guard credentials == nil else { return }
+        // It stays when a new configuration has no use for it: workers of the old one may.
+        guard settings.offersAuthentication, credentials == nil else { return }
         do throws(StartError) {
             credentials = try CredentialService(
-                poller, path: settings.credentialSocket, maximum: settings.configuration.credentials.maximumChecks,
-                log: log
+                poller, path: settings.credentialSocket, log: log
             ) { [unowned self] in settings }
         } catch {
             log.error("credentials-not-served", ["reason": error.description])
@@ -340,7 +343,7 @@ final class Master {
             for mistake in error.errors { log.error("configuration-refused", ["reason": mistake.description]) }
             return
         }
-        let before = (settings: settings, sockets: sockets)
+        let before = Before(settings: settings, sockets: sockets, tlsPlan: tlsPlan, tlsBundle: tlsBundle)
         let plan = TLSPlan(fresh)
         do {
             let signature = plan.signature
@@ -368,9 +371,9 @@ final class Master {
         }
     }
 
-    private func restore(_ before: (settings: Settings, sockets: Sockets)) {
-        (settings, sockets) = before
-        tlsPlan = TLSPlan(settings)
+    private func restore(_ before: Before) {
+        (settings, sockets) = (before.settings, before.sockets)
+        (tlsPlan, tlsBundle) = (before.tlsPlan, before.tlsBundle)
         // Looked at again soon: the files may be other ones than those that were in use.
         tlsSignature = []
         nextCertificateLook = 0

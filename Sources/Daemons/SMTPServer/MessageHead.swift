@@ -52,7 +52,9 @@ enum MessageHead {
             envelope.deliverBy = DeliverByTime(
                 extras.arrived + Int64(by.seconds), by.mode == .return ? .return : .notify, isTraced: by.isTraced)
         }
-        envelope.priority = mail.priority.map { MessagePriority($0) }
+        // Strangers may stand back, and not push in (RFC 6710 §5.1).
+        let isTrusted = extras.user != nil || extras.isTrusted
+        envelope.priority = mail.priority.map { MessagePriority(isTrusted ? $0 : min($0, 0)) }
         envelope.requiresTLS = mail.requiresTLS
         envelope.authenticatedUser = extras.user
         // Of others the claim is worth nothing: "not known" is what is passed on (RFC 4954 §5).

@@ -25,6 +25,8 @@ struct Trace: Sendable {
     /// Of the client's certificate.
     var peerCommonName: String?
     var shown: SMTPServerConfiguration.TraceElements = []
+    /// That of MT-PRIORITY.
+    var priority: Int?
 
     /// `host ([192.0.2.1]:4711 "EHLO client.example" rhost-flags-OK-OK-OK-FAIL)`.
     var receivedFrom: String {
@@ -91,6 +93,8 @@ struct Trace: Sendable {
     func field(id: String, recipient: ForwardPath?, date: String) -> String {
         var text = "Received: from \(receivedFrom)\r\n\tby \(hostName) with \(protocolName) id \(id)"
         if let recipient { text += "\r\n\tfor \(recipient)" }
+        // RFC 6710 §7: an additional clause, behind all others.
+        if let priority { text += "\r\n\tPRIORITY \(priority)" }
         text += "; \(date)\r\n"
         return text
     }

@@ -23,6 +23,8 @@ struct Arrival {
     var greeting: ServerSession.Greeting?
     /// Why, for the log.
     var reason = ""
+    /// While the greeting is held back.
+    var delay: Scheduled<Void>?
 
     var isWhosonUser: Bool { if case .loggedIn? = whoson { true } else { false } }
 }
@@ -51,9 +53,10 @@ extension SessionHandler {
         case .awaitingHeader:
             receiveHeader()
         case .connecting, .delaying:
-            if profile.role.service != .smtps, !profile.configuration.tls.detectsImmediateHandshake {
+            if profile.role.service == .smtps { return }
+            if !detectsImmediateHandshake {
                 talkedEarly()
-            } else if phase == .delaying, profile.configuration.tls.detectsImmediateHandshake {
+            } else if phase == .delaying {
                 delayIsOver()
             }
         case .securing, .open, .lingering, .closed:
@@ -64,7 +67,7 @@ extension SessionHandler {
     private func talkedEarly() {
         guard !arrival.hasTalkedEarly else { return }
         arrival.hasTalkedEarly = true
-        if phase == .delaying { refuseEarlyTalker() }
+        if phase == .delaying, profile.configuration.earlyTalker != .ignore { refuseEarlyTalker() }
     }
 
     // MARK: PROXY
@@ -95,9 +98,10 @@ extension SessionHandler {
                     "proxied",
                     ["session": sessionID, "proxy": client.literal, "client": "\(connection.source)"])
                 client = ClientAddress(connection)
-                session.peer = ServerSession.Peer(literal: client.literal)
+                session.restart(ServerSession.Peer(literal: client.literal), configuration: sessionConfiguration)
                 identify()
             }
+            if input != nil { inputBeforeGreeting() }
         }
     }
 
@@ -127,7 +131,9 @@ extension SessionHandler {
     func connectionDecided(_ answer: PolicyAnswer?) {
         guard let context else { return }
         session.take(policy)
-        session.surroundings.isTrusted = policy.isTrusted
+        takeTrust()
+        // A name that XCLIENT tells is as good as one that was looked up; what the policy makes of names is its own.
+        if session.peer.name == nil, case .given(let name)? = attributes?.name { session.peer.name = name.description }
         arrival.reason = answer?.reason ?? PolicyAnswer.unanswered
         let hostName = loop.settings.hostName
         let greeting = ServerSession.Greeting(
@@ -145,6 +151,11 @@ extension SessionHandler {
         }
         arrival.greeting = greeting
         if profile.configuration.usesTCPWrapper, client.address != nil { askWrapper() } else { secure() }
+    }
+
+    func takeTrust() {
+        session.surroundings.isTrusted = policy.isTrusted
+        session.surroundings.mayBeTrusted = policy.trust == .unknown
     }
 
     // MARK: TCP wrappers
@@ -183,50 +194,64 @@ extension SessionHandler {
     // MARK: TLS
 
     private func secure() {
-        let settings = profile.configuration.tls
         if tls != nil {
             // XCLIENT in a session with TLS.
             greet()
         } else if profile.role.service == .smtps {
             beginHandshake()
-        } else if settings.detectsImmediateHandshake, client.localPort != 25, settings.isOn {
+        } else if detectsImmediateHandshake {
             if input == nil { delay(milliseconds: Self.immediateHandshakeDelay) } else { takeImmediateHandshake() }
         } else {
             delayGreeting()
         }
     }
 
-    /// A client that expects TLS where we do not: 0x16 is a record of TLS, 0x80 the hello of SSL 2 that old clients began with.
+    /// `outlook-tls-bug`: a client of another port than 25 may begin with TLS.
+    private var detectsImmediateHandshake: Bool {
+        let settings = profile.configuration.tls
+        return settings.detectsImmediateHandshake && settings.isOn && client.localPort != 25
+    }
+
+    /// 0x16 is a record of TLS, 0x80 the hello of SSL 2 that old clients began with; anything else is a client that talks early.
     private func takeImmediateHandshake() {
         let first = input?.getInteger(at: input?.readerIndex ?? 0, as: UInt8.self)
-        if first == 0x16 || first == 0x80 { beginHandshake() } else { delayGreeting() }
+        if first == 0x16 || first == 0x80 {
+            beginHandshake()
+        } else {
+            arrival.hasTalkedEarly = true
+            judgeEarlyTalker()
+        }
     }
 
     // MARK: the greeting
 
     private func delayGreeting() {
+        if arrival.hasTalkedEarly, profile.configuration.earlyTalker != .ignore, refuseEarlyTalker() { return }
         let seconds = profile.configuration.greetingDelay
-        if arrival.hasTalkedEarly {
-            if profile.configuration.earlyTalker != .ignore, refuseEarlyTalker() { return }
-            greet()
-        } else if seconds > 0, !policy.isTrusted, case .welcome? = arrival.greeting {
+        if seconds > 0, !policy.isTrusted, case .welcome? = arrival.greeting {
             delay(milliseconds: Int64(seconds) * 1000)
         } else {
             greet()
         }
     }
 
+    /// Behind the wait for it to begin with TLS.
+    private func judgeEarlyTalker() {
+        if profile.configuration.earlyTalker == .ignore || !refuseEarlyTalker() { greet() }
+    }
+
     private func delay(milliseconds: Int64) {
         phase = .delaying
+        arrival.delay?.cancel()
         let bound = NIOLoopBound(self, eventLoop: loop.loop)
-        loop.loop.scheduleTask(in: .milliseconds(milliseconds)) { bound.value.delayIsOver() }
+        arrival.delay = loop.loop.scheduleTask(in: .milliseconds(milliseconds)) { bound.value.delayIsOver() }
     }
 
     private func delayIsOver() {
         guard phase == .delaying else { return }
+        arrival.delay?.cancel()
         phase = .connecting
-        let detects = profile.configuration.tls.detectsImmediateHandshake
-        if detects, input != nil { takeImmediateHandshake() } else { greet() }
+        if detectsImmediateHandshake, input != nil { takeImmediateHandshake() } else { greet() }
     }
 
     /// `true`: the session ends with that.

@@ -13,6 +13,8 @@ extension SessionHandler {
     func authenticate(_ step: AuthenticationStep, _ replies: inout [UInt8]) {
         switch step {
         case .begin(let name, let initialResponse):
+            countAbandoned()
+            isFailureCounted = false
             guard let mechanism = SASLMechanism(name: name) else {
                 session.answer(
                     .reply(Reply(504, EnhancedStatusCode(5, 5, 4), "Unrecognized authentication type")), into: &replies)
@@ -47,8 +49,10 @@ extension SessionHandler {
             session.answer(.challenge(octets), into: &replies)
         case .check(let question)?:
             pendingCredentials = question
+            attemptBegan = .now()
             var asked = self.question(.auth)
             asked.authenticatedUser = question.user.text
+            isAttemptOpen = true
             ask(asked)
         case .succeeded(let user)?:
             loop.log.info(
@@ -58,6 +62,7 @@ extension SessionHandler {
                     "tls": tlsInfo?.protocolName ?? "-",
                 ])
             exchange = nil
+            isAttemptOpen = false
             policy.clientLoggedIn()
             session.answer(.authenticated(user: user.text), into: &replies)
         case .failed(let failure)?:
@@ -80,16 +85,11 @@ extension SessionHandler {
             case .rejection: Reply(535, EnhancedStatusCode(5, 7, 8), "Authentication Failed")
             case .temporaryFailure: Self.unavailable
             }
-        loop.log.info(
-            "authentication-failed",
-            [
-                "session": sessionID, "client": client.literal, "user": user, "mechanism": mechanismName,
-                "reason": failure.description,
-            ])
         if failure.consequence == .rejection {
-            var told = question(.authFailed)
-            told.authenticatedUser = user
-            loop.policy.tell(told)
+            countFailure(user, failure.description)
+        } else {
+            isAttemptOpen = false
+            logFailure(user, failure.description)
         }
         exchange = nil
         pendingReason = failure.description
@@ -116,7 +116,46 @@ extension SessionHandler {
         ) { bound.value.credentialsChecked($0) }
     }
 
+    /// After which a wrong password is told, whatever it took to find out: guessing is slow, and time tells nothing.
+    static let refusalDelay = TimeAmount.seconds(2)
+
     private func credentialsChecked(_ answer: CredentialAnswer) {
+        guard answer == .refused else { return conclude(answer) }
+        // At once, and whatever has become of the client: one that goes before it is told has failed too.
+        countFailure(exchange?.claimedUser?.text ?? "-", "invalid credentials")
+        let bound = NIOLoopBound(self, eventLoop: loop.loop)
+        loop.loop.scheduleTask(deadline: attemptBegan + Self.refusalDelay) { bound.value.conclude(answer) }
+    }
+
+    /// An attempt that was checked, in whole or in part, and never came to its end: the next one began, or the client went.
+    func countAbandoned() {
+        guard isAttemptOpen else { return }
+        countFailure(exchange?.claimedUser?.text ?? "-", "given up by the client")
+    }
+
+    /// Once for each attempt.
+    private func countFailure(_ user: String, _ reason: String) {
+        guard isAttemptOpen || exchange != nil else { return }
+        let isCounted = isFailureCounted
+        isAttemptOpen = false
+        isFailureCounted = true
+        guard !isCounted else { return }
+        logFailure(user, reason)
+        var told = question(.authFailed)
+        told.authenticatedUser = user
+        loop.policy.tell(told)
+    }
+
+    private func logFailure(_ user: String, _ reason: String) {
+        loop.log.info(
+            "authentication-failed",
+            [
+                "session": sessionID, "client": client.literal, "user": user, "mechanism": mechanismName,
+                "reason": reason,
+            ])
+    }
+
+    private func conclude(_ answer: CredentialAnswer) {
         arrival.isAsking = false
         guard phase == .open, exchange != nil else { return }
         isActive(loop.timeouts.command)

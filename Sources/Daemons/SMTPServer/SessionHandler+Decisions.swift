@@ -34,7 +34,8 @@ extension SessionHandler {
             let address = recipient.forwardPath.address
             let number = loop.policy.ask(
                 self.question(.rcpt, sender: mail.reversePath.mailbox?.description ?? "", recipient: address), self)
-            asked.append(Asked(number: number, recipient: address))
+            askedRecipients += 1
+            asked.append(Asked(number: number, recipient: address, obstacle: sizeObstacle(mail)))
         case .verify(let argument):
             ask(self.question(.verify, recipient: argument))
         case .expand(let argument):
@@ -42,7 +43,7 @@ extension SessionHandler {
         case .authentication(let step):
             authenticate(step, &replies)
         case .startQueue(let domain):
-            startQueue(domain)
+            startQueue(domain, &replies)
         case .changeClient(let attributes):
             changeClient(attributes, &replies)
         case .debug:
@@ -71,6 +72,7 @@ extension SessionHandler {
 
     private func decideSender(_ mail: MailCommand, _ replies: inout [UInt8]) {
         policy.beginTransaction()
+        askedRecipients = 0
         standingReason = ""
         sender = "\(mail.reversePath)"
         if let obstacle = loop.intake.obstacle(size: mail.size ?? 0) {
@@ -82,6 +84,13 @@ extension SessionHandler {
         } else {
             ask(question(.mail, sender: mail.reversePath.mailbox?.description ?? ""))
         }
+    }
+
+    /// sum-sizeoption-value: a copy for each recipient must find room.
+    private func sizeObstacle(_ mail: MailCommand) -> (reply: Reply, reason: String)? {
+        guard profile.configuration.sumsSizes, let size = mail.size else { return nil }
+        let (sum, hasOverflow) = size.multipliedReportingOverflow(by: askedRecipients)
+        return loop.intake.obstacle(size: hasOverflow ? .max : sum)
     }
 
     // MARK: answers of the policy service
@@ -115,11 +124,16 @@ extension SessionHandler {
 
     /// The answer to the first of ``asked``.
     private func recipientDecided(_ answer: PolicyAnswer?, _ replies: inout [UInt8]) {
-        let recipient = asked.removeFirst().recipient
+        let question = asked.removeFirst()
         if let answer { policy.take(answer, to: .rcpt) }
-        pendingReason = answer?.reason ?? PolicyAnswer.unanswered
-        pendingCommand = "RCPT TO:<\(recipient)>"
-        session.answer(ServerSession.Answer(answer), into: &replies)
+        pendingReason = question.obstacle?.reason ?? answer?.reason ?? PolicyAnswer.unanswered
+        pendingCommand = "RCPT TO:<\(question.recipient)>"
+        let isAccepted = answer?.verdict == .accept || answer?.verdict == .submit
+        if let obstacle = question.obstacle, isAccepted {
+            session.answer(.reply(obstacle.reply), into: &replies)
+        } else {
+            session.answer(ServerSession.Answer(answer), into: &replies)
+        }
         logRefusals()
         isActive(loop.timeouts.command)
     }
@@ -129,7 +143,10 @@ extension SessionHandler {
         let reason = answer?.reason ?? PolicyAnswer.unanswered
         pendingReason = reason
         if openVerb == .mail { standingReason = reason }
-        if openVerb == .helo { session.take(policy) }
+        if openVerb == .helo {
+            session.take(policy)
+            takeTrust()
+        }
         var decided = ServerSession.Answer(answer)
         if let style = helloStyle, case .accept = decided { decided = .acceptStyle(style) }
         helloStyle = nil

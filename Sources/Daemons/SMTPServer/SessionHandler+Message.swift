@@ -47,6 +47,7 @@ extension SessionHandler {
         trace.cipher = tlsInfo.map { "\($0.protocolName) \($0.cipher) \($0.secretBits)" }
         trace.peerCommonName = tlsInfo?.peer?.commonName
         trace.shown = configuration.shownInTrace
+        trace.priority = transaction.mail.priority
         return trace
     }
 

@@ -12,7 +12,16 @@ import TransportSecurity
 extension SessionHandler {
     // MARK: ETRN
 
-    func startQueue(_ domain: String) {
+    /// Requests of one session; each costs the schedulers a connection.
+    static let maximumQueueStarts = 20
+
+    func startQueue(_ domain: String, _ replies: inout [UInt8]) {
+        queueStarts += 1
+        guard queueStarts <= Self.maximumQueueStarts else {
+            let text = "Unable to queue messages for node \(domain): too many requests"
+            session.answer(.reply(Reply(458, EnhancedStatusCode(4, 7, 0), text)), into: &replies)
+            return
+        }
         arrival.isAsking = true
         let nodes = loop.settings.configuration.cluster
         guard let target = ETRNTarget(domain) else { return ownQueueAnswered(domain, nil, []) }
@@ -97,8 +106,14 @@ extension SessionHandler {
             loop.log.info("xclient", ["session": sessionID, "client": client.literal, "attributes": text])
             withdraw()
             phase = .connecting
-            session.restart(ServerSession.Peer(literal: client.literal))
+            var user: String?
+            if case .given(let login)? = all.login { user = login }
+            session.restart(
+                ServerSession.Peer(literal: client.literal), configuration: sessionConfiguration, user: user)
+            session.surroundings.isTrusted = false
+            session.surroundings.mayBeTrusted = false
             policy = SessionPolicy()
+            if user != nil { policy.clientLoggedIn() }
             arrival.ident = nil
             arrival.whoson = nil
             announce()

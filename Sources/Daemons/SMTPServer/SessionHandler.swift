@@ -38,6 +38,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     struct Asked {
         let number: UInt64
         let recipient: String
+        /// Why the recipient cannot be taken, whatever the answer is.
+        var obstacle: (reply: Reply, reason: String)?
     }
 
     let loop: LoopContext
@@ -56,6 +58,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// A part of the message is being written: no more of it is taken.
     var isSpilling = false
     var asked = Deque<Asked>()
+    /// Recipients asked about in this transaction.
+    var askedRecipients = 0
     /// Answers that came before that to the first of ``asked``; `nil`: there is none in time.
     var early: [UInt64: PolicyAnswer?] = [:]
     /// A question other than about recipients.
@@ -75,6 +79,13 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     var exchange: SASLServerExchange?
     /// Waits for the policy's word whether it may be asked.
     var pendingCredentials: CredentialQuestion?
+    /// A checker was asked, and the exchange is not over.
+    var isAttemptOpen = false
+    /// The exchange has failed, and that is told.
+    var isFailureCounted = false
+    /// When they were offered.
+    var attemptBegan = NIODeadline.now()
+    var queueStarts = 0
     /// What XCLIENT has said so far.
     var attributes: ClientAttributes?
     var tarpit: Tarpit
@@ -105,9 +116,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         self.size = size
         self.client = client
         sessionNumber = loop.intake.postoffice.newID().rawValue
-        let isLocal = client.address?.isLoopback ?? false
         session = ServerSession(
-            configuration: isLocal ? profile.localSession : profile.session,
+            configuration: client.address?.isLoopback == true ? profile.localSession : profile.session,
             peer: ServerSession.Peer(literal: client.literal))
         tarpit = Tarpit(profile.tarpit)
         expires = loop.now + loop.timeouts.command
@@ -117,6 +127,11 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
             session.transcript = []
             tag = sessionLog.newTag(client: client.literal)
         }
+    }
+
+    /// For the client that it is now.
+    var sessionConfiguration: ServerConfiguration {
+        client.address?.isLoopback == true ? profile.localSession : profile.session
     }
 
     var sessionID: String { String(sessionNumber, radix: 36) }
@@ -231,6 +246,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         isPumping = true
         var replies = loop.borrowScratch()
         var wantsMore = true
+        if profile.configuration.maximumHold > 0 { session.surroundings.unixTime = loop.unixTime }
         while wantsMore, phase == .open, !isSpilling, !isTarpitted, context.channel.isWritable {
             if session.expectsCommand, let input { loop.recorder?.record(self, input) }
             let octets = input ?? ByteBuffer()
@@ -243,6 +259,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         write(replies)
         loop.giveBack(replies)
         isPumping = false
+        if phase == .open, !context.channel.isWritable { isActive(loop.timeouts.write) }
         if isOver, !isTarpitted {
             finish()
             return
@@ -329,12 +346,15 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
 
     /// PARAM tarpit: each refusal is held back for longer than the one before (smtpserver.md §5.5).
     private func slowDown() {
-        guard session.refusals > slowedRefusals else { return }
+        guard session.refusals > slowedRefusals, phase == .open else { return }
         var seconds: Int64 = 0
         while slowedRefusals < session.refusals {
             slowedRefusals += 1
             seconds += tarpit.refused()?.components.seconds ?? 0
         }
+        // Of a burst of refusals the longest counts, not their sum: nobody is held for hours.
+        let settings = profile.configuration.tarpit
+        seconds = min(seconds, Int64(max(settings.limit, settings.initial)))
         guard seconds > 0 else { return }
         isTarpitted = true
         loop.log.info("tarpit", ["session": sessionID, "client": client.literal, "delay": "\(seconds)"])
@@ -470,6 +490,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         asked = []
         early = [:]
         unsent = []
+        countAbandoned()
         withdraw()
         exchange = nil
         let unlogged = session.refusals - ServerSession.maximumRecordedRefusals

@@ -39,7 +39,11 @@ final class SessionProfile: Sendable {
     let localSession: ServerConfiguration
     let tarpit: Tarpit.Settings
 
-    init(_ role: ListenerRole, _ configuration: SMTPServerConfiguration, _ options: ServerOptions, hostName: String) {
+    /// - Parameter keepsSourceRoute: `ALLOWSOURCEROUTE` of zmailer.conf is there.
+    init(
+        _ role: ListenerRole, _ configuration: SMTPServerConfiguration, _ options: ServerOptions, hostName: String,
+        keepsSourceRoute: Bool = false
+    ) {
         self.role = role
         self.configuration = configuration
         var values = ServerConfiguration.Values(
@@ -48,6 +52,7 @@ final class SessionProfile: Sendable {
         values.style = options.style ?? .default
         values.checksHelloSyntax = options.checksHelloSyntax
         values.isSkeptical = !options.isGullible
+        if keepsSourceRoute { values.keepsSourceRoute = true }
         session = ServerConfiguration(values)
         if case .style("-")? = configuration.pattern(for: "127.0.0.1")?.effect { values.requiresHello = false }
         localSession = ServerConfiguration(values)

@@ -105,7 +105,8 @@ struct Settings: Sendable {
     func profile(_ role: ListenerRole) -> SessionProfile {
         let groups = [configuration] + configuration.groups
         return SessionProfile(
-            role, groups.indices.contains(role.group) ? groups[role.group] : configuration, options, hostName: hostName)
+            role, groups.indices.contains(role.group) ? groups[role.group] : configuration, options, hostName: hostName,
+            keepsSourceRoute: environment["ALLOWSOURCEROUTE"] != nil)
     }
 
     /// The pid file's path.
@@ -129,5 +130,14 @@ struct Settings: Sendable {
     }
 
     /// Of sessions without a socket: standard input, and tests of the policy.
-    var localProfile: SessionProfile { profile(ListenerRole(port: 0)) }
+    ///
+    /// Nothing is asked for there that such a client could not do: no TLS, no AUTH.
+    var localProfile: SessionProfile {
+        var local = configuration
+        local.tls.isOn = false
+        local.tls.isEnforced = false
+        local.authentication = SMTPServerConfiguration().authentication
+        local.offersETRN = false
+        return SessionProfile(ListenerRole(port: 0), local, options, hostName: hostName)
+    }
 }

@@ -17,13 +17,9 @@ public final class SharedMemory: @unchecked Sendable {
 
     /// New memory, all zero.
     public convenience init(size: Int) throws(Failure) {
-        let descriptor = cposix_memory_file("shared")
+        // A child that made it smaller could bring its parent down, who reads it.
+        let descriptor = cposix_memory_file("shared", size)
         guard descriptor >= 0 else { throw Failure(code: errno) }
-        guard ftruncate(descriptor, off_t(size)) == 0 else {
-            let code = errno
-            close(descriptor)
-            throw Failure(code: code)
-        }
         try self.init(descriptor: descriptor, size: size)
     }
 

@@ -39,14 +39,15 @@ final class BackgroundWork<Value: Sendable>: Sendable {
         _ = write(event, &one, MemoryLayout<UInt64>.size)
     }
 
-    /// Waits for the value, but not after both directions of `descriptor` are closed.
-    func wait(milliseconds: Int64, unlessHangUpOf descriptor: Int32) -> Outcome {
+    /// Waits for the value, but not after both directions of `descriptor`, if there is one, are closed.
+    func wait(milliseconds: Int64, unlessHangUpOf descriptor: Int32? = nil) -> Outcome {
         let deadline = cposix_monotonic_milliseconds() + milliseconds
         while true {
             let left = deadline - cposix_monotonic_milliseconds()
             guard left > 0 else { return .late }
             var entries = [
-                pollfd(fd: event, events: Int16(POLLIN), revents: 0), pollfd(fd: descriptor, events: 0, revents: 0),
+                pollfd(fd: event, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: descriptor ?? -1, events: 0, revents: 0),
             ]
             _ = poll(&entries, 2, Int32(clamping: left))
             if let value = value.withLock({ $0 }) { return .done(value) }

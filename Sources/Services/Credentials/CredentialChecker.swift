@@ -10,10 +10,13 @@ public struct CredentialChecker: Sendable {
 
     public init(settings: CredentialSettings) { self.settings = settings }
 
-    public func verdict(on request: CredentialRequest) -> CredentialVerdict {
+    public func verdict(on request: CredentialRequest) -> CredentialVerdict { verdict(on: request, unless: nil) }
+
+    /// When it is cancelled, a program is ended at once, with what it has started.
+    func verdict(on request: CredentialRequest, unless cancellation: Cancellation?) -> CredentialVerdict {
         switch request.question {
         case .password(let user, let secret):
-            return password(user, secret, client: request.client)
+            return password(user, secret, request.client, cancellation)
         case .scramParameters(let user):
             guard let path = settings.table, let key = settings.saltKey else { return Self.noTable }
             return TableVerifier(table: CredentialTable(path: path)).parameters(user, saltKey: key)
@@ -26,7 +29,9 @@ public struct CredentialChecker: Sendable {
     private static let noTable = CredentialVerdict.unavailable(
         .none, "SCRAM needs a table of credentials and a file for the key of its salts")
 
-    private func password(_ user: UserName, _ secret: Secret, client: IPAddress?) -> CredentialVerdict {
+    private func password(
+        _ user: UserName, _ secret: Secret, _ client: IPAddress?, _ cancellation: Cancellation?
+    ) -> CredentialVerdict {
         var profile: CredentialProfile?
         if let path = settings.table {
             do throws(TableVerifier.Unknown) {
@@ -36,7 +41,7 @@ public struct CredentialChecker: Sendable {
             }
         }
         if let program = settings.pipeProgram {
-            return PipeVerifier(program: program, settings: settings).check(user, secret)
+            return PipeVerifier(program: program, settings: settings).check(user, secret, cancellation)
         }
         if let service = settings.pamService {
             return PAMVerifier(service: service, directory: settings.pamDirectory).check(user, secret, client: client)

@@ -34,7 +34,8 @@ public enum CredentialCheckerProcess {
             return error == .malformed ? .protocol : .noInput
         }
         let checker = CredentialChecker(settings: settings)
-        let work = BackgroundWork { checker.verdict(on: request) }
+        let cancellation = Cancellation()
+        let work = BackgroundWork { checker.verdict(on: request, unless: cancellation) }
         let limit = Int64(settings.deadline) * 1000 + graceMilliseconds
         switch work.wait(milliseconds: limit, unlessHangUpOf: descriptor) {
         case .done(let verdict):
@@ -43,6 +44,9 @@ public enum CredentialCheckerProcess {
         case .hangUp:
             // The client has gone, and the worker with it: nobody would hear the answer.
             record(.unavailable(.none, "nobody waits for the answer any more"), request, log)
+            // A program goes first; PAM goes with the process.
+            cancellation.cancel()
+            _ = work.wait(milliseconds: 1000)
             return .ioError
         case .late:
             let verdict = CredentialVerdict.unavailable(.none, "no answer within \(limit / 1000) s")

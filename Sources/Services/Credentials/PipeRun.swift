@@ -11,8 +11,8 @@ struct PipeRun {
     /// Octets of its output that are kept, for the first line.
     private static let maximumOutput = 300
 
-    /// `nil`: it had to be killed for taking too long.
-    func finish(milliseconds: Int64) -> (ChildProcess.Exit?, output: String) {
+    /// `nil`: it had to be killed, for taking too long or because nobody waits for it any more.
+    func finish(milliseconds: Int64, _ cancellation: Cancellation?) -> (ChildProcess.Exit?, output: String) {
         _ = cposix_set_nonblocking(output.reader, 1)
         let deadline = cposix_monotonic_milliseconds() + milliseconds
         var kept: [UInt8] = []
@@ -25,8 +25,10 @@ struct PipeRun {
             var entries = [
                 pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: isOpen ? output.reader : -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: cancellation?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
             ]
-            _ = poll(&entries, 2, Int32(clamping: left))
+            _ = poll(&entries, 3, Int32(clamping: left))
+            if entries[2].revents != 0 { break }
             if isOpen, entries[1].revents != 0 { isOpen = take(&kept) }
             if entries[0].revents != 0 {
                 endGroup()

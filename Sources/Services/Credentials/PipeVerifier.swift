@@ -20,7 +20,7 @@ struct PipeVerifier {
         milliseconds = Int64(settings.deadline) * 1000
     }
 
-    func check(_ user: UserName, _ secret: Secret) -> CredentialVerdict {
+    func check(_ user: UserName, _ secret: Secret, _ cancellation: Cancellation?) -> CredentialVerdict {
         guard user.octets.first != UInt8(ascii: "-") else {
             return .refused(.pipe, "a name that begins with - would be an option of the program")
         }
@@ -31,7 +31,7 @@ struct PipeVerifier {
         if let problem { return .unavailable(.pipe, problem) }
         do throws(Trouble) {
             let run = try start(user, secret)
-            let (exit, output) = run.finish(milliseconds: milliseconds)
+            let (exit, output) = run.finish(milliseconds: milliseconds, cancellation)
             return verdict(exit, output)
         } catch {
             return .unavailable(.pipe, error.reason)

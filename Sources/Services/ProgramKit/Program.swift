@@ -46,14 +46,17 @@ public enum Program {
     }
 
     /// The log of a daemon: `file`, which the command line names; else standard error in the foreground, else
-    /// `$LOGDIR/<program>`. A daemon in the foreground whose file cannot be opened goes on with standard error, and says so.
+    /// `$LOGDIR/<program>`; and syslog, where `SYSLOGFLG` of zmailer.conf has an `s`. A daemon in the foreground whose file cannot be opened goes on with standard error, and says so.
     public static func log(
         _ program: String, _ environment: ZEnvironment, file: String? = nil, isForeground: Bool, debug: Bool = false
     ) -> EventLog {
         let level = debug ? EventLog.Level.debug : .info
         let path = file ?? (isForeground ? nil : "\(environment.logdir)/\(program)")
         do throws(EventLogError) {
-            return try EventLog(program: program, destination: path.map { .file($0) } ?? .standardError, level: level)
+            let copiesToSyslog = environment["SYSLOGFLG"].map { $0.contains("s") || $0.contains("S") } ?? false
+            return try EventLog(
+                program: program, destination: path.map { .file($0) } ?? .standardError, level: level,
+                copiesToSyslog: copiesToSyslog)
         } catch {
             guard isForeground else { fail("\(program): \(error.description)", .cannotCreate) }
             let log = EventLog(standardErrorOf: program, level: level)

@@ -44,10 +44,15 @@ public final class EventLog: Sendable {
     /// The same number for life: ``reopen()`` puts the new file under it. One write(2) with O_APPEND needs no lock.
     private let descriptor: Int32
     private let prefix: String
+    /// Lines go to syslog(3) too, as facility mail.
+    private let copiesToSyslog: Bool
 
     /// Opens the destination; a file that cannot be opened is an error with its path and reason.
-    public init(program: String, destination: Destination = .standardError, level: Level = .info) throws(EventLogError)
-    {
+    public init(
+        program: String, destination: Destination = .standardError, level: Level = .info, copiesToSyslog: Bool = false
+    ) throws(EventLogError) {
+        self.copiesToSyslog = copiesToSyslog
+        if copiesToSyslog { openlog(Self.syslogName(program), LOG_PID, LOG_MAIL) }
         self.program = program
         self.level = level
         self.destination = destination
@@ -57,6 +62,7 @@ public final class EventLog: Sendable {
 
     /// A log on standard error, which needs no opening.
     public init(standardErrorOf program: String, level: Level = .info) {
+        copiesToSyslog = false
         self.program = program
         self.level = level
         destination = .standardError
@@ -126,8 +132,27 @@ public final class EventLog: Sendable {
         line.append(0x0a)
     }
 
+    /// openlog(3) keeps the pointer: it must stay for the life of the process.
+    private static func syslogName(_ program: String) -> UnsafeMutablePointer<CChar>? { strdup(program) }
+
+    /// Behind time, name and pid, which syslog writes itself.
+    private func copyToSyslog(_ lines: [UInt8]) {
+        for line in lines.split(separator: 0x0a) {
+            let text = line.split(separator: 0x20, maxSplits: 2).last ?? line
+            let priority =
+                text.starts(with: "error".utf8)
+                ? LOG_ERR
+                : text.starts(with: "warning".utf8)
+                    ? LOG_WARNING : text.starts(with: "notice".utf8) ? LOG_NOTICE : LOG_INFO
+            String(decoding: text, as: UTF8.self).withCString { text in
+                withVaList([text]) { vsyslog(priority, "%s", $0) }
+            }
+        }
+    }
+
     /// Whole lines, in one call: that keeps the lines of all writers apart. What a full disk refuses is lost.
     func write(_ lines: [UInt8]) {
+        if copiesToSyslog { copyToSyslog(lines) }
         lines.withUnsafeBytes { octets in
             var written = Glibc.write(descriptor, octets.baseAddress, octets.count)
             while written < 0, errno == EINTR { written = Glibc.write(descriptor, octets.baseAddress, octets.count) }

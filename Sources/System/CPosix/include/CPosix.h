@@ -32,8 +32,8 @@ int cposix_pidfd_signal(int pidfd, int signal);
 int cposix_tmpfile(const char *directory, mode_t mode);
 /* Gives an unnamed file a name; fails with EEXIST if it is taken. */
 int cposix_link_fd(int fd, const char *path);
-/* Memory with a descriptor (memfd_create, close-on-exec), or -1. */
-int cposix_memory_file(const char *name);
+/* Zeroed memory with a descriptor (memfd_create, close-on-exec) whose size nobody can change any more, or -1. */
+int cposix_memory_file(const char *name, size_t size);
 int cposix_open(const char *path, int flags, mode_t mode);
 int cposix_openat(int directory, const char *path, int flags, mode_t mode);
 /* Starts writing the file's pages to the disk and does not wait (sync_file_range(2)). Advice: promises nothing. */

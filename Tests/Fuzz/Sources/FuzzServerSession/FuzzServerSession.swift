@@ -9,6 +9,16 @@ private struct Seen: Equatable {
     var isClosed = false
 }
 
+/// A mechanism of two messages, whose user must have a name of an even length.
+private func authenticated(_ step: AuthenticationStep) -> ServerSession.Answer {
+    switch step {
+    case .begin(_, nil): return .challenge([0x3f])
+    case .begin(_, let octets?), .response(let octets):
+        if octets.count % 2 == 0 { return .authenticated(user: "u") }
+        return .reply(Reply(535, EnhancedStatusCode(5, 7, 8), "no"))
+    }
+}
+
 private func run(_ pieces: [[UInt8]], _ configuration: ServerConfiguration, variant: UInt8) -> Seen {
     var session = ServerSession(configuration: configuration, peer: ServerSession.Peer(literal: "[192.0.2.9]"))
     var seen = Seen()
@@ -27,7 +37,9 @@ private func run(_ pieces: [[UInt8]], _ configuration: ServerConfiguration, vari
                 return (step.consumed, false)
             case .awaitAnswer:
                 let question = questions.removeFirst()
-                if case .recipient(_, let recipient) = question, recipient.forwardPath.address.utf8.count % 3 == 0 {
+                if case .authentication(let step) = question {
+                    session.answer(authenticated(step), into: &seen.replies)
+                } else if case .recipient(_, let recipient) = question, recipient.forwardPath.address.utf8.count % 3 == 0 {
                     session.answer(.reply(Reply(550, EnhancedStatusCode(5, 1, 1), "no")), into: &seen.replies)
                 } else {
                     session.answer(.accept, into: &seen.replies)
@@ -48,6 +60,10 @@ private func run(_ pieces: [[UInt8]], _ configuration: ServerConfiguration, vari
                 session.messageStored(as: "x", into: &seen.replies)
             case .discardMessage:
                 content = []
+            case .startTLS:
+                // With all that came in clear text behind it.
+                session.tlsStarted()
+                return (rest.count, false)
             case .close:
                 seen.isClosed = true
                 return (step.consumed, false)
@@ -72,6 +88,10 @@ public func fuzzServerSession(_ start: UnsafePointer<UInt8>?, _ count: Int) -> C
     if input.variant & 8 != 0 { values.extensions.remove(.chunking) }
     if input.variant & 16 != 0 { values.style = [.strict] }
     values.maximumRecipients = 3
+    values.mechanisms = ["PLAIN", "LOGIN"]
+    values.allowsClearTextAuthentication = true
+    values.requiresAuthentication = input.variant & 64 != 0
+    values.extensions.formUnion([.etrn, .deliverBy, .priority, .futureRelease])
     let alone = run([input.octets], ServerConfiguration(values), variant: input.variant)
     values.maximumOpenQuestions = 8
     let together = run(input.pieces, ServerConfiguration(values), variant: input.variant)
