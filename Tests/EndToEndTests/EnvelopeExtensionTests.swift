@@ -53,9 +53,9 @@ struct EnvelopeExtensionTests {
     @Test("a held message survives kill -9, shows in the queue with its time, and arrives in its second, not before")
     func held() async throws {
         try await Instance.run { instance in
-            let release = Self.now + 15
+            let release = Self.now + 45
             let id = try submit(
-                instance, to: ["bob@example.test"], ["holduntil \(release) for=15"], subject: "later", number: 1)
+                instance, to: ["bob@example.test"], ["holduntil \(release) for=45"], subject: "later", number: 1)
             try await waitUntil("the scheduler has it", details: { instance.report }) {
                 instance.spoolFiles["transport"]?.contains(id) == true
             }
@@ -73,7 +73,7 @@ struct EnvelopeExtensionTests {
             #expect(instance.maildir("bob").count == 0)
             let shown = try await instance.zmailer("queue").output
             #expect(shown.contains("held until"), "\(shown)")
-            try await instance.waitForMail(of: "bob", count: 1)
+            try await instance.waitForMail(of: "bob", count: 1, deadline: .seconds(120))
             #expect(Self.now >= release, "delivered before its time")
             // The delivery itself may take its time on a busy machine.
             let released = instance.read("zmailer.out").firstMatch(of: /released queue-id=([0-9]+) late=([0-9]+)/)
