@@ -39,7 +39,9 @@ private func run(_ pieces: [[UInt8]], _ configuration: ServerConfiguration, vari
                 let question = questions.removeFirst()
                 if case .authentication(let step) = question {
                     session.answer(authenticated(step), into: &seen.replies)
-                } else if case .recipient(_, let recipient) = question, recipient.forwardPath.address.utf8.count % 3 == 0 {
+                } else if case .recipient(_, let recipient) = question,
+                    recipient.forwardPath.address.utf8.count % 3 == 0
+                {
                     session.answer(.reply(Reply(550, EnhancedStatusCode(5, 1, 1), "no")), into: &seen.replies)
                 } else {
                     session.answer(.accept, into: &seen.replies)
