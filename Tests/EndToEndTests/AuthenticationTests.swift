@@ -155,7 +155,8 @@ struct AuthenticationTests {
                 try client.startTLS()
                 let secure = try client.command("EHLO client.test")
                 #expect(secure.texts.contains("AUTH PLAIN LOGIN"), "\(secure)")
-                #expect(try client.command("AUTH PLAIN \(Self.plain(Self.login))").code == 235)
+                let good = try client.command("AUTH PLAIN \(Self.plain(Self.login))")
+                #expect(good.code == 235, "\(good)\n\(instance.report)")
             }
             instance.expectNowhere(Self.password)
         }
