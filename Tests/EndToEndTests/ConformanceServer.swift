@@ -105,10 +105,8 @@ extension ConformanceServer {
             let own = patterns + parameters.map { "PARAM \($0)" }
             try instance.write(Self.insert(own, in: text), to: "share/smtpserver.conf")
             if needsCertificate { try TestCertificate.make(in: "\(instance.directory)/var") }
-            try instance.write(Self.passwordChecker, to: "var/check-password")
-            chmod("\(instance.directory)/var/check-password", 0o755)
-            try instance.write(Self.credentials, to: "var/credentials")
-            chmod("\(instance.directory)/var/credentials", 0o600)
+            try instance.install(Self.passwordChecker, as: "check-password", mode: 0o755)
+            try instance.install(Self.credentials, as: "credentials", mode: 0o600)
         }
     }
 

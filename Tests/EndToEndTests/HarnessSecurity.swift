@@ -33,11 +33,22 @@ extension Instance {
     /// Of the certificates in `var`.
     func makeAuthority() throws -> TestAuthority { try TestAuthority(in: "\(directory)/var") }
 
-    /// A file in `var`, with this mode.
+    /// A file in `var`, with this mode, that can be run at once.
+    ///
+    /// A process that another test starts just now has our descriptor until its exec, and what is open for writing cannot be run
+    /// (ETXTBSY). A read lease is granted when nobody has the file open for writing.
     func install(_ text: String, as name: String, mode: mode_t) throws {
+        let path = "\(directory)/var/\(name)"
         try write(text, to: "var/\(name)")
-        guard chmod("\(directory)/var/\(name)", mode) == 0 else {
-            throw HarnessError("\(name): \(String(cString: strerror(errno)))")
+        guard chmod(path, mode) == 0 else { throw HarnessError("\(name): \(String(cString: strerror(errno)))") }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw HarnessError("\(name): \(String(cString: strerror(errno)))") }
+        defer { close(descriptor) }
+        let setLease: Int32 = 1024
+        let deadline = ContinuousClock.now + .seconds(5)
+        while fcntl(descriptor, setLease, F_RDLCK) != 0, errno == EAGAIN {
+            guard ContinuousClock.now < deadline else { throw HarnessError("\(name) stays open for writing") }
+            usleep(1000)
         }
     }
 
