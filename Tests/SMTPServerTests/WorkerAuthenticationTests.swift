@@ -114,7 +114,15 @@ import Testing
         let dialogue = try fixture.greeted()
         try dialogue.send(plain("alice", "secret"))
         try dialogue.expect("503 5.5.1 Too many authentication failures")
+        try dialogue.send(plain("alice", "secret"))
+        try dialogue.expect("503 5.5.1 Too many authentication failures")
         #expect(checker.lines.isEmpty)
+        // What was never checked is no failure: it would keep the client out for ever.
+        try dialogue.send("QUIT\r\n")
+        try dialogue.expect("221 ")
+        try dialogue.expectEnd()
+        try eventually("it is over") { fixture.policy.questions.contains { $0.verb == .disconnect } }
+        #expect(!fixture.policy.questions.contains { $0.verb == .authFailed })
     }
 
     @Test("submission wants AUTH, unless the policy trusts the client")

@@ -52,7 +52,6 @@ extension SessionHandler {
             attemptBegan = .now()
             var asked = self.question(.auth)
             asked.authenticatedUser = question.user.text
-            isAttemptOpen = true
             ask(asked)
         case .succeeded(let user)?:
             loop.log.info(
@@ -102,6 +101,7 @@ extension SessionHandler {
         guard let question = pendingCredentials else { return }
         guard answer?.verdict == .accept else {
             exchange = nil
+            isAttemptOpen = false
             pendingCredentials = nil
             pendingReason = answer?.reason ?? PolicyAnswer.unanswered
             pendingCommand = "AUTH"
@@ -109,6 +109,7 @@ extension SessionHandler {
             return
         }
         pendingCredentials = nil
+        isAttemptOpen = true
         arrival.isAsking = true
         let bound = NIOLoopBound(self, eventLoop: loop.loop)
         CredentialClient.ask(
