@@ -38,6 +38,27 @@ struct ListenerTests {
 
     // MARK: inetd
 
+    @Test("-R names the router that is asked about addresses")
+    func otherRouter() async throws {
+        try await Instance.run { settings in
+            settings.domain = "remote.test"
+        } _: { other in
+            try await Instance.run { instance in
+                let listener = try TestListener()
+                let (client, process) = try listener.serve(
+                    instance, smtpserver, ["-n", "-R", "\(other.postoffice)/.policy", "-Z", instance.configuration])
+                #expect(try client.readReply().code == 220)
+                #expect(try client.command("EHLO client.test").code == 250)
+                #expect(try client.command("MAIL FROM:<a@client.test>").code == 250)
+                #expect(try client.command("RCPT TO:<alice@remote.test>").code == 250)
+                let refused = try client.command("RCPT TO:<alice@example.test>")
+                #expect(refused.code == 550, "\(refused)")
+                #expect(try client.command("QUIT").code == 221)
+                #expect(try await process.waitForExit() == .exited(0))
+            }
+        }
+    }
+
     @Test("one session for inetd, with the policy and the spool of the instance", arguments: [false, true])
     func inetd(isTLS: Bool) async throws {
         try await Instance.run { settings in
