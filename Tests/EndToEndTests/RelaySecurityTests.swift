@@ -58,7 +58,8 @@ struct RelaySecurityTests {
             let delivery = try await first.waitForEvent("delivery", "to=bob@remote.test")
             #expect(delivery.contains(" tls=TLSv1.3/TLS_AES_256_GCM_SHA384/untrusted "), "\(delivery)")
             let id = try #require(Instance.value("queue-id", in: Substring(delivery)))
-            let trace = try await first.zmailer("trace", id)
+            let trace = try await first.zmailer(
+                "trace", id, "--log", "\(first.directory)/zmailer.out", "-Z", first.configuration)
             #expect(trace.output.contains("(TLS: TLSv1.3/TLS_AES_256_GCM_SHA384/untrusted)"), "\(trace)")
         }
         try await relay(["tls-loglevel 1"]) { first, second in

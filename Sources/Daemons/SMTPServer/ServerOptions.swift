@@ -74,7 +74,8 @@ struct ServerOptions: Sendable {
         OptionSpec("n", nil, "run by inetd: one session on the socket that is standard input"),
         OptionSpec("p", nil, value: "PORT", "TCP port, over PARAM BindPort (default 25)"),
         OptionSpec("P", nil, value: "DIR", "POSTOFFICE (default that of zmailer.conf)"),
-        OptionSpec("R", nil, value: "SOCKET", "policy service of another router than that of $POSTOFFICE (its .policy)"),
+        OptionSpec(
+            "R", nil, value: "SOCKET", "policy service of another router than that of $POSTOFFICE (its .policy)"),
         OptionSpec("s", nil, value: "STYLE", "letters ftveRSh, or strict, or sloppy (default ve)"),
         OptionSpec(
             "S", nil, value: "HOST", "append a host name to the name of -l: local, ours; remote, the client's address"),
