@@ -38,6 +38,28 @@ struct ListenerTests {
 
     // MARK: inetd
 
+    @Test("-R names the router that knows which addresses there are")
+    func otherRouter() async throws {
+        try await Instance.run { settings in
+            settings.aliases = ["info: alice"]
+        } _: { other in
+            try await Instance.run { instance in
+                let listener = try TestListener()
+                for (options, code) in [([], 550), (["-R", "\(other.postoffice)/.policy"], 250)] {
+                    let (client, process) = try listener.serve(
+                        instance, smtpserver, ["-n", "-Z", instance.configuration] + options)
+                    #expect(try client.readReply().code == 220)
+                    #expect(try client.command("EHLO client.test").code == 250)
+                    #expect(try client.command("MAIL FROM:<a@client.test>").code == 250)
+                    let reply = try client.command("RCPT TO:<info@example.test>")
+                    #expect(reply.code == code, "\(reply)")
+                    #expect(try client.command("QUIT").code == 221)
+                    #expect(try await process.waitForExit() == .exited(0), "\(process.output)")
+                }
+            }
+        }
+    }
+
     @Test("one session for inetd, with the policy and the spool of the instance", arguments: [false, true])
     func inetd(isTLS: Bool) async throws {
         try await Instance.run { settings in

@@ -52,6 +52,16 @@ struct RelaySecurityTests {
 
     @Test("TLS is used where it is offered, whatever the certificate; and clear text where it is not")
     func opportunistic() async throws {
+        try await relay([]) { first, second in
+            try send(first)
+            try await expectDelivered(second, with: "ESMTPS")
+            let delivery = try await first.waitForEvent("delivery", "to=bob@remote.test")
+            #expect(delivery.contains(" tls=TLSv1.3/TLS_AES_256_GCM_SHA384/untrusted "), "\(delivery)")
+            let id = try #require(Instance.value("queue-id", in: Substring(delivery)))
+            let trace = try await first.zmailer(
+                "trace", id, "--log", "\(first.directory)/zmailer.out", "-Z", first.configuration)
+            #expect(trace.output.contains("(TLS: TLSv1.3/TLS_AES_256_GCM_SHA384/untrusted)"), "\(trace)")
+        }
         try await relay(["tls-loglevel 1"]) { first, second in
             try send(first)
             try await expectDelivered(second, with: "ESMTPS")
@@ -64,6 +74,8 @@ struct RelaySecurityTests {
         try await relay(["tls-loglevel 1"], secure: false) { first, second in
             try send(first)
             try await expectDelivered(second, with: "ESMTP")
+            let delivery = try await first.waitForEvent("delivery", "to=bob@remote.test")
+            #expect(delivery.contains(" tls=none "), "\(delivery)")
             #expect(!first.allLogs.contains(" tls=TLS"), "\(first.allLogs)")
         }
     }

@@ -31,7 +31,15 @@ import Testing
     @Test(
         "what is wrong or does nothing yet is said, never passed over",
         arguments: [
-            (["-R", "x"], "-R (the policy service verifies addresses) is not available in this version"),
+            (["-R", "x"], "-R x: an absolute path is needed"),
+            (
+                ["-R", "/bin/sh"],
+                "-R /bin/sh: no socket; needed is the .policy of the POSTOFFICE of a router that runs"
+            ),
+            (
+                ["-R", "/" + String(repeating: "x", count: 107)],
+                "-R /\(String(repeating: "x", count: 107)): longer than 107 octets, as long as a socket's path can be"
+            ),
             (["-S", "local"], "-S needs -l with a file"),
             (["-l", "f", "-S", "mx"], "-S mx: valid are local and remote"),
             (["-t"], "-t is for -n only; listeners have BindSmtpS"),

@@ -70,7 +70,7 @@ struct DeliveryTests {
         #expect(
             scheduler.log.contains(
                 "info delivery queue-id=\(id) to=alice@example.test orig_to=alice@example.test channel=ok "
-                    + "host=example.test relay=- delay=0 dsn=2.1.5 status=delivered text=fine"))
+                    + "host=example.test relay=- tls=- delay=0 dsn=2.1.5 status=delivered text=fine"))
     }
 
     @Test("what was queued before the start is delivered, oldest first")

@@ -29,7 +29,8 @@ final class JobOutput {
             ? nil
             : Notary(
                 finalRecipient: recipient.address, action: clean.action, status: clean.status,
-                diagnostic: clean.diagnostic, remoteHost: clean.remoteHost, agent: agentID)
+                diagnostic: clean.diagnostic, remoteHost: clean.remoteHost, agent: agentID,
+                security: ReportText.cleaned(clean.tls, maximumLength: 100))
         let report = AgentReport(
             file: control.id, offset: recipient.recipient.offset, notary: notary, result: clean.result,
             message: clean.text, isToBeTold: clean.tellsSender)

@@ -157,7 +157,8 @@ extension DeliveryScheduler {
                     DeliveryLogEntry(
                         id: vertex.message.id, recipient: recipient.address, original: recipient.original,
                         channel: vertex.thread.key.channel, host: vertex.thread.key.host, relay: notary.remoteHost,
-                        delay: max(0, now - vertex.message.deliverableFrom), status: notary.status, outcome: outcome,
+                        security: notary.security, delay: max(0, now - vertex.message.deliverableFrom),
+                        status: notary.status, outcome: outcome,
                         text: text,
                         attempts: vertex.attempts))))
     }

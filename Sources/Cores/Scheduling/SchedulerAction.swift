@@ -65,6 +65,8 @@ public struct DeliveryLogEntry: Sendable {
     public var host: String
     /// `host (address)`, or empty.
     public var relay: String
+    /// ``Notary/security``.
+    public var security: String
     /// Seconds since the message arrived, or was released.
     public var delay: Int64
     public var status: String

@@ -15,10 +15,13 @@ public struct Notary: Hashable, Sendable {
     public var remoteHost: String
     /// `name[pid]` of the agent; ``scheduler``.
     public var agent: String
+    /// How the way to the remote host was protected: protocol, cipher, whether its certificate was verified. Empty: it was not, or
+    /// there was no host. An addition to ZMailer's six fields, left out where it is empty.
+    public var security: String
 
     public init(
         finalRecipient: String, action: Action, status: String, diagnostic: String = "", remoteHost: String = "",
-        agent: String = ""
+        agent: String = "", security: String = ""
     ) {
         self.finalRecipient = finalRecipient
         self.action = action
@@ -26,6 +29,7 @@ public struct Notary: Hashable, Sendable {
         self.diagnostic = diagnostic
         self.remoteHost = remoteHost
         self.agent = agent
+        self.security = security
     }
 
     /// The ``agent`` of what the scheduler itself has found out.
@@ -49,18 +53,22 @@ public struct Notary: Hashable, Sendable {
         octets.append(field: remoteHost)
         octets.append(0x01)
         octets.append(field: agent)
+        guard !security.isEmpty else { return }
+        octets.append(0x01)
+        octets.append(field: security)
     }
 
-    /// Six fields separated by 0x01; more are ignored.
+    /// Six or seven fields separated by 0x01; more are ignored.
     public init?(_ text: some StringProtocol) { self.init(octets: Array(text.utf8)[...]) }
 
     /// The same from octets.
     public init?(octets: ArraySlice<UInt8>) {
-        let fields = Octets.split(octets, at: 0x01, limit: 7)
+        let fields = Octets.split(octets, at: 0x01, limit: 8)
         guard fields.count >= 6, let action = Action(rawValue: Octets.text(fields[1])) else { return nil }
         self.init(
             finalRecipient: Octets.text(fields[0]), action: action, status: Octets.text(fields[2]),
-            diagnostic: Octets.text(fields[3]), remoteHost: Octets.text(fields[4]), agent: Octets.text(fields[5]))
+            diagnostic: Octets.text(fields[3]), remoteHost: Octets.text(fields[4]), agent: Octets.text(fields[5]),
+            security: fields.count > 6 ? Octets.text(fields[6]) : "")
     }
 }
 

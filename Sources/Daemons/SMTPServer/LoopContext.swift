@@ -80,7 +80,7 @@ final class LoopContext {
         self.timeouts = timeouts
         start = .now()
         policy = PolicyClient(
-            loop: loop, path: "\(settings.postoffice)/.policy", settings: settings.asker,
+            loop: loop, path: settings.policySocket, settings: settings.asker,
             answerDeadline: timeouts.policy, log: log, maximumWaiting: maximumWaiting)
     }
 

@@ -1,3 +1,4 @@
+import Glibc
 import MailModel
 import ProgramKit
 import SMTPProtocol
@@ -24,6 +25,8 @@ struct ServerOptions: Sendable {
     var maximumMessageSize: Int?
     var port: Int?
     var postoffice: String?
+    /// `-R`: absolute; `nil`: that of POSTOFFICE.
+    var policySocket: String?
     var style: Style?
     var echoesCommands = false
     var environmentFile: String?
@@ -71,7 +74,8 @@ struct ServerOptions: Sendable {
         OptionSpec("n", nil, "run by inetd: one session on the socket that is standard input"),
         OptionSpec("p", nil, value: "PORT", "TCP port, over PARAM BindPort (default 25)"),
         OptionSpec("P", nil, value: "DIR", "POSTOFFICE (default that of zmailer.conf)"),
-        OptionSpec("R", nil, value: "PROGRAM", "router for verification: not available, the policy service answers"),
+        OptionSpec(
+            "R", nil, value: "SOCKET", "policy service of another router than that of $POSTOFFICE (its .policy)"),
         OptionSpec("s", nil, value: "STYLE", "letters ftveRSh, or strict, or sloppy (default ve)"),
         OptionSpec(
             "S", nil, value: "HOST", "append a host name to the name of -l: local, ours; remote, the client's address"),
@@ -103,7 +107,7 @@ struct ServerOptions: Sendable {
         CommandLineOptions.usage(
             "smtpserver",
             "[-46aBghintvVw] [-C file] [-d level] [-I pidfile] [-l file|SYSLOG] [-L load] [-M octets] [-p port] "
-                + "[-P dir] [-s style] [-S local|remote] [-T '[addr]'] [-Z file]\n\nReceives mail by SMTP and puts it into POSTOFFICE.\n",
+                + "[-P dir] [-R socket] [-s style] [-S local|remote] [-T '[addr]'] [-Z file]\n\nReceives mail by SMTP and puts it into POSTOFFICE.\n",
             specs)
     }
 
@@ -156,7 +160,7 @@ struct ServerOptions: Sendable {
         case "a": asksIdent = true
         case "B": isBSMTP = true
         case "n": isInetd = true
-        case "R": throw Self.unavailable("-R (the policy service verifies addresses)")
+        case "R": policySocket = try Self.socketPath(value)
         case "S":
             switch value {
             case "local": logSuffix = .local
@@ -174,6 +178,22 @@ struct ServerOptions: Sendable {
     private static func unavailable(_ what: String) -> UsageError {
         UsageError("\(what) is not available in this version")
     }
+
+    /// ZMailer's `-R` is a program; ours is a process that is there already.
+    private static func socketPath(_ path: String) throws(UsageError) -> String {
+        var status = stat()
+        guard path.hasPrefix("/") else { throw UsageError("-R \(path): an absolute path is needed") }
+        guard path.utf8.count <= maximumSocketPath else {
+            throw UsageError("-R \(path): longer than \(maximumSocketPath) octets, as long as a socket's path can be")
+        }
+        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFSOCK {
+            throw UsageError("-R \(path): no socket; needed is the .policy of the POSTOFFICE of a router that runs")
+        }
+        return path
+    }
+
+    /// `sun_path` of Linux without its NUL (unix(7)).
+    private static let maximumSocketPath = 107
 
     private static func number(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws(UsageError) -> Int {
         guard let value = Int(text) else { throw UsageError("\(option) \(text): a number is needed") }

@@ -120,6 +120,9 @@ struct Settings: Sendable {
         return "\(postoffice)/.auth-\(name.hasPrefix(".pid.") ? String(name.dropFirst(5)) : name)"
     }
 
+    /// Where the policy is asked.
+    var policySocket: String { options.policySocket ?? "\(postoffice)/.policy" }
+
     var wrapperTables: HostAccess.Tables {
         let paths = configuration.wrapperTables
         return paths.count == 2 ? HostAccess.Tables(allow: paths[0], deny: paths[1]) : .system

@@ -97,7 +97,8 @@ extension SchedulerLoop {
             [
                 "queue-id": "\(entry.id)", "to": entry.recipient, "orig_to": entry.original ?? entry.recipient,
                 "channel": entry.channel, "host": entry.host, "relay": entry.relay.isEmpty ? "-" : entry.relay,
-                "delay": "\(entry.delay)", "dsn": entry.status, "status": entry.outcome.rawValue, "text": entry.text,
+                "tls": entry.security.isEmpty ? "-" : entry.security, "delay": "\(entry.delay)", "dsn": entry.status,
+                "status": entry.outcome.rawValue, "text": entry.text,
             ])
     }
 }

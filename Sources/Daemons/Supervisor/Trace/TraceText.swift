@@ -57,10 +57,11 @@ enum TraceText {
         let original = record["orig_to"].map { $0 == to ? "" : " (for \(bracketed($0)))" } ?? ""
         let route = record["channel"].map { " by \($0)/\(record["host"] ?? "-")" } ?? ""
         let relay = record["relay"].map { $0 == "-" || $0.isEmpty ? "" : " at \($0)" } ?? ""
+        let security = record["tls"].map { $0 == "-" || $0.isEmpty ? "" : " (TLS: \($0))" } ?? ""
         let status = record["status"] ?? record["stat"] ?? "?"
         let delay = record["delay"].map { " after \($0) s" } ?? ""
         return
-            "\(bracketed(to))\(original)\(route): \(status)\(relay)\(delay), \(record["dsn"] ?? "") \(record["text"] ?? "")"
+            "\(bracketed(to))\(original)\(route): \(status)\(relay)\(security)\(delay), \(record["dsn"] ?? "") \(record["text"] ?? "")"
     }
 
     private static func poison(_ record: LogRecord) -> String {
