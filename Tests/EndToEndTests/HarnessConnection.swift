@@ -31,9 +31,10 @@ final class Connection {
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     }
 
-    /// From `source`, within a network of its own or from 127.0.0.0/8: to 127.0.0.1, or to ::1 from an IPv6 address.
-    init(port: UInt16, from source: String, in network: TestNetwork? = nil) throws {
-        descriptor = try TestNetwork.connectedSocket(from: source, port: port, in: network)
+    /// From `source`, within a network of its own or from 127.0.0.0/8: to 127.0.0.1, or to ::1 from an IPv6 address, unless
+    /// `destination` is given.
+    init(port: UInt16, from source: String, to destination: String? = nil, in network: TestNetwork? = nil) throws {
+        descriptor = try TestNetwork.connectedSocket(from: source, to: destination, port: port, in: network)
     }
 
     deinit {

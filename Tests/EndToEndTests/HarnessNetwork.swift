@@ -66,9 +66,11 @@ final class TestNetwork: Sendable {
         (Self.nsenter, ["--net=/proc/\(pid)/ns/net", program] + arguments)
     }
 
-    /// A socket from `source` to the loopback address of its kind, in `network`; without one, `source` is in 127.0.0.0/8,
-    /// which is all this host's.
-    static func connectedSocket(from source: String, port: UInt16, in network: TestNetwork?) throws -> Int32 {
+    /// A socket from `source` to `destination`, by default the loopback address of its kind, in `network`; without one,
+    /// `source` is in 127.0.0.0/8, which is all this host's.
+    static func connectedSocket(
+        from source: String, to destination: String? = nil, port: UInt16, in network: TestNetwork?
+    ) throws -> Int32 {
         let isSix = source.contains(":")
         let open: @Sendable () -> Int32 = {
             Glibc.socket(isSix ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -84,7 +86,7 @@ final class TestNetwork: Sendable {
                     throw HarnessError("bind to \(source): \(String(cString: strerror(errno)))")
                 }
             }
-            try withAddress(isSix ? "::1" : "127.0.0.1", port) { address, length in
+            try withAddress(destination ?? (isSix ? "::1" : "127.0.0.1"), port) { address, length in
                 guard connect(socket, address, length) == 0 else {
                     throw HarnessError("connect from \(source) to port \(port): \(String(cString: strerror(errno)))")
                 }

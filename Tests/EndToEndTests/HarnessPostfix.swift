@@ -3,6 +3,12 @@ import Glibc
 
 /// Debian's Postfix, unpacked by scripts/peers, as a mail system of its own that relays all to an instance.
 final class Postfix {
+    /// What it speaks with the instance.
+    enum Transport: String {
+        case smtp
+        case lmtp
+    }
+
     /// Where its smtpd listens.
     let port: UInt16
     private let instance: Instance
@@ -10,13 +16,15 @@ final class Postfix {
     private let process: TestProcess
 
     /// It listens when this returns.
-    init(relayingTo instance: Instance, tls: PeerTLS = .none, login: PeerLogin? = nil) async throws {
+    init(
+        relayingTo instance: Instance, by transport: Transport = .smtp, tls: PeerTLS = .none, login: PeerLogin? = nil
+    ) async throws {
         self.instance = instance
         folder = "\(instance.directory)/postfix"
         port = try FreePorts.take()
         let accounts = try Self.makeFolders(folder)
         chmod(instance.directory, 0o755)
-        try Self.mainConfiguration(folder, instance, tls, login).write(
+        try Self.mainConfiguration(folder, instance, transport, tls, login).write(
             toFile: "\(folder)/etc/main.cf", atomically: true, encoding: .utf8)
         try Self.services(port).write(toFile: "\(folder)/etc/master.cf", atomically: true, encoding: .utf8)
         let (program, arguments) = accounts.command(
@@ -75,7 +83,7 @@ final class Postfix {
     }
 
     private static func mainConfiguration(
-        _ folder: String, _ instance: Instance, _ tls: PeerTLS, _ login: PeerLogin?
+        _ folder: String, _ instance: Instance, _ transport: Transport, _ tls: PeerTLS, _ login: PeerLogin?
     ) -> String {
         var lines = [
             "compatibility_level = 3.6", "queue_directory = \(folder)/queue", "data_directory = \(folder)/data",
@@ -87,7 +95,7 @@ final class Postfix {
             "mynetworks = 127.0.0.0/8", "inet_interfaces = 127.0.0.1", "inet_protocols = ipv4",
             "smtpd_peername_lookup = no", "disable_dns_lookups = yes", "alias_maps =", "alias_database =",
             "local_recipient_maps =", "smtpd_relay_restrictions = permit_mynetworks, reject",
-            "relayhost = [127.0.0.1]:\(instance.port)", "maillog_file = \(folder)/log",
+            "default_transport = \(transport.rawValue):[127.0.0.1]:\(instance.port)", "maillog_file = \(folder)/log",
             "maillog_file_prefixes = \(folder)", "smtpd_tls_security_level = none", "smtp_tls_loglevel = 1",
             "message_size_limit = 0", "smtputf8_enable = yes", "minimal_backoff_time = 1s", "queue_run_delay = 1s",
             "smtp_tls_fingerprint_digest = sha256",

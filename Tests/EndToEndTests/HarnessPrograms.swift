@@ -30,6 +30,15 @@ enum Programs {
     static let nsdLibraries = peer(
         "ZMAILER_TEST_NSD_LIBRARIES", default: cache + "/nsd/usr/lib/x86_64-linux-gnu")
 
+    static let haproxy = peer("ZMAILER_TEST_HAPROXY", default: cache + "/haproxy/usr/sbin/haproxy")
+    /// The folder of the shared libraries that `haproxy` has beside it.
+    static let haproxyLibraries = peer(
+        "ZMAILER_TEST_HAPROXY_LIBRARIES", default: cache + "/haproxy/usr/lib/x86_64-linux-gnu")
+    static let oidentd = peer("ZMAILER_TEST_OIDENTD", default: cache + "/oidentd/usr/sbin/oidentd")
+    /// The folder of the shared libraries that `oidentd` has beside it.
+    static let oidentdLibraries = peer(
+        "ZMAILER_TEST_OIDENTD_LIBRARIES", default: cache + "/oidentd/usr/lib/x86_64-linux-gnu")
+
     private static func peer(_ variable: String, default path: String) -> String {
         ProcessInfo.processInfo.environment[variable] ?? path
     }

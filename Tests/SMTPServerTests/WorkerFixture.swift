@@ -22,6 +22,7 @@ final class WorkerFixture {
         parameters: [String] = [], patterns: [String] = ["* 999 ve"], arguments: [String] = [],
         timeouts: Timeouts = Timeouts(), maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
         environment variables: [String: String] = [:], role: ListenerRole = ListenerRole(),
+        load: HostLoad = HostLoad(0),
         policy script: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll
     ) throws {
         var template = Array("/tmp/zmw-XXXXXX".utf8CString)
@@ -38,7 +39,8 @@ final class WorkerFixture {
         let plan = TLSPlan(settings)
         worker = try Worker(
             settings, log: log, sessionLog: nil, timeouts: timeouts, threads: 1, poolThreads: 2,
-            maximumWaiting: maximumWaiting, tls: plan.isEmpty ? nil : TLSContexts(plan, plan.read(), threads: 1))
+            maximumWaiting: maximumWaiting, tls: plan.isEmpty ? nil : TLSContexts(plan, plan.read(), threads: 1),
+            loadAverage: load.average)
         let address = ListenAddress(address: .v4(0x7f00_0001), port: 0, isDualStack: false)
         socket = try ListeningSocket(address, settings.configuration)
         port = try Self.port(of: socket.descriptor)
@@ -106,6 +108,17 @@ final class WorkerFixture {
         guard code == 0 else { throw FixtureError("getsockname") }
         return Int(octets[2]) << 8 | Int(octets[3])
     }
+}
+
+/// The load average that a test says, in hundredths.
+final class HostLoad: Sendable {
+    private let hundredths: Atomic<Int>
+
+    init(_ hundredths: Int) { self.hundredths = Atomic(hundredths) }
+
+    func set(_ value: Int) { hundredths.store(value, ordering: .relaxed) }
+
+    var average: HostConditions.LoadAverage { { self.hundredths.load(ordering: .relaxed) } }
 }
 
 struct FixtureError: Error, CustomStringConvertible {

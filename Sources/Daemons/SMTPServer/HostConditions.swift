@@ -19,10 +19,15 @@ final class HostConditions: Sendable {
     private let postoffice: Postoffice
     private let queueLimit: Int
     private let log: EventLog
+    private let loadAverage: LoadAverage
 
-    init(_ postoffice: Postoffice, queueLimit: Int, log: EventLog) {
+    /// Of the last minute, in hundredths; 0 if it cannot be known.
+    typealias LoadAverage = @Sendable () -> Int
+
+    init(_ postoffice: Postoffice, queueLimit: Int, loadAverage: @escaping LoadAverage, log: EventLog) {
         self.postoffice = postoffice
         self.queueLimit = queueLimit
+        self.loadAverage = loadAverage
         self.log = log
     }
 
@@ -54,7 +59,7 @@ final class HostConditions: Sendable {
                 log.error("spool-unusable", ["reason": error.description])
             }
         }
-        load.store(Self.loadAverage(), ordering: .relaxed)
+        load.store(loadAverage(), ordering: .relaxed)
     }
 
     private func countQueued() throws(PostofficeError) -> Int {
@@ -67,8 +72,8 @@ final class HostConditions: Sendable {
         return count
     }
 
-    /// Hundredths; 0 if it cannot be known.
-    private static func loadAverage() -> Int {
+    /// That of this host.
+    static let systemLoadAverage: LoadAverage = {
         var values = [0.0]
         guard getloadavg(&values, 1) == 1 else { return 0 }
         return Int(values[0] * 100)

@@ -28,12 +28,16 @@ final class Intake: Sendable {
     /// Messages that are being stored now.
     private let storing = Atomic<Int>(0)
 
-    init(_ settings: Settings, pool: BlockingPool, log: EventLog) throws(PostofficeError) {
+    init(
+        _ settings: Settings, pool: BlockingPool,
+        loadAverage: @escaping HostConditions.LoadAverage = HostConditions.systemLoadAverage, log: EventLog
+    ) throws(PostofficeError) {
         postoffice = try Postoffice(settings.postoffice)
         self.pool = pool
         self.log = log
         self.settings = settings
-        conditions = HostConditions(postoffice, queueLimit: settings.configuration.queueLimit, log: log)
+        conditions = HostConditions(
+            postoffice, queueLimit: settings.configuration.queueLimit, loadAverage: loadAverage, log: log)
         notices = NoticeSender(socketPath: "\(settings.postoffice)/.router.notify", directory: "router")
     }
 

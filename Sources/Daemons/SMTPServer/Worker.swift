@@ -29,13 +29,14 @@ final class Worker: Sendable {
         _ settings: Settings, log: EventLog, sessionLog: SessionLog?, timeouts: Timeouts = Timeouts(),
         threads: Int = defaultLoops, poolThreads: Int = BlockingPool.defaultThreads,
         maximumWaiting: Int = PolicyClient.defaultMaximumWaiting, tls: TLSContexts? = nil,
-        recorder: FlightRecorder? = nil
+        recorder: FlightRecorder? = nil,
+        loadAverage: @escaping HostConditions.LoadAverage = HostConditions.systemLoadAverage
     ) throws(PostofficeError) {
         self.settings = settings
         self.log = log
         maximumSessions = max(16, Self.raiseDescriptorLimit() - Self.reservedDescriptors)
         pool = BlockingPool(threads: poolThreads)
-        let intake = try Intake(settings, pool: pool, log: log)
+        let intake = try Intake(settings, pool: pool, loadAverage: loadAverage, log: log)
         self.intake = intake
         intake.conditions.look(countsQueue: true)
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
