@@ -60,6 +60,7 @@ let package = Package(
         library("Cores", "SpoolFormat", ["MailModel"]),
         library("Cores", "AgentProtocol", ["MailModel", "SpoolFormat"]),
         library("Cores", "Policy", ["MailModel"]),
+        library("Cores", "ContentFiltering", ["MailModel", "SpoolFormat"]),
         library("Cores", "Routing", ["MailModel", "SpoolFormat"]),
         library("Cores", "Scheduling", ["MailModel", "SpoolFormat", "AgentProtocol"] + collections),
         library("Cores", "DeliveryStatus", ["MailModel", "SpoolFormat"]),
@@ -72,7 +73,7 @@ let package = Package(
         library("Services", "ChildProcesses", ["CPosix"]),
         library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
-        library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "MailModel"]),
+        library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "ContentFiltering", "MailModel"]),
         library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy", "SASL"]),
         library(
             "Services", "Credentials",
@@ -98,6 +99,7 @@ let package = Package(
                 "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "SASL", "PeerIdentity", "Policy",
                 "PolicyAsking", "PolicyEngine", "Resolver", "Configuration", "Telemetry", "ChildProcesses",
                 "ProgramKit", "Postoffice", "TransportSecurity", "Credentials", "HostAccess", "Digests",
+                "ContentFiltering",
             ] + nio + collections),
         library(
             "Daemons", "Router",
@@ -172,6 +174,7 @@ let package = Package(
         tests("SASLTests", ["SASL", "MailModel"]),
         tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
         tests("HostAccessTests", ["HostAccess"]),
+        tests("ContentFilteringTests", ["ContentFiltering", "SpoolFormat", "MailModel"]),
         tests("SpoolFormatTests", ["SpoolFormat", "MailModel"]),
         tests("AgentProtocolTests", ["AgentProtocol", "SpoolFormat", "MailModel"]),
         // The rows of the policy's decision table, which three targets run.

@@ -216,9 +216,29 @@ import Testing
             ("PARAM tarpit 1", "s.conf:1: PARAM tarpit: needs three numbers: initial delay, exponent, limit"),
             ("PARAM tarpit -1 2 3", "s.conf:1: PARAM tarpit: needs three numbers: initial delay, exponent, limit"),
             (
-                "PARAM contentfilter /x",
-                "s.conf:1: PARAM contentfilter: not available in this version (content filters); remove the line"
+                "PARAM perl-hook /x",
+                "s.conf:1: PARAM perl-hook: not available in this version (scripts in this process; a content filter "
+                    + "can be one); remove the line"
             ),
+            (
+                "PARAM contentfilter filter",
+                "s.conf:1: PARAM contentfilter: 'filter' is not an absolute path of a program, or unix: and that of a socket"
+            ),
+            (
+                "PARAM contentfilter /filter -v",
+                "s.conf:1: PARAM contentfilter: takes one value, an absolute path of a program, or unix: and that of a "
+                    + "socket; a filter has no arguments"
+            ),
+            ("PARAM contentfilter-user", "s.conf:1: PARAM contentfilter-user: needs the name of an account"),
+            (
+                "PARAM contentfilter-failure reject",
+                "s.conf:1: PARAM contentfilter-failure: needs one of freeze, defer, accept"
+            ),
+            (
+                "PARAM contentfilter-maxpar 21",
+                "s.conf:1: PARAM contentfilter-maxpar: '21' is not a number from 1 to 20 (processes)"
+            ),
+            ("PARAM no-contentfilter x", "s.conf:1: PARAM no-contentfilter: takes no value; remove 'x'"),
             ("PARAM VRFYcmd", "s.conf:1: PARAM VRFYcmd: needs PARAM enable-router"),
             ("PARAM lmtp-mode", "s.conf:1: PARAM lmtp-mode: not on port 25, which is SMTP's; set PARAM BindPort"),
             ("foo", "s.conf:1: pattern foo: a style is missing; valid are letters of ftveRSh, or strict, sloppy, -"),
@@ -249,7 +269,7 @@ import Testing
     func unknownName() {
         let error = errors("PARAM xyzzyplugh 1\n* ve\n").first ?? ""
         #expect(error.contains("; valid are maxsize min-availspace"))
-        #expect(!error.contains("contentfilter"))
+        #expect(!error.contains("perl-hook"))
     }
 
     @Test("a file without a pattern line would serve nobody")

@@ -67,10 +67,14 @@ import Testing
                 for value in SMTPServerConfiguration.TLSProtocol.allCases {
                     #expect(try manual("smtpserver.conf.5").contains(value.rawValue))
                 }
-            case .spfThreshold, .earlyTalker, .mechanisms, .text, .words, .lines, .listener, .traceElement, .networks,
+            case .filterFailure:
+                for value in SMTPServerConfiguration.FilterFailure.allCases {
+                    #expect(try manual("smtpserver.conf.5").contains(".Cm \(value.rawValue)"))
+                }
+            case .contentFilter, .noContentFilter, .account, .spfThreshold, .earlyTalker, .mechanisms, .text, .words,
+                .lines, .listener, .traceElement, .networks,
                 .namedCertificate, .clusterNode, .wrapperTables, .deliverBy, .tarpit, .group, .policyDatabase,
-                .onlyFalse,
-                .unavailable:
+                .onlyFalse, .unavailable:
                 break
             }
             #expect(head.contains("global") == SMTPServerConfiguration.global.contains(name.lowercased()), "\(name)")

@@ -32,6 +32,11 @@ extension SMTPServerConfiguration {
         case minimumProtocol
         case earlyTalker
         case clusterNode
+        case contentFilter
+        case noContentFilter
+        /// The name of an account.
+        case account(TextKey)
+        case filterFailure
         case wrapperTables
         /// A number of seconds, 0 if there is none.
         case deliverBy
@@ -55,7 +60,8 @@ extension SMTPServerConfiguration {
         "spf-localpolicy",
         "spf-whitelist-use-default", "reject-percent-kludge", "no-reject-percent-kludge", "contact-pointer-message",
         "smtp-auth-table", "smtp-auth-pipe", "smtp-auth-pam-directory", "smtp-auth-senders", "smtp-auth-maxpar",
-        "auth-failrate", "etrn-cluster", "tcp-wrapper-tables",
+        "auth-failrate", "contentfilter-maxpar", "contentfilter-user", "contentfilter-failure", "contentfilter-timeout",
+        "contentfilter-start-timeout", "debug-contentfilter", "etrn-cluster", "tcp-wrapper-tables",
     ]
 
     /// How it is spelled, and what it is; looked up without regard to case.
@@ -198,6 +204,17 @@ extension SMTPServerConfiguration {
             ("tarpit", .tarpit),
 
             ("policydb", .policyDatabase),
+            ("contentfilter", .contentFilter),
+            ("no-contentfilter", .noContentFilter),
+            (
+                "contentfilter-maxpar",
+                .number(\.contentFiltering.maximumProcesses, 1...maximumFilterProcesses, unit: "processes")
+            ),
+            ("contentfilter-user", .account(\.contentFiltering.user)),
+            ("contentfilter-failure", .filterFailure),
+            ("contentfilter-timeout", .number(\.contentFiltering.answerTimeout, 1...3600, unit: "seconds")),
+            ("contentfilter-start-timeout", .number(\.contentFiltering.startTimeout, 1...600, unit: "seconds")),
+            ("debug-contentfilter", .flag(\.contentFiltering.isTraced, true)),
             ("spf-received", .flag(\.addsReceivedSPF, true)),
             ("spf-threshold", .spfThreshold),
             ("spf-localpolicy", .words(\.spfLocalPolicy)),
@@ -211,8 +228,7 @@ extension SMTPServerConfiguration {
             ("no-reject-percent-kludge", .flag(\.rejectsPercentKludge, false)),
         ]
         + unavailable("rates of several servers together", ["tracking-cluster", "report-auth-file"])
-        + unavailable(
-            "content filters", ["contentfilter", "contentfilter-maxpar", "debug-contentfilter", "perl-hook"])
+        + unavailable("scripts in this process; a content filter can be one", ["perl-hook"])
         + unavailable("a pool of routers: the policy service is one process", ["enable-router-maxpar"])
 
     private static func unavailable(

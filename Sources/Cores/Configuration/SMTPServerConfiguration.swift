@@ -153,6 +153,9 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
     /// SPF terms in front of the final `all` of every record; empty: none.
     public var spfLocalPolicy = ""
     public var rejectsPercentKludge = true
+    /// `contentfilter`: what messages pass through, in this order; an absolute path, or `unix:` and that of a socket.
+    public var contentFilters: [String] = []
+    public var contentFiltering = ContentFiltering()
     public var contactPointer = "Ask HELP for our contact information."
     /// Lines of the greeting with their meta tags; empty: the usual one. At most ``maximumGreetingLines``.
     public var greeting: [String] = []

@@ -75,6 +75,25 @@ extension SMTPServerConfigurationReader {
             }
         case .clusterNode:
             setClusterNode(key, arguments, number)
+        case .contentFilter:
+            setFilter(key, arguments, number)
+        case .noContentFilter:
+            guard arguments.isEmpty else {
+                fail(number, key, "takes no value; remove '\(arguments[0])'")
+                return
+            }
+            configuration.contentFilters = []
+            inheritsFilters = false
+        case .account(let keyPath):
+            guard arguments.count == 1, !arguments[0].isEmpty else {
+                fail(number, key, "needs the name of an account")
+                return
+            }
+            configuration[keyPath: keyPath] = arguments[0]
+        case .filterFailure:
+            if let value: SMTPServerConfiguration.FilterFailure = choice(arguments, key, number) {
+                configuration.contentFiltering.failure = value
+            }
         case .wrapperTables:
             guard arguments.count == 2, let allow = path([arguments[0]], key, number),
                 let deny = path([arguments[1]], key, number)

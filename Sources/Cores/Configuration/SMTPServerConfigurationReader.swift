@@ -25,6 +25,8 @@ struct SMTPServerConfigurationReader {
     /// The whole server's, once a group has begun.
     private var base: SMTPServerConfiguration?
     private var groups: [SMTPServerConfiguration] = []
+    /// The filters are those of the whole server still.
+    var inheritsFilters = false
     private var patterns: [HelloPattern] = []
     var errors: [ConfigurationError] = []
     /// Line of each parameter that was set, for checks of several together.
@@ -82,7 +84,8 @@ struct SMTPServerConfigurationReader {
         case .group:
             beginGroup()
         case .number, .flag, .words, .listener, .path, .switchNumber, .traceElement, .networks, .mechanisms,
-            .namedCertificate, .minimumProtocol, .earlyTalker, .clusterNode, .wrapperTables, .deliverBy, .tarpit,
+            .namedCertificate, .minimumProtocol, .earlyTalker, .clusterNode, .contentFilter, .noContentFilter, .account,
+            .filterFailure, .wrapperTables, .deliverBy, .tarpit,
             .policyDatabase, .spfThreshold, .onlyFalse, .unavailable:
             break
         }
@@ -161,6 +164,7 @@ struct SMTPServerConfigurationReader {
         if base == nil { base = configuration } else { groups.append(configuration) }
         configuration = base ?? configuration
         configuration.listeners = []
+        inheritsFilters = true
     }
 
     // MARK: the whole
@@ -178,6 +182,7 @@ struct SMTPServerConfigurationReader {
             var group = group
             group.patterns = patterns
             group.credentials = whole.credentials
+            group.contentFiltering = whole.contentFiltering
             return group
         }
         check(whole)

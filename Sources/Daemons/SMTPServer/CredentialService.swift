@@ -37,31 +37,8 @@ final class CredentialService {
         self.poller = poller
         self.log = log
         self.settings = settings
-        listener = try Self.bind(path, TrustedUser.identity(settings().environment))
+        listener = try OwnedListener.bind(path, TrustedUser.identity(settings().environment))
         listen()
-    }
-
-    /// The name is made as the user that the workers are, who owns its folder: root changes nothing there, so nothing can be put
-    /// in its way.
-    private static func bind(_ path: String, _ owner: ChildRequest.Identity?) throws(StartError) -> Int32 {
-        var listener: Int32 = -1
-        var problem: String?
-        func bind() {
-            do throws(UnixSocket.Failure) {
-                listener = try UnixSocket.listen(SocketPath.reachable(path))
-            } catch {
-                problem = error.description
-            }
-        }
-        if let owner {
-            do throws(IdentityThread.Failure) { try IdentityThread.run(as: owner, bind) } catch {
-                throw StartError(error.description)
-            }
-        } else {
-            bind()
-        }
-        if let problem { throw StartError(problem) }
-        return listener
     }
 
     deinit {

@@ -102,10 +102,10 @@ final class Intake: Sendable {
         let session: String
         let client: String
         let sender: String
-        let recipients: Int
+        var recipients: Int
         var size: Int
         /// Not `nil`: it goes to the freezer.
-        let freeze: SessionPolicy.Freeze?
+        var freeze: SessionPolicy.Freeze?
     }
 
     /// Writes what is in memory to the message's file, which is made when there is none yet.
@@ -115,13 +115,14 @@ final class Intake: Sendable {
         return draft
     }
 
-    /// Makes the message durable, tells the router of it unless it is frozen, and logs it. `octets` is the whole message unless there is a draft.
+    /// Makes the message durable, tells the router of it unless it is frozen, and logs it. `octets` is the whole message unless there is a draft;
+    /// `traits` is `nil` where the draft has them already.
     func commit(
-        _ record: Record, _ draft: MessageDraft?, _ octets: [UInt8], traits: [UInt8]
+        _ record: Record, _ draft: MessageDraft?, _ octets: [UInt8], traits: [UInt8]?
     ) throws(PostofficeError) {
         if let draft {
             try draft.append(octets)
-            try draft.overwrite(at: MessageEnvelope.traitsOffset, traits)
+            if let traits { try draft.overwrite(at: MessageEnvelope.traitsOffset, traits) }
             try draft.commit(to: record.freeze == nil ? .router : .freezer)
         } else {
             try postoffice.submit(record.id, [octets], to: record.freeze == nil ? .router : .freezer)
@@ -147,7 +148,7 @@ final class Intake: Sendable {
 
     /// ``commit(_:_:_:traits:)`` on a thread of the pool; `body` runs there with the error, if there was one.
     func commitLater(
-        _ record: Record, _ draft: MessageDraft?, _ octets: [UInt8], traits: [UInt8],
+        _ record: Record, _ draft: MessageDraft?, _ octets: [UInt8], traits: [UInt8]?,
         then body: @escaping @Sendable (PostofficeError?) -> Void
     ) {
         storing.add(1, ordering: .acquiringAndReleasing)
@@ -160,6 +161,15 @@ final class Intake: Sendable {
             }
             storing.subtract(1, ordering: .acquiringAndReleasing)
         }
+    }
+
+    /// The whole message in a file with a name that content filters can open.
+    func publish(
+        _ id: SpoolID, _ draft: MessageDraft?, _ octets: [UInt8], traits: [UInt8]
+    ) throws(PostofficeError) -> (draft: MessageDraft, path: String) {
+        let draft = try spill(id, draft, octets)
+        try draft.overwrite(at: MessageEnvelope.traitsOffset, traits)
+        return (draft, try draft.publish())
     }
 
     /// The reply for a message that could not be stored; one line in the log.

@@ -54,6 +54,8 @@ final class LoopContext {
     let tls: TLSContexts?
     let recorder: FlightRecorder.Slot?
     /// Of the whole process.
+    let filters: ContentFilters
+    /// Of the whole process.
     let sessionCount: SessionCount
     var isStopping = false
     let wheel = TimeoutWheel<SessionHandler>()
@@ -66,8 +68,10 @@ final class LoopContext {
     init(
         loop: any EventLoop, settings: Settings, intake: Intake, log: EventLog, sessionLog: SessionLog?,
         sessionCount: SessionCount, timeouts: Timeouts, maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
-        tls: TLSContexts? = nil, recorder: FlightRecorder.Slot? = nil
+        tls: TLSContexts? = nil, recorder: FlightRecorder.Slot? = nil,
+        filters: ContentFilters
     ) {
+        self.filters = filters
         self.tls = tls
         self.recorder = recorder
         self.sessionCount = sessionCount

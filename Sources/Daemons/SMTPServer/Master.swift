@@ -13,6 +13,8 @@ final class Master {
     static let takeOverDeadline: Int64 = 20_000
     /// Seconds that a port may still be held by a worker of a master that has just died.
     static let bindDeadline = 10
+    /// Milliseconds for content filters to end by themselves when the last worker has ended.
+    private static let filterDeadline: Int64 = 1000
     /// Seconds that a worker gets to end after SIGTERM.
     static let stopDeadline = 12
 
@@ -71,6 +73,8 @@ final class Master {
     private var tlsSignature: [TLSMaterial.Signature]
     private var nextCertificateLook: Int64 = 0
     private var credentials: CredentialService?
+    /// Of all filters that a worker may know; by program.
+    private var filters: [String: FilterService] = [:]
     private var failures = 0
     private var restartAt: Int?
     private var isStopping = false
@@ -97,6 +101,18 @@ final class Master {
         sockets = activated.isEmpty ? try Self.bind(settings, keeping: []) : activated
         for warning in tlsPlan.warnings(tlsBundle) { log.warning("certificate", ["problem": warning]) }
         serveCredentials()
+        serveFilters()
+    }
+
+    /// A socket for each content filter. Those of an older configuration stay: a worker that finishes its sessions may need them.
+    private func serveFilters() {
+        for program in settings.filterPrograms where filters[program] == nil {
+            do throws(StartError) {
+                filters[program] = try FilterService(poller, program: program, log: log) { [unowned self] in settings }
+            } catch {
+                log.error("filter-not-served", ["filter": program, "reason": error.description])
+            }
+        }
     }
 
     /// A socket for questions about passwords while somebody may ask them.
@@ -149,14 +165,25 @@ final class Master {
         while !(isStopping && current == nil && others.isEmpty) {
             poller.wait(milliseconds: pause)
             credentials?.tick()
+            for filter in filters.values { filter.tick() }
             lookAtCertificates()
             if let due = restartAt, WorkerProgram.monotonicSeconds() >= due, !isStopping {
                 restartAt = nil
                 current = start()
             }
         }
+        endFilters()
         pidFile.remove()
         log.notice("stopped", ["pid": "\(getpid())"])
+    }
+
+    /// They have read the end of their input when the workers ended.
+    private func endFilters() {
+        let limit = SteadyClock.milliseconds + Self.filterDeadline
+        while filters.values.contains(where: { !$0.isIdle }), SteadyClock.milliseconds < limit {
+            poller.wait(milliseconds: 100)
+        }
+        for filter in filters.values { filter.killAll() }
     }
 
     /// Milliseconds until something is due; −1: nothing is.
@@ -165,7 +192,8 @@ final class Master {
         let now = SteadyClock.milliseconds
         let look = tlsPlan.isEmpty ? nil : max(0, nextCertificateLook - now)
         let checker = credentials?.nextDeadline.map { max(0, $0 - now) }
-        return [restart, look, checker].compactMap { $0 }.min().map { Int32(clamping: $0) } ?? -1
+        let filter = filters.values.compactMap(\.nextDeadline).min().map { max(0, $0 - now) }
+        return [restart, look, checker, filter].compactMap { $0 }.min().map { Int32(clamping: $0) } ?? -1
     }
 
     // MARK: certificates
@@ -356,6 +384,7 @@ final class Master {
         }
         settings = fresh
         serveCredentials()
+        serveFilters()
         do throws(StartError) {
             let child = try spawn()
             if current == nil {

@@ -126,9 +126,13 @@ extension SessionHandler {
             session.messageFailed(Reply(452, EnhancedStatusCode(4, 3, 1), text), into: &replies)
             return
         }
-        isCommitting = true
         let (octets, traits) = message.finish(summary)
         let record = message.record(session: sessionID, client: client.literal)
+        if wantsFiltering(of: message) {
+            beginFiltering(record, octets, traits: traits)
+            return
+        }
+        isCommitting = true
         let draft = message.draft
         message.draft = nil
         let bound = NIOLoopBound(self, eventLoop: loop.loop)
@@ -140,7 +144,9 @@ extension SessionHandler {
         }
     }
 
-    private func committed(_ id: SpoolID, sender: String, recipients: Int, _ error: PostofficeError?) {
+    func committed(
+        _ id: SpoolID, sender: String, recipients: Int, _ error: PostofficeError?, told verdict: Reply? = nil
+    ) {
         isCommitting = false
         message = nil
         if error == nil, !policy.isNeedless(.stored) {
@@ -156,7 +162,13 @@ extension SessionHandler {
             reply { session.messageFailed(refusal, into: &$0) }
         } else {
             accepted += 1
-            reply { session.messageStored(as: id.description, into: &$0) }
+            reply { replies in
+                if let verdict {
+                    session.messageDecided([verdict], into: &replies)
+                } else {
+                    session.messageStored(as: id.description, into: &replies)
+                }
+            }
         }
         if loop.isStopping { stop() }
     }

@@ -55,6 +55,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// What was read and waits for a decision.
     var input: ByteBuffer?
     var message: IncomingMessage?
+    /// The message is with the content filters.
+    var filterRun: FilterRun?
     /// A part of the message is being written: no more of it is taken.
     var isSpilling = false
     var asked = Deque<Asked>()
@@ -470,6 +472,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// Whether it is our turn, not the client's.
     var isWaiting: Bool {
         isSpilling || openQuestion != nil || !asked.isEmpty || isCommitting || isTarpitted || arrival.isAsking
+            || filterRun != nil
     }
 
     /// A message is being stored.
@@ -478,6 +481,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// The process ends: a message that is being stored gets its answer first.
     func stop() {
         if isCommitting { return }
+        abandonFiltering()
         let text = "\(loop.settings.hostName) shutting down, try again soon"
         terminate(Reply(421, EnhancedStatusCode(4, 3, 2), text), reason: "shutdown")
     }
@@ -491,6 +495,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         early = [:]
         unsent = []
         countAbandoned()
+        filterRun = nil
         withdraw()
         exchange = nil
         let unlogged = session.refusals - ServerSession.maximumRecordedRefusals

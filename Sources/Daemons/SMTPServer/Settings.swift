@@ -114,10 +114,19 @@ struct Settings: Sendable {
         options.pidFile.hasPrefix("/") ? options.pidFile : "\(postoffice)/\(options.pidFile)"
     }
 
-    /// Where passwords are checked (docs/protocols.md §7); two servers of one POSTOFFICE have two pid files, and two of these.
-    var credentialSocket: String {
+    /// Two servers of one POSTOFFICE have two pid files, and two names.
+    var instanceName: String {
         let name = pidPath.split(separator: "/").last.map(String.init) ?? ""
-        return "\(postoffice)/.auth-\(name.hasPrefix(".pid.") ? String(name.dropFirst(5)) : name)"
+        return name.hasPrefix(".pid.") ? String(name.dropFirst(5)) : name
+    }
+
+    /// Where passwords are checked (docs/protocols.md §7).
+    var credentialSocket: String { "\(postoffice)/.auth-\(instanceName)" }
+
+    /// The programs among the content filters of all listeners.
+    var filterPrograms: [String] {
+        let groups = [configuration] + configuration.groups
+        return Set(groups.flatMap(\.contentFilters)).filter { FilterPlace.socket(of: $0) == nil }.sorted()
     }
 
     /// Where the policy is asked.

@@ -17,6 +17,7 @@ final class Worker: Sendable {
     let log: EventLog
     let sessions = SessionCount()
     private let pool: BlockingPool
+    private let filters: ContentFilters
     private let group: MultiThreadedEventLoopGroup
     private let contexts: [ObjectIdentifier: NIOLoopBound<LoopContext>]
     private let maximumSessions: Int
@@ -38,8 +39,11 @@ final class Worker: Sendable {
         pool = BlockingPool(threads: poolThreads)
         let intake = try Intake(settings, pool: pool, loadAverage: loadAverage, log: log)
         self.intake = intake
+        if !settings.configuration.contentFiltering.user.isEmpty { try intake.postoffice.admitGroupToPublic() }
         intake.conditions.look(countsQueue: true)
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
+        let filters = ContentFilters(settings, loop: group.next(), log: log)
+        self.filters = filters
         var contexts: [ObjectIdentifier: NIOLoopBound<LoopContext>] = [:]
         for (index, loop) in group.makeIterator().enumerated() {
             let sessions = sessions
@@ -47,7 +51,7 @@ final class Worker: Sendable {
                 let context = LoopContext(
                     loop: loop, settings: settings, intake: intake, log: log, sessionLog: sessionLog,
                     sessionCount: sessions, timeouts: timeouts, maximumWaiting: maximumWaiting, tls: tls,
-                    recorder: recorder?.slot(index))
+                    recorder: recorder?.slot(index), filters: filters)
                 context.begin()
                 return NIOLoopBound(context, eventLoop: loop)
             }
@@ -56,6 +60,7 @@ final class Worker: Sendable {
             contexts[ObjectIdentifier(loop)] = context
         }
         self.contexts = contexts
+        filters.begin()
         let conditions = intake.conditions
         let pool = pool
         let round = NIOLoopBoundBox.makeBoxSendingValue(0, eventLoop: group.next())
@@ -116,6 +121,9 @@ final class Worker: Sendable {
             .withConnectedSocket(socket).wait().closeFuture
     }
 
+    /// No new sessions come.
+    func drain() { filters.drain() }
+
     /// Ends every session with 421, those that store a message after its answer.
     func stopSessions() {
         for context in contexts.values {
@@ -142,6 +150,7 @@ final class Worker: Sendable {
                 context.value.refusals.flush()
             }.wait()
         }
+        filters.stop()
         pool.stop()
         try? group.syncShutdownGracefully()
     }

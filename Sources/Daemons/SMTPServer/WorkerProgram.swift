@@ -66,6 +66,7 @@ enum WorkerProgram {
             case SIGUSR1?:
                 guard !isDraining else { continue }
                 isDraining = true
+                worker.drain()
                 log.reopen()
                 log.notice("worker-draining", ["sessions": "\(worker.sessions.now)"])
                 close(channels)

@@ -14,7 +14,18 @@ public enum ManagedProgram: String, CaseIterable, Sendable {
     /// is rotated.
     func arguments(_ environment: ZEnvironment, logsToFile: Bool) -> [String] {
         (self == .router ? ["-k"] : []) + ["--foreground"] + (logsToFile ? ["--log", logFile(environment)] : [])
-            + ["-Z", environment["ZCONFIG"] ?? ""]
+            + ["-Z", environment["ZCONFIG"] ?? ""] + options(environment)
+    }
+
+    /// `SMTPOPTIONS`, `ROUTEROPTIONS` and `SCHEDULEROPTIONS` of zmailer.conf, cut at blanks.
+    private func options(_ environment: ZEnvironment) -> [String] {
+        let name =
+            switch self {
+            case .router: "ROUTEROPTIONS"
+            case .scheduler: "SCHEDULEROPTIONS"
+            case .smtpserver: "SMTPOPTIONS"
+            }
+        return (environment[name] ?? "").split { $0 == " " || $0 == "\t" }.map(String.init)
     }
 
     func logFile(_ environment: ZEnvironment) -> String { "\(environment.logdir)/\(rawValue)" }

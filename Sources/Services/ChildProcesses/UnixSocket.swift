@@ -25,6 +25,9 @@ public enum UnixSocket {
         return descriptor
     }
 
+    /// For a child that reads and writes as programs do.
+    public static func makeBlocking(_ descriptor: Int32) { _ = cposix_set_nonblocking(descriptor, 0) }
+
     /// The uid of whoever is at the other end.
     public static func peer(_ descriptor: Int32) -> uid_t? {
         var uid: uid_t = 0

@@ -26,6 +26,8 @@ public struct SessionPolicy: Hashable, Sendable {
         var freeze: Freeze?
         var comments: [String] = []
         var headerFields: [String] = []
+        /// As the last answer has it; `nil`: none has come.
+        var runsFilter: Bool?
     }
 
     private var session = Gathered()
@@ -102,6 +104,7 @@ public struct SessionPolicy: Hashable, Sendable {
     }
 
     private static func gather(_ answer: PolicyAnswer, _ gathered: inout Gathered) {
+        gathered.runsFilter = answer.runsFilter
         if !answer.state.isEmpty { gathered.state = answer.state }
         let isAccepted = answer.verdict == .accept || answer.verdict == .submit
         if isAccepted, answer.freezeCode > 0, gathered.freeze == nil {
@@ -118,6 +121,8 @@ public struct SessionPolicy: Hashable, Sendable {
         }
     }
 
+    /// Whether content filters look at the message (policy.md §8, DATA).
+    public var runsFilter: Bool { transaction.runsFilter ?? session.runsFilter ?? true }
     /// Not `nil`: the message goes to the freezer.
     public var freeze: Freeze? { session.freeze ?? transaction.freeze }
 

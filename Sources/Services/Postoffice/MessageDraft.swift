@@ -22,7 +22,10 @@ public final class MessageDraft: @unchecked Sendable {
     /// Where the policy may have it put instead.
     private let frozenPath: String
     private let frozenSync: DirectorySync
-    private var descriptor: Int32
+    var descriptor: Int32
+    /// Its name while a content filter looks at it.
+    let publicPath: String
+    var isPublic = false
 
     init(_ id: SpoolID, _ postoffice: Postoffice) throws(PostofficeError) {
         self.id = id
@@ -30,6 +33,7 @@ public final class MessageDraft: @unchecked Sendable {
         sync = postoffice.routerSync
         frozenPath = postoffice.path(.freezer, id)
         frozenSync = postoffice.freezerSync
+        publicPath = postoffice.path(.public, id)
         descriptor = try Postoffice.unnamedFile(in: sync.path)
     }
 
@@ -136,6 +140,7 @@ public final class MessageDraft: @unchecked Sendable {
 
     /// Drops the file unless it was committed.
     public func discard() {
+        withdraw()
         if descriptor >= 0 { close(descriptor) }
         descriptor = -1
     }

@@ -1,0 +1,119 @@
+import MailModel
+import SpoolFormat
+
+/// All that one filter wants changed, carried out on a message file's envelope and header.
+public struct MessageEdits: Hashable, Sendable {
+    /// In the filter's order.
+    public private(set) var edits: [MessageEdit] = []
+    /// Edits of one filter for one message.
+    public static let maximumCount = 200
+
+    public init() {}
+
+    public var isEmpty: Bool { edits.isEmpty }
+    public var isFull: Bool { edits.count >= Self.maximumCount }
+    public mutating func add(_ edit: MessageEdit) { edits.append(edit) }
+
+    public var tags: [String] {
+        edits.compactMap { edit in
+            if case .tag(let word) = edit { word } else { nil }
+        }
+    }
+
+    /// Who gets the message instead of its recipients; empty: they stay.
+    public var recipients: [String] {
+        edits.compactMap { edit in
+            if case .recipient(let address) = edit { address } else { nil }
+        }
+    }
+
+    /// How many fields come and go, for the log.
+    public var summary: String {
+        var counts = (added: 0, removed: 0)
+        for edit in edits {
+            switch edit {
+            case .addFirst, .addLast: counts.added += 1
+            case .remove: counts.removed += 1
+            case .recipient, .tag: break
+            }
+        }
+        var words: [String] = []
+        if counts.added > 0 { words.append("+\(counts.added)") }
+        if counts.removed > 0 { words.append("-\(counts.removed)") }
+        words += recipients.map { "to=\($0)" } + tags
+        return words.joined(separator: ",")
+    }
+
+    // MARK: envelope
+
+    /// Tags become comments. New recipients ask for reports as the standard says, whatever the old ones did.
+    public func apply(to envelope: inout MessageEnvelope) {
+        envelope.comments += tags.map { "filter tag \($0)" }
+        if !recipients.isEmpty { envelope.recipients = recipients.map { EnvelopeRecipient(address: $0) } }
+    }
+
+    // MARK: header
+
+    /// - Parameters:
+    ///   - content: the beginning of the content, with the whole header in it.
+    ///   - end: of the header in it, as ``headerEnd(of:)`` says.
+    /// - Returns: the new header, in front of what stands from `end` on.
+    public func header(of content: ArraySlice<UInt8>, end: Int) -> [UInt8] {
+        var header: [UInt8] = []
+        for case .addFirst(let name, let value) in edits { Self.append(name, value, to: &header) }
+        var counts: [String: Int] = [:]
+        var start = content.startIndex
+        while start < end {
+            let next = Self.fieldEnd(content, start, end)
+            let name = asciiLowercased(Octets.text(Self.name(of: content[start..<next])))
+            counts[name, default: 0] += 1
+            if !isRemoved(name, number: counts[name] ?? 0) { header.append(contentsOf: content[start..<next]) }
+            start = next
+        }
+        for case .addLast(let name, let value) in edits { Self.append(name, value, to: &header) }
+        return header
+    }
+
+    private func isRemoved(_ name: String, number: Int) -> Bool {
+        edits.contains { edit in
+            guard case .remove(let removed, let which) = edit else { return false }
+            return asciiLowercased(removed) == name && (which == nil || which == number)
+        }
+    }
+
+    private static func append(_ name: String, _ value: [String], to header: inout [UInt8]) {
+        header.append(contentsOf: "\(name):\(value.joined(separator: "\r\n"))\r\n".utf8)
+    }
+
+    /// Where the header ends: at the first line that is no field and continues none, usually the empty one. `nil`: not in `content`.
+    ///
+    /// - Parameter isWhole: nothing follows `content`.
+    public static func headerEnd(of content: ArraySlice<UInt8>, isWhole: Bool) -> Int? {
+        var start = content.startIndex
+        var isFirst = true
+        while start < content.endIndex {
+            guard let newline = Octets.index(of: 0x0a, in: content[start...]) else { break }
+            let line = content[start..<newline]
+            let continues = line.first == 0x20 || line.first == 0x09
+            guard continues ? !isFirst : !name(of: line).isEmpty else { return start }
+            isFirst = false
+            start = newline + 1
+        }
+        return isWhole ? start : nil
+    }
+
+    /// Empty: the line begins no field.
+    private static func name(of line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let name = line.prefix { $0 > 0x20 && $0 < 0x7f && $0 != 0x3a }
+        let rest = line[name.endIndex...].drop { $0 == 0x20 || $0 == 0x09 }
+        return rest.first == 0x3a ? name : []
+    }
+
+    private static func fieldEnd(_ content: ArraySlice<UInt8>, _ start: Int, _ end: Int) -> Int {
+        var next = start
+        repeat {
+            next = Octets.index(of: 0x0a, in: content[next..<end]).map { $0 + 1 } ?? end
+        } while next < end && (content[next] == 0x20 || content[next] == 0x09)
+        return next
+    }
+}

@@ -1,0 +1,291 @@
+import ChildProcesses
+import Configuration
+import ContentFiltering
+import DequeModule
+import Glibc
+import NIOCore
+import NIOPosix
+import Telemetry
+
+/// What became of a message at one filter.
+enum FilterOutcome: Sendable {
+    case answered(FilterAnswer)
+    /// No valid result, and why.
+    case failed(String)
+    /// The message, not the filter, seems to be the trouble.
+    case poison(String)
+}
+
+/// A message for one filter. Confined to the filter queue's event loop.
+final class FilterJob {
+    let number: Int
+    let path: String
+    /// Equal for a message that is sent again.
+    let fingerprint: Int
+    private let done: (FilterOutcome) -> Void
+    var deadline: Scheduled<Void>?
+    weak var process: FilterProcess?
+
+    init(number: Int, path: String, fingerprint: Int, done: @escaping (FilterOutcome) -> Void) {
+        self.number = number
+        self.path = path
+        self.fingerprint = fingerprint
+        self.done = done
+    }
+
+    func finish(_ outcome: FilterOutcome) {
+        deadline?.cancel()
+        done(outcome)
+    }
+}
+
+/// One content filter: its processes, and the messages that wait for one. Confined to one event loop.
+///
+/// A process is started by connecting to the master's socket for it; one that hangs, dies or talks nonsense is given up, and costs
+/// the messages that it had.
+final class FilterQueue {
+    /// Seconds after which a process that is not needed is let go; one stays.
+    private static let idleTime = 600
+    /// Deaths of a filter at the same message, sent again or not, before it is the message's fault.
+    private static let maximumDeaths = 2
+    /// Fingerprints of messages that a filter has died at.
+    private static let maximumSuspects = 1000
+
+    /// As the configuration has it.
+    let name: String
+    let log: EventLog
+    let startTimeout: Int
+    private let answerTimeout: Int
+    private let maximumProcesses: Int
+    private let loop: any EventLoop
+    /// Where a connection is a process.
+    private let socket: String
+    /// The program, if it is one.
+    private let program: String?
+    private let trace: EventLog?
+    private var processes: [FilterProcess] = []
+    private var connecting = 0
+    private var waiting = Deque<FilterJob>()
+    private var given: [Int: FilterJob] = [:]
+    private var lastNumber = 0
+    /// Starts that have failed since the last that did not.
+    private var failures = 0
+    private var retryAt = NIODeadline.now()
+    private var suspects: [Int: Int] = [:]
+    private var signature: [Int]
+    private var isDraining = false
+
+    init(
+        _ name: String, socket: String, program: String?, settings: Settings, loop: any EventLoop, log: EventLog
+    ) {
+        self.name = name
+        self.socket = socket
+        self.program = program
+        self.loop = loop
+        self.log = log
+        let filtering = settings.configuration.contentFiltering
+        startTimeout = filtering.startTimeout
+        answerTimeout = filtering.answerTimeout
+        maximumProcesses = filtering.maximumProcesses
+        trace = filtering.isTraced ? log : nil
+        signature = program.map(Self.signature) ?? []
+    }
+
+    /// Calls `done` once, on this loop: within `contentfilter-timeout`.
+    func submit(path: String, fingerprint: Int, done: @escaping (FilterOutcome) -> Void) {
+        lastNumber += 1
+        let job = FilterJob(number: lastNumber, path: path, fingerprint: fingerprint, done: done)
+        let bound = NIOLoopBound((self, job), eventLoop: loop)
+        job.deadline = loop.scheduleTask(in: .seconds(Int64(answerTimeout))) { bound.value.0.expired(bound.value.1) }
+        waiting.append(job)
+        dispatch()
+    }
+
+    private func dispatch() {
+        while !waiting.isEmpty, let process = processes.first(where: \.isFree) {
+            let job = waiting.removeFirst()
+            given[job.number] = job
+            job.process = process
+            process.give(job)
+        }
+        guard !waiting.isEmpty else { return }
+        let coming = connecting + processes.count { !$0.isRetiring && !$0.dialogue.hasStarted }
+        // A process that is starting may say that it takes several.
+        guard coming < waiting.count else { return }
+        if NIODeadline.now() >= retryAt, processes.count(where: { !$0.isRetiring }) + connecting < maximumProcesses {
+            connect()
+        } else if coming == 0, !processes.contains(where: { !$0.isRetiring }) {
+            failWaiting("\(name) cannot be started")
+        }
+    }
+
+    private func failWaiting(_ reason: String) {
+        let jobs = waiting
+        waiting = []
+        for job in jobs { job.finish(.failed(reason)) }
+    }
+
+    private func expired(_ job: FilterJob) {
+        if let index = waiting.firstIndex(where: { $0 === job }) {
+            waiting.remove(at: index)
+            job.finish(.failed("no process of \(name) was free within \(answerTimeout) s"))
+            return
+        }
+        guard given.removeValue(forKey: job.number) != nil else { return }
+        let reason = "no answer of \(name) within \(answerTimeout) s"
+        log.warning("filter-timeout", ["filter": name, "file": job.path])
+        job.process?.forget(job.number)
+        job.finish(isPoison(job) ? .poison(reason) : .failed(reason))
+        dispatch()
+    }
+
+    /// One more filter has come to grief at this message.
+    private func isPoison(_ job: FilterJob) -> Bool {
+        if suspects.count >= Self.maximumSuspects, suspects[job.fingerprint] == nil { suspects = [:] }
+        suspects[job.fingerprint, default: 0] += 1
+        return (suspects[job.fingerprint] ?? 0) >= Self.maximumDeaths
+    }
+
+    // MARK: processes
+
+    /// One is there before the first message is.
+    func warmUp() {
+        if processes.isEmpty, connecting == 0 { connect() }
+    }
+
+    private func connect() {
+        connecting += 1
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let process = NIOLoopBound(FilterProcess(self, trace: trace), eventLoop: loop)
+        ClientBootstrap(group: loop)
+            .connectTimeout(.seconds(Int64(startTimeout)))
+            .channelOption(.allowRemoteHalfClosure, value: false)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(process.value)
+                }
+            }
+            .connect(unixDomainSocketPath: SocketPath.reachable(socket))
+            .hop(to: loop)
+            .whenComplete { result in
+                let queue = bound.value
+                queue.connecting -= 1
+                switch result {
+                case .success: queue.connected(process.value)
+                case .failure(let error): queue.startFailed("\(error)")
+                }
+            }
+    }
+
+    private func connected(_ process: FilterProcess) {
+        guard !process.isOver else { return }
+        processes.append(process)
+        dispatch()
+    }
+
+    func processStarted(_ process: FilterProcess) {
+        failures = 0
+        processChanged(process)
+    }
+
+    /// It may have a credit more, or nothing left to do.
+    func processChanged(_ process: FilterProcess) {
+        if process.isIdle, process.isRetiring || isDraining && waiting.isEmpty {
+            process.end("retired")
+        } else {
+            dispatch()
+        }
+    }
+
+    func finished(_ number: Int, _ answer: FilterAnswer) {
+        guard let job = given.removeValue(forKey: number) else { return }
+        suspects[job.fingerprint] = nil
+        job.finish(answer.verdict == nil ? .failed("\(name): \(answer.problem)") : .answered(answer))
+    }
+
+    func processEnded(_ process: FilterProcess, reason: String) {
+        processes.removeAll { $0 === process }
+        let jobs = process.dialogue.openJobs.compactMap { given.removeValue(forKey: $0) }
+        if !process.dialogue.hasStarted {
+            startFailed(reason)
+            return
+        }
+        if !jobs.isEmpty {
+            log.warning("filter-died", ["filter": name, "reason": reason, "messages": "\(jobs.count)"])
+        }
+        for job in jobs.reversed() {
+            if process.dialogue.isBroken {
+                job.finish(.failed("no result of \(name)"))
+            } else if isPoison(job) {
+                job.finish(.poison("\(name) has died at it \(Self.maximumDeaths) times"))
+            } else {
+                // It may not be to blame: once more, ahead of the others.
+                waiting.prepend(job)
+            }
+        }
+        dispatch()
+    }
+
+    private func startFailed(_ reason: String) {
+        failures += 1
+        let delay = min(60, 1 << min(failures - 1, 6))
+        retryAt = .now() + .seconds(Int64(delay))
+        log.error("filter-not-started", ["filter": name, "reason": reason, "next-try": "\(delay) s"])
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.scheduleTask(in: .seconds(Int64(delay))) { bound.value.retry() }
+        dispatch()
+    }
+
+    private func retry() {
+        if waiting.isEmpty { warmUp() } else { dispatch() }
+    }
+
+    // MARK: now and then
+
+    /// Once a second: processes of a program that has changed, and those that nobody needs, are let go.
+    func look() {
+        if let program {
+            let now = Self.signature(program)
+            if !now.isEmpty, now != signature {
+                signature = now
+                if !processes.isEmpty { log.notice("filter-changed", ["filter": name]) }
+                retireAll()
+                failures = 0
+                retryAt = .now()
+                if !isDraining { warmUp() }
+            }
+        }
+        let limit = NIODeadline.now() - .seconds(Int64(Self.idleTime))
+        let unused = processes.filter { $0.isIdle && $0.lastUse < limit }
+        for process in unused.dropFirst(unused.count == processes.count ? 1 : 0) { process.end("idle") }
+    }
+
+    private func retireAll() {
+        for process in processes {
+            process.isRetiring = true
+            if process.isIdle { process.end("retired") }
+        }
+    }
+
+    /// The sessions that are left may still need it.
+    func drain() {
+        isDraining = true
+        for process in processes where process.isIdle { process.end("retired") }
+    }
+
+    func stop() {
+        isDraining = true
+        failWaiting("the server ends")
+        for process in processes { process.end("the server ends") }
+    }
+
+    /// Empty: the file cannot be looked at.
+    private static func signature(_ path: String) -> [Int] {
+        var info = stat()
+        guard stat(path, &info) == 0 else { return [] }
+        return [
+            Int(info.st_ino), Int(info.st_size), info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
+            info.st_ctim.tv_nsec,
+        ]
+    }
+}
