@@ -119,8 +119,22 @@ final class Instance {
         String(decoding: FileManager.default.contents(atPath: "\(directory)/\(path)") ?? Data(), as: UTF8.self)
     }
 
+    /// Replaces the file at once. Foundation would open it without the close-on-exec flag, and a program that another test starts
+    /// just then would keep it open for writing as long as it runs.
     func write(_ text: String, to path: String) throws {
-        try text.write(toFile: "\(directory)/\(path)", atomically: true, encoding: .utf8)
+        let path = "\(directory)/\(path)"
+        let passing = "\(path).\(UUID().uuidString)"
+        let descriptor = open(passing, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw HarnessError("\(passing): \(String(cString: strerror(errno)))") }
+        defer { close(descriptor) }
+        let octets = Array(text.utf8)
+        var done = 0
+        while done < octets.count {
+            let count = octets.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + done, $0.count - done) }
+            guard count > 0 else { throw HarnessError("\(passing): \(String(cString: strerror(errno)))") }
+            done += count
+        }
+        guard rename(passing, path) == 0 else { throw HarnessError("\(path): \(String(cString: strerror(errno)))") }
     }
 
     func append(_ lines: [String], to path: String) throws {
