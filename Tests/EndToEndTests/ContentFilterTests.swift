@@ -27,7 +27,9 @@ struct ContentFilterTests {
     }
 
     /// One message, its content by DATA or BDAT.
-    private func send(_ instance: Instance, _ orders: String, to user: String, chunked: Bool = false) throws -> Connection.Reply {
+    private func send(_ instance: Instance, _ orders: String, to user: String, chunked: Bool = false) throws
+        -> Connection.Reply
+    {
         let client = try Connection.greeted(port: instance.port)
         let text = Self.message(orders)
         guard chunked else {
@@ -239,6 +241,31 @@ struct ContentFilterTests {
                 from: "a@client.test", to: ["alice@example.test"], message: Self.message("-1"))
             #expect(other.code == 250, "\(other)")
             try await instance.waitForMail(of: "alice", count: 2)
+        }
+    }
+
+    @Test("--check tells of filters that cannot be used, and the server runs without them")
+    func unusable() async throws {
+        try await run(["contentfilter /nonexistent/filter", "contentfilter-failure defer"]) { instance, filter in
+            let check = try await instance.run(
+                "\(Programs.libexec)/smtpserver", ["--check", "-Z", instance.configuration])
+            #expect(check.status == .exited(0), "\(check.output)")
+            #expect(
+                check.output.contains("PARAM contentfilter /nonexistent/filter: No such file or directory"),
+                "\(check.output)")
+            try await instance.waitForEvent("filter-unusable", "/nonexistent/filter")
+            #expect(try send(instance, "-1", to: "alice").code == 550, "the first filter refuses it")
+            #expect(try send(instance, "0", to: "alice").code == 451)
+        }
+    }
+
+    @Test("SMTPOPTIONS of zmailer.conf are smtpserver's options, and smtpserver -M holds")
+    func options() async throws {
+        try await Instance.run { settings in
+            settings.zenv["SMTPOPTIONS"] = "-M 1000 -s ve"
+        } _: { instance in
+            let client = try Connection.greeted(port: instance.port)
+            #expect(try client.command("MAIL FROM:<a@client.test> SIZE=2000").code == 552)
         }
     }
 

@@ -71,6 +71,30 @@ final class ContentFilters: Sendable {
 
 /// Where a `contentfilter` is.
 enum FilterPlace {
+    /// What keeps the filters from being used, as far as it can be told beforehand.
+    static func problems(_ settings: Settings) -> [String] {
+        var problems = settings.filterPrograms.compactMap { program -> String? in
+            var info = stat()
+            if stat(program, &info) != 0 {
+                return "PARAM contentfilter \(program): \(String(cString: strerror(errno)))"
+            }
+            if info.st_mode & S_IFMT != S_IFREG || info.st_mode & 0o111 == 0 {
+                return "PARAM contentfilter \(program): no program, and no socket"
+            }
+            return nil
+        }
+        let user = settings.configuration.contentFiltering.user
+        if !user.isEmpty {
+            do throws(FilterIdentity.Problem) { _ = try FilterIdentity.find(settings) } catch {
+                problems.append("PARAM \(error)")
+            }
+            if geteuid() != 0 {
+                problems.append("PARAM contentfilter-user \(user): needs a smtpserver that is started by root")
+            }
+        }
+        return problems
+    }
+
     /// The socket that somebody else serves; `nil`: it is a program.
     static func socket(of name: String) -> String? {
         if name.hasPrefix("unix:") { return String(name.dropFirst(5)) }

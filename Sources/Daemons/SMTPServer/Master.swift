@@ -106,6 +106,7 @@ final class Master {
 
     /// A socket for each content filter. Those of an older configuration stay: a worker that finishes its sessions may need them.
     private func serveFilters() {
+        for problem in FilterPlace.problems(settings) { log.warning("filter-unusable", ["reason": problem]) }
         for program in settings.filterPrograms where filters[program] == nil {
             do throws(StartError) {
                 filters[program] = try FilterService(poller, program: program, log: log) { [unowned self] in settings }

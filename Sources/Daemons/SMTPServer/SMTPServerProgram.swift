@@ -48,6 +48,7 @@ public enum SMTPServerProgram {
                 Program.fail("\(error)", error.code)
             }
             checkTLS(settings)
+            checkFilters(settings)
             if let problem = PolicyCheck.problem(settings.asker) {
                 let file = options.configurationFile ?? "\(settings.environment.mailshare)/smtpserver.conf"
                 Program.fail("\(file): PARAM policydb: \(problem)", .configuration)
@@ -79,6 +80,12 @@ public enum SMTPServerProgram {
         } catch {
             Program.fail("TLS: \(error)", .configuration)
         }
+    }
+
+    /// A filter that is missing costs messages their check, and not the server its life: it is said, and no mistake.
+    private static func checkFilters(_ settings: Settings) {
+        let file = settings.options.configurationFile ?? "\(settings.environment.mailshare)/smtpserver.conf"
+        for problem in FilterPlace.problems(settings) { Program.print("warning: \(file): \(problem)") }
     }
 
     // MARK: master
