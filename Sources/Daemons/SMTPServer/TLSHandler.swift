@@ -4,7 +4,7 @@ import TransportSecurity
 /// TLS of one channel: a thin host of a ``TLSConnection``, in front of the session's handler.
 ///
 /// The steps of the handshake are done on threads of a pool, because the arithmetic of one would make all sessions of the
-/// loop wait; what comes behind it is cheap and done on the loop.
+/// loop wait; what is cheap is done on the loop: the client's last word in TLS 1.3, and what comes behind the handshake.
 final class TLSHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -26,6 +26,8 @@ final class TLSHandler: ChannelDuplexHandler {
 
     /// Octets that a client may send while a step of its handshake is worked on.
     private static let maximumEarlyInput = 64 << 10
+    /// Octets of a client's last word without a certificate, and of the message for old devices before it (RFC 8446 §4.4.4, §D.4).
+    private static let maximumConfirmation = 128
     /// Octets of plaintext handed on at a time: a record.
     private static let chunk = 16 << 10
 
@@ -36,6 +38,8 @@ final class TLSHandler: ChannelDuplexHandler {
     private var waiting: ByteBuffer?
     private var context: ChannelHandlerContext?
     private var isReadHeldBack = false
+    /// The server's part of the handshake is sent.
+    private var hasAnswered = false
 
     init(_ connection: TLSConnection, pool: BlockingPool, early: ByteBuffer?) {
         self.connection = connection
@@ -113,6 +117,10 @@ final class TLSHandler: ChannelDuplexHandler {
         waiting = nil
         // Sound: while `isOut`, nobody but that thread uses the connection.
         let work = HandshakeStep(connection: connection)
+        if hasAnswered, let input, input.readableBytes <= Self.maximumConfirmation, connection.awaitsConfirmation {
+            stepped(work.run(input))
+            return
+        }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
         pool.submit {
@@ -125,6 +133,7 @@ final class TLSHandler: ChannelDuplexHandler {
         guard let context, case .handshaking = state else { return }
         state = .handshaking(isOut: false)
         if !outcome.output.isEmpty {
+            hasAnswered = true
             context.writeAndFlush(
                 wrapOutboundOut(context.channel.allocator.buffer(bytes: outcome.output)), promise: nil)
         }
@@ -164,6 +173,7 @@ final class TLSHandler: ChannelDuplexHandler {
                 guard count > 0 else { break }
                 context.fireChannelRead(wrapInboundOut(plain))
                 guard case .open = state else { return }
+                if count < Self.chunk, !connection.hasFailed { break }
             }
             sendOutput()
             if connection.isClosedByPeer { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }

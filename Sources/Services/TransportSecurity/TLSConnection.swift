@@ -108,6 +108,13 @@ public final class TLSConnection {
 
     public var hasOutput: Bool { !state.output.isEmpty }
 
+    /// A call threw, or the next will: ``read(into:)`` has given what came before the error.
+    public var hasFailed: Bool { failure != nil }
+
+    /// Of a server in a handshake: TLS 1.3 is agreed and our keys are sent, so that a client that shows no certificate has only
+    /// to confirm, which costs no arithmetic worth mentioning.
+    public var awaitsConfirmation: Bool { isServer && !state.isHandshakeDone && SSL_version(ssl) == TLS1_3_VERSION }
+
     // MARK: The program's side
 
     /// Goes on with the handshake as far as the input allows. Costs up to some milliseconds of processor time.
