@@ -244,6 +244,42 @@ struct ContentFilterTests {
         }
     }
 
+    @Test(
+        "the policy says whose mail is filtered: clients that may relay are not, unless it wants it; the log says why")
+    func policy() async throws {
+        try await Instance.run { settings in
+            settings.usePolicy([
+                "[127.0.0.2]/32 relaycustnet +", "[127.0.0.3]/32 relaycustnet + filtering +",
+                "[127.0.0.4]/32 filtering -", "[127.0.0.5]/32 freezenet +",
+            ])
+            settings.prepareAlso { instance in
+                try instance.install(TestFilter.script, as: "filter", mode: 0o755)
+                try instance.append(
+                    ["PARAM contentfilter \(instance.directory)/var/filter", "PARAM debug-contentfilter"],
+                    to: "share/smtpserver.conf")
+            }
+        } _: { instance in
+            for (source, code, isFiltered) in [
+                ("127.0.0.1", 550, true), ("127.0.0.2", 250, false), ("127.0.0.3", 550, true),
+                ("127.0.0.4", 250, false),
+                ("127.0.0.5", 250, false),
+            ] {
+                let client = try Connection(port: instance.port, from: source)
+                #expect(try client.readReply().code == 220)
+                #expect(try client.command("EHLO client.test").code == 250)
+                let reply = try client.transact(
+                    from: "a@client.test", to: ["alice@example.test"], message: Self.message("# looking|-1 no"))
+                #expect(reply.code == code, "\(source): \(reply)")
+                #expect(isFiltered == (reply.code == 550))
+            }
+            #expect(instance.events("filter-skipped").count == 3)
+            try await instance.waitForEvent("filter-skipped", "the policy freezes it")
+            try await instance.waitForEvent("filter-traffic", "received=\"-1 no\"")
+            try await instance.waitForEvent("filter-said", "# looking")
+            try await instance.waitForMail(of: "alice", count: 2)
+        }
+    }
+
     @Test("--check tells of filters that cannot be used, and the server runs without them")
     func unusable() async throws {
         try await run(["contentfilter /nonexistent/filter", "contentfilter-failure defer"]) { instance, filter in
