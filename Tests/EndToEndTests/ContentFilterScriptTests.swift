@@ -169,12 +169,17 @@ struct ContentFilterHostileDaemonTests {
                     + #""G":[{"value":"\ud800"},7,null]},"remove_headers":{"H\n1":0,"I":"x","J":1}}}"#),
             result: "0 250 2.6.0 Message accepted",
             edits: [
-                "-header J/1", "+header-last A: b\r\t0 250 x", "+header-last G: ?", "+header-last G: 7",
-                "+header-last G: None", "-header X-Spam", "tag rspamd.action=no-action-0", "tag rspamd.score=0.00",
+                "-header X-Spam", "-header J/1", "+header-last A: b\r\t0 250 x", "+header-last G: ?",
+                "+header-last G: 7",
+                "+header-last G: None", "tag rspamd.action=no-action-0", "tag rspamd.score=0.00",
             ]),
         Row(
             filter: "rspamd", reply: http(#"{"action":"reject","messages":7,"milter":[]}"#),
             result: "-1 550 5.7.1 Spam message rejected"),
+        Row(
+            filter: "rspamd", reply: http(#"{"action":"no action","score":1\#(String(repeating: "0", count: 400))}"#),
+            result: nil),
+        Row(filter: "rspamd", reply: http(String(repeating: "[", count: 100_000)), result: nil),
         Row(filter: "rspamd", reply: http(#"{"action":7}"#), result: nil),
         Row(filter: "rspamd", reply: http("[1,2]"), result: nil),
         Row(filter: "rspamd", reply: http("{"), result: nil),
@@ -221,6 +226,20 @@ struct ContentFilterHostileDaemonTests {
             #expect(try await script.end() == .exited(0))
         }
         #expect(script.errors == "")
+    }
+
+    @Test("edits stay within the limits of the interface, and the filter's own are among them")
+    func manyEdits() async throws {
+        let fields = (0..<500).map { #""F\#($0)":"\#(String(repeating: "\u{1f600}", count: $0 == 0 ? 20_000 : 1))""# }
+        let body = #"{"action":"add header","milter":{"add_headers":{\#(fields.joined(separator: ","))}}}"#
+        let peer = try HostileFilterPeer(Array(Self.http(body).utf8))
+        let script = try FilterScript("rspamd", settings: ["server = \(peer.endpoint)", "retry = 0"])
+        let answer = try await script.answer(script.message(FilterScript.content("hello")))
+        #expect(answer.result == "0 250 2.6.0 Message accepted")
+        #expect((150...200).contains(answer.edits.count))
+        #expect(answer.edits.contains("+header-last X-Spam: yes"))
+        #expect(answer.edits.contains("tag rspamd.action=add-header"))
+        #expect((answer.edits.map(\.utf8.count).max() ?? 0) > 30_000)
     }
 
     @Test(
