@@ -16,13 +16,15 @@ readonly build_packages=(
     binutils ca-certificates gcc git libc6-dev libcurl4-openssl-dev libedit-dev libncurses-dev libpython3-dev
     libsqlite3-dev libstdc++-12-dev libxml2-dev tzdata
 )
-# Real peers of the end-to-end tests (swaks with what it needs for TLS and SASL), the libraries of Debian's Postfix, Exim, HAProxy
-# and oidentd, which are unpacked and never installed (scripts/peers), and ip(8) and ss(8) for networks of their own.
+# Real peers of the end-to-end tests (swaks with what it needs for TLS and SASL), the libraries of Debian's Postfix, Exim, HAProxy,
+# oidentd, rspamd and clamd, which are unpacked and never installed (scripts/peers), python3 for our content filters, and ip(8) and
+# ss(8) for networks of their own.
 # shellcheck disable=SC2034
 readonly peer_packages=(
     swaks libnet-ssleay-perl libauthen-sasl-perl curl msmtp openssl netbase iproute2
     libdb5.3 libicu72 libnsl2 libsasl2-2 libsasl2-modules libpcre2-8-0 libevent-2.1-7 libgnutls30 libidn2-0
     libcrypt1 libmnl0 libsystemd0
+    python3 libglib2.0-0 libsodium23 libsqlite3-0 libunwind8 libjson-c5 libxml2 libbz2-1.0 libncurses6
 )
 
 say() { printf '==> %s\n' "$*" >&2; }

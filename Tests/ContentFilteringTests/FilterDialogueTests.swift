@@ -55,8 +55,13 @@ struct FilterDialogueTests {
         _ = dialogue.begin(1, path: Self.path)
         #expect(
             say("#hungry", to: &dialogue)
-                == [.finished(job: 1, FilterAnswer(verdict: nil, problem: "#hungry without a result"))])
+                == [.finished(job: 1, FilterAnswer(verdict: nil, problem: "no result"))])
         #expect(dialogue.freeCredits == 1 && dialogue.openJobs.isEmpty)
+        _ = dialogue.begin(2, path: Self.path)
+        _ = say("# the scanner is away", to: &dialogue)
+        #expect(
+            say("#hungry", to: &dialogue)
+                == [.finished(job: 2, FilterAnswer(verdict: nil, problem: "no result: # the scanner is away"))])
     }
 
     @Test("several at once, answered by their paths in any order")

@@ -38,6 +38,15 @@ enum Programs {
     /// The folder of the shared libraries that `oidentd` has beside it.
     static let oidentdLibraries = peer(
         "ZMAILER_TEST_OIDENTD_LIBRARIES", default: cache + "/oidentd/usr/lib/x86_64-linux-gnu")
+    static let rspamd = peer("ZMAILER_TEST_RSPAMD", default: cache + "/rspamd/usr/bin/rspamd")
+    /// The folders of the shared libraries that `rspamd` has beside it.
+    static let rspamdLibraries = peer(
+        "ZMAILER_TEST_RSPAMD_LIBRARIES",
+        default: cache + "/rspamd/usr/lib/x86_64-linux-gnu:" + cache + "/rspamd/usr/lib/rspamd")
+    static let clamd = peer("ZMAILER_TEST_CLAMD", default: cache + "/clamav/usr/sbin/clamd")
+    static let clamdLibraries = peer(
+        "ZMAILER_TEST_CLAMD_LIBRARIES", default: cache + "/clamav/usr/lib/x86_64-linux-gnu")
+    static let spamd = peer("ZMAILER_TEST_SPAMD", default: cache + "/spamassassin/usr/sbin/spamd")
 
     private static func peer(_ variable: String, default path: String) -> String {
         ProcessInfo.processInfo.environment[variable] ?? path
@@ -65,6 +74,7 @@ enum Programs {
             symlink("\(build)/\(program)", "\(layout)/libexec/zmailer/\(program)")
         }
         for agent in agents { symlink("\(build)/ta-\(agent)", "\(layout)/libexec/zmailer/ta/\(agent)") }
+        symlink("\(sources)/scripts/contentfilters", "\(layout)/libexec/zmailer/contentfilters")
         symlink("\(sources)/scripts/policy-builder.sh", "\(layout)/libexec/zmailer/policy-builder.sh")
         for program in ["zmailer", "mailq"] { symlink("\(build)/\(program)", "\(layout)/bin/\(program)") }
         symlink(sources, "\(layout)/share/zmailer")

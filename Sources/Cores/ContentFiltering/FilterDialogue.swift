@@ -34,6 +34,8 @@ public struct FilterDialogue: Sendable {
         let number: Int
         let path: [UInt8]
         var edits = MessageEdits()
+        /// The last remark while it was there.
+        var remark = ""
     }
 
     private enum Phase {
@@ -89,7 +91,10 @@ public struct FilterDialogue: Sendable {
     /// A line without its LF. Text behind ``maximumLineLength`` must have been cut off, and `isCut` be set.
     public mutating func receive(_ line: ArraySlice<UInt8>, isCut: Bool = false) -> [Event] {
         if !isCut, Octets.equal(Self.trimmed(line), "#hungry") { return hungry() }
-        if !isCut, line.first == UInt8(ascii: "#") { return [.remark(Self.quoted(line))] }
+        if !isCut, line.first == UInt8(ascii: "#") {
+            if jobs.count == 1 { jobs[0].remark = Self.quoted(line) }
+            return [.remark(Self.quoted(line))]
+        }
         guard !isCut else { return violate("a line of more than \(Self.maximumLineLength) octets") }
         var index = jobs.count == 1 ? 0 : nil
         var line = line
@@ -133,7 +138,7 @@ public struct FilterDialogue: Sendable {
             if phase == .serving, capacity == 1, let job = jobs.first {
                 jobs = []
                 credits += 1
-                return [.finished(job: job.number, FilterAnswer(verdict: nil, problem: "#hungry without a result"))]
+                return [.finished(job: job.number, FilterAnswer(verdict: nil, problem: "no result\(job.remark.isEmpty ? "" : ": \(job.remark)")"))]
             }
             guard capacity < Self.maximumCredits else { return [] }
             credits += 1
