@@ -65,6 +65,7 @@ let package = Package(
         library("Cores", "DeliveryStatus", ["MailModel", "SpoolFormat"]),
         library("Cores", "Configuration", ["MailModel"]),
         library("Cores", "PeerIdentity", ["MailModel"]),
+        library("Cores", "MilterProtocol", ["MailModel"]),
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),
@@ -148,6 +149,11 @@ let package = Package(
                 "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "DeliveryStatus", "Postoffice", "Telemetry",
                 "ProgramKit", "Configuration",
             ]),
+        // Content filters: what any of them needs, and the one that asks a milter
+        library("Agents", "FilterKit", ["MailModel", "SpoolFormat"]),
+        library(
+            "Agents", "MilterAgent",
+            ["FilterKit", "MilterProtocol", "MailModel", "SpoolFormat", "Configuration", "ProgramKit"]),
 
         // Programs: a main each, nothing else
         program("smtpserver", ["SMTPServer"]),
@@ -156,6 +162,7 @@ let package = Package(
         program("ta-smtp", ["SMTPAgent"]),
         program("ta-mailbox", ["MailboxAgent"]),
         program("ta-errormail", ["ErrorMailAgent"]),
+        program("filter-milter", ["MilterAgent"]),
         program("makedb", ["DatabaseTools"]),
         program("dblook", ["DatabaseTools"]),
         program(
@@ -232,6 +239,10 @@ let package = Package(
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses", "Telemetry", "TransportSecurity",
             ]),
+        tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
+        tests(
+            "FilterKitTests",
+            ["FilterKit", "MilterAgent", "MilterProtocol", "MailModel", "SpoolFormat", "Configuration"]),
         tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
         tests("EndToEndTests", ["CPosix", "COpenSSL", "PolicyRows"], exclude: ["Conformance"]),
