@@ -163,6 +163,11 @@ let package = Package(
         program("ta-mailbox", ["MailboxAgent"]),
         program("ta-errormail", ["ErrorMailAgent"]),
         program("filter-milter", ["MilterAgent"]),
+        // What docs/contentfilters.md shows: built and run by the tests, not installed
+        .executableTarget(
+            name: "filter-example", dependencies: ["FilterKit", "MailModel", "SpoolFormat"],
+            path: "scripts/contentfilters/example",
+            swiftSettings: strict),
         program("makedb", ["DatabaseTools"]),
         program("dblook", ["DatabaseTools"]),
         program(
@@ -242,7 +247,10 @@ let package = Package(
         tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
         tests(
             "FilterKitTests",
-            ["FilterKit", "MilterAgent", "MilterProtocol", "MailModel", "SpoolFormat", "Configuration"]),
+            [
+                "FilterKit", "MilterAgent", "MilterProtocol", "MailModel", "SpoolFormat", "Configuration",
+                "filter-example", "filter-milter",
+            ]),
         tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),
         tests("EndToEndTests", ["CPosix", "COpenSSL", "PolicyRows"], exclude: ["Conformance"]),

@@ -86,6 +86,12 @@ public struct MilterFilter: Sendable {
 public struct MilterProblem: Error, Hashable, Sendable, CustomStringConvertible {
     public let socket: MilterSettings.Socket
     public let failure: MilterFailure
+
+    public init(socket: MilterSettings.Socket, failure: MilterFailure) {
+        self.socket = socket
+        self.failure = failure
+    }
+
     public var description: String { "milter \(socket): \(failure)" }
 }
 
