@@ -22,6 +22,7 @@ readonly build_packages=(
 readonly peer_packages=(
     swaks libnet-ssleay-perl libauthen-sasl-perl curl msmtp openssl netbase iproute2
     libdb5.3 libicu72 libnsl2 libsasl2-2 libsasl2-modules libpcre2-8-0 libevent-2.1-7 libgnutls30 libidn2-0
+    libbsd0 libldap-2.5-0 libunbound8 python3
 )
 
 say() { printf '==> %s\n' "$*" >&2; }
