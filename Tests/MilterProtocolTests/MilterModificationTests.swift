@@ -79,15 +79,21 @@ import Testing
         #expect(outcome.recipients == ["c@d.test", "e@f.test"])
     }
 
-    @Test("if all are refused the message is, for a while if one of them is")
+    @Test("if all are refused the message is, with the first reason")
     func allRefused() throws {
-        let permanent = [texts("y", "550 5.1.1 unknown")]
-        #expect(
-            try outcome(answers: ["R": permanent]).verdict
-                == .refuse(Reply(550, EnhancedStatusCode(5, 1, 1), "unknown")))
-        #expect(
-            try outcome(answers: ["R1": [texts("y", "450 4.2.1 later")], "R2": permanent]).verdict
-                == .refuse(Reply(450, EnhancedStatusCode(4, 2, 1), "later")))
+        let answers = ["R1": [texts("y", "550 5.1.1 unknown")], "R2": [texts("y", "554 5.7.1 no")]]
+        #expect(try outcome(answers: answers).verdict == .refuse(Reply(550, EnhancedStatusCode(5, 1, 1), "unknown")))
+    }
+
+    @Test("if one recipient is to be tried again the message is, so that nobody is lost", arguments: ["R1", "R2"])
+    func later(command: String) throws {
+        for answer in [texts("y", "450 4.2.1 later"), MilterPacket(UInt8(ascii: "t"))] {
+            guard case .refuse(let reply) = try outcome(answers: [command: [answer]]).verdict else {
+                Issue.record("not refused")
+                return
+            }
+            #expect(reply.isPersistentTransient)
+        }
     }
 
     @Test("a field that cannot be told is named", arguments: [true, false])

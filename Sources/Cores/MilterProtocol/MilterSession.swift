@@ -191,12 +191,12 @@ public struct MilterSession: Sendable {
     }
 
     private mutating func refuse(_ reply: Reply) {
-        guard stage == .recipient else { return finish(.refuse(reply)) }
+        // Who is to come again would be lost if the message went on without that recipient: it comes again as a whole.
+        guard stage == .recipient, reply.isPermanent else { return finish(.refuse(reply)) }
         refusals.append(reply)
         index += 1
         guard index == message.recipients.count, accepted.isEmpty else { return }
-        // A client that is told to try again may have more luck with one of them.
-        finish(.refuse(refusals.first { $0.isPersistentTransient } ?? reply))
+        finish(.refuse(refusals.first ?? reply))
     }
 
     private mutating func finish(_ verdict: MilterOutcome.Verdict) {
