@@ -96,7 +96,8 @@ struct MilterTests {
         for (content, result) in [
             (signed, "dkim=pass"), (signed.replacingOccurrences(of: "Hello", with: "Hallo"), "dkim=fail"),
         ] {
-            let received = Self.own + "Authentication-Results: other.example; spf=pass\r\n" + forged + content
+            let other = "Authentication-Results: other.example; spf=pass\r\n"
+            let received = Self.own + forged + other + forged + forged + content
             let answer = try filter.judge(place.message(received, client: "192.0.2.1"))
             #expect(answer.result == "0")
             let edited = try answer.applied(to: received)

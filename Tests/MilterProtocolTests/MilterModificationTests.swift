@@ -31,6 +31,15 @@ import Testing
         #expect(outcome.top.isEmpty && outcome.last.isEmpty)
     }
 
+    @Test(
+        "all fields of a name can be removed in any order, also always the first",
+        arguments: [[1, 2], [2, 1], [1, 1], [1, 1, 1]])
+    func allRemoved(numbers: [UInt32]) throws {
+        let changes = numbers.map { texts("m", "X-Tag", "", index: $0) } + [MilterPacket(UInt8(ascii: "c"))]
+        let outcome = try #require(try Transcript(message(), answers: ["E": changes]).outcome)
+        #expect(outcome.removed.map(\.number).sorted() == [1, 2])
+    }
+
     @Test("a replaced field is removed and put on top; one that is not there is added; the last word counts")
     func replacement() throws {
         let outcome = try outcome(

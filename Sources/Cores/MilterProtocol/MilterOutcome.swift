@@ -119,12 +119,18 @@ struct MilterModifications: Sendable {
     }
 
     private mutating func change(_ field: MilterField, number: Int) {
-        guard number <= fields.count(where: { $0.isNamed(field.name) }) else {
+        let count = fields.count(where: { $0.isNamed(field.name) })
+        guard number <= count else {
             // libmilter: a field that is not there is added.
             if !field.value.isEmpty { added.append(field) }
             return
         }
-        let place = Place(name: field.name.map(MilterField.lowercased), number: number)
+        var place = Place(name: field.name.map(MilterField.lowercased), number: number)
+        // Some remove the first one again and again, and mean the next.
+        while field.value.isEmpty, changed[place]?.value.isEmpty == true {
+            guard place.number < count else { return }
+            place = Place(name: place.name, number: place.number + 1)
+        }
         if changed.updateValue(field, forKey: place) == nil { order.append(place) }
     }
 
