@@ -66,6 +66,7 @@ let package = Package(
         library("Cores", "DeliveryStatus", ["MailModel", "SpoolFormat"]),
         library("Cores", "Configuration", ["MailModel"]),
         library("Cores", "PeerIdentity", ["MailModel"]),
+        library("Cores", "MilterProtocol", ["MailModel"]),
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),
@@ -150,6 +151,11 @@ let package = Package(
                 "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "DeliveryStatus", "Postoffice", "Telemetry",
                 "ProgramKit", "Configuration",
             ]),
+        // Content filters: what any of them needs, and the one that asks a milter
+        library("Agents", "FilterKit", ["MailModel", "SpoolFormat"]),
+        library(
+            "Agents", "MilterAgent",
+            ["FilterKit", "MilterProtocol", "MailModel", "SpoolFormat", "Configuration", "ProgramKit"]),
 
         // Programs: a main each, nothing else
         program("smtpserver", ["SMTPServer"]),
@@ -158,6 +164,12 @@ let package = Package(
         program("ta-smtp", ["SMTPAgent"]),
         program("ta-mailbox", ["MailboxAgent"]),
         program("ta-errormail", ["ErrorMailAgent"]),
+        program("filter-milter", ["MilterAgent"]),
+        // What docs/contentfilters.md shows: built and run by the tests, not installed
+        .executableTarget(
+            name: "filter-example", dependencies: ["FilterKit", "MailModel", "SpoolFormat"],
+            path: "scripts/contentfilters/example",
+            swiftSettings: strict),
         program("makedb", ["DatabaseTools"]),
         program("dblook", ["DatabaseTools"]),
         program(
@@ -234,6 +246,13 @@ let package = Package(
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses", "Telemetry", "TransportSecurity",
+            ]),
+        tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
+        tests(
+            "FilterKitTests",
+            [
+                "FilterKit", "MilterAgent", "MilterProtocol", "MailModel", "SpoolFormat", "Configuration",
+                "filter-example", "filter-milter",
             ]),
         tests("TransportSecurityTests", ["TransportSecurity", "COpenSSL", "MailModel"]),
         tests("SystemLibrariesTests", ["COpenSSL", "CGDBM", "CPAM", "CUnbound"]),

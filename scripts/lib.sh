@@ -25,6 +25,7 @@ readonly peer_packages=(
     libdb5.3 libicu72 libnsl2 libsasl2-2 libsasl2-modules libpcre2-8-0 libevent-2.1-7 libgnutls30 libidn2-0
     libcrypt1 libmnl0 libsystemd0
     python3 libglib2.0-0 libsodium23 libsqlite3-0 libunwind8 libjson-c5 libxml2 libbz2-1.0 libncurses6
+    libbsd0 libldap-2.5-0 libunbound8
 )
 
 say() { printf '==> %s\n' "$*" >&2; }

@@ -70,7 +70,7 @@ enum Programs {
         let layout = "\(build)/layout"
         let agents = ["smtp", "mailbox", "errormail"]
         for folder in ["libexec/zmailer/ta", "bin", "share"] { mkdirs("\(layout)/\(folder)") }
-        for program in ["smtpserver", "router", "scheduler", "makedb"] {
+        for program in ["smtpserver", "router", "scheduler", "makedb", "filter-milter"] {
             symlink("\(build)/\(program)", "\(layout)/libexec/zmailer/\(program)")
         }
         for agent in agents { symlink("\(build)/ta-\(agent)", "\(layout)/libexec/zmailer/ta/\(agent)") }

@@ -37,6 +37,8 @@ let package = Package(
         fuzz("FuzzMailq", "AgentProtocol"),
         .target(name: "Configuration", dependencies: ["MailModel"], swiftSettings: features),
         fuzz("FuzzConfiguration", "Configuration"),
+        .target(name: "MilterProtocol", dependencies: ["MailModel"], swiftSettings: features),
+        fuzz("FuzzMilter", "MilterProtocol"),
         fuzz("FuzzReplyParser"),
         fuzz("FuzzSASL", "SASL"),
         fuzz("FuzzSPF", "Policy"),

@@ -1,0 +1,39 @@
+import MailModel
+
+/// All that a filter says about one message.
+public struct FilterAnswer: Hashable, Sendable {
+    public var verdict: FilterVerdict
+    public var edits: [FilterEdit]
+    /// Text for smtpserver's log, a line each.
+    public var remarks: [String]
+
+    public init(_ verdict: FilterVerdict, edits: [FilterEdit] = [], remarks: [String] = []) {
+        self.verdict = verdict
+        self.edits = edits
+        self.remarks = remarks
+    }
+
+    public static let accept = FilterAnswer(.accept())
+
+    /// Octets of a line, the job's path and LF included.
+    public static let maximumLine = 64 << 10
+    /// Edits of one message.
+    public static let maximumEdits = 200
+
+    /// The lines of the interface, each ended by LF and with `prefix` in front: remarks, edits, the result.
+    func lines(prefix: String) throws(FilterAnswerError) -> [UInt8] {
+        guard edits.count <= Self.maximumEdits else { throw .tooManyEdits(edits.count) }
+        var out: [UInt8] = []
+        func append(_ line: String) throws(FilterAnswerError) {
+            let length = prefix.utf8.count + line.utf8.count + 1
+            guard length <= Self.maximumLine else { throw .lineLength(length) }
+            out.append(contentsOf: prefix.utf8)
+            out.append(contentsOf: line.utf8)
+            out.append(0x0a)
+        }
+        for remark in remarks { try append("# " + Octets.cleaned(String(remark.prefix(1000)))) }
+        for edit in edits { try append(try edit.line()) }
+        try append(try verdict.line())
+        return out
+    }
+}

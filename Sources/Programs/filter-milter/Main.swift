@@ -1,0 +1,5 @@
+import MilterAgent
+
+@main enum Main {
+    static func main() { FilterMilterProgram.run(CommandLine.arguments) }
+}
