@@ -129,6 +129,43 @@ struct MasterTests {
         wait("notice") { instance.places(noticed).isEmpty }
     }
 
+    @Test(
+        "what has been frozen too long goes as it is to go, while other mail is routed, and a release that died is completed"
+    )
+    func freezer() throws {
+        let instance = try RouterInstance(settings: ["FREEZERMAXAGE": "1h", "FREEZERAGED": "release"])
+        let now = Int64(time(nil))
+        func freeze(age: Int64) throws -> SpoolID {
+            let id = SpoolID(rawValue: instance.postoffice.newID().rawValue - UInt64(age * 1000) << 22)
+            try instance.postoffice.submit(
+                id, [Array("channel error\nenv-end\n".utf8)],
+                to: .freezer(FreezeNote(code: 1, time: now - age, reason: "test")))
+            return id
+        }
+        let old = try freeze(age: 7200)
+        let young = try freeze(age: 60)
+        let staged = try instance.accept()
+        try #require(
+            rename(
+                instance.postoffice.path(.router, staged), instance.postoffice.path(.router, staged) + ".released") == 0
+        )
+        let accepted = try instance.accept()
+        let worker = """
+            while read id; do
+                rm -f \(instance.postoffice.root)/router/$id
+                echo "done $id" >&0
+            done
+            """
+        let master = RunningMaster(instance, worker: worker)
+        wait("routing") {
+            instance.names(.router).isEmpty && instance.names(.freezer) == ["\(young)", "\(young).reason"]
+        }
+        master.stop()
+        #expect(instance.places(accepted).isEmpty && instance.places(old).isEmpty)
+        #expect(instance.logText.contains("notice freezer-released queue-id=\(old) by=FREEZERMAXAGE=1h from="))
+        #expect(instance.logText.contains("notice freezer-released queue-id=\(staged) "))
+    }
+
     @Test("a settled message without control file is taken back to router/ at the start")
     func orphan() throws {
         let instance = try RouterInstance()

@@ -25,12 +25,14 @@ final class Master {
     private let poller = Poller()
     private let receiver: NoticeReceiver
     private let policy: ManagedChild
+    private let freezer: FreezerKeeper
     private var workers: [ManagedChild] = []
     private var splitters: [LineSplitter] = []
     private var queue = WorkQueue()
     private var deferred = DeferredSchedule()
     private var nextScan: Int64 = 0
     private var nextDeferred: Int64 = 0
+    private var nextFreezer: Int64 = 0
     private var isStopping = false
     private var buffer = [UInt8](repeating: 0, count: 65536)
 
@@ -44,6 +46,7 @@ final class Master {
         self.signals = signals
         self.log = log
         receiver = try NoticeReceiver(socketPath: "\(postoffice.root)/.router.notify")
+        freezer = FreezerKeeper(postoffice, configuration, log)
         policy = ManagedChild("policy", request("policy"), poller: poller, log: log)
         for index in 0..<count {
             let worker = ManagedChild("worker \(index + 1)", request("worker"), poller: poller, log: log)
@@ -80,11 +83,16 @@ final class Master {
             for child in children { if let due = child.startDue, due <= now { child.start(now) } }
             if now >= nextScan { scan(now) }
             if now >= nextDeferred { retryDeferred(now) }
+            if now >= nextFreezer {
+                freezer.start()
+                nextFreezer = now + freezer.interval
+            }
             feed()
-            let events = [nextScan, nextDeferred] + children.compactMap(\.startDue)
+            let events = [nextScan, nextDeferred, nextFreezer] + children.compactMap(\.startDue)
             let wake = events.min() ?? now
             poller.wait(milliseconds: Int32(clamping: max(0, wake - SteadyClock.milliseconds)))
         }
+        freezer.stop()
         for child in children where child.isRunning {
             log.warning("killed", ["child": child.name])
             child.signal(SIGKILL)
@@ -101,6 +109,7 @@ final class Master {
                 for child in children { child.signal(SIGHUP) }
                 nextScan = 0
                 nextDeferred = 0
+                nextFreezer = 0
             } else {
                 isStopping = true
             }

@@ -115,12 +115,16 @@ final class Intake: Sendable {
     func commit(
         _ record: Record, _ draft: MessageDraft?, _ octets: [UInt8], traits: [UInt8]
     ) throws(PostofficeError) {
+        let place = record.freeze.map { freeze in
+            MessageDraft.Place.freezer(
+                FreezeNote(code: freeze.code, time: Int64(time(nil)), source: FreezeNote.policy, reason: freeze.reason))
+        }
         if let draft {
             try draft.append(octets)
             try draft.overwrite(at: MessageEnvelope.traitsOffset, traits)
-            try draft.commit(to: record.freeze == nil ? .router : .freezer)
+            try draft.commit(to: place ?? .router)
         } else {
-            try postoffice.submit(record.id, [octets], to: record.freeze == nil ? .router : .freezer)
+            try postoffice.submit(record.id, [octets], to: place ?? .router)
         }
         guard let freeze = record.freeze else {
             notices.send(record.id)

@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import SpoolFormat
 
 /// Asks the scheduler's queue socket (docs/protocols.md §5) and looks through the folders that the scheduler does not know.
 public struct QueueClient {
@@ -80,7 +81,8 @@ public struct QueueClient {
                 // A file whose successor is in `queue` is routed; only its removal is still to come.
                 if access("\(environment.postoffice)/queue/\(name)", F_OK) == 0 { return nil }
                 var info = stat()
-                guard name.first?.isNumber == true, lstat("\(environment.postoffice)/\(folder)/\(name)", &info) == 0
+                // Beside messages are notes of the freezer, and what is on its way out of it.
+                guard SpoolID(name) != nil, lstat("\(environment.postoffice)/\(folder)/\(name)", &info) == 0
                 else {
                     return nil
                 }
