@@ -1,5 +1,6 @@
 import AgentProtocol
 import ChildProcesses
+import Configuration
 import Glibc
 import PolicyEngine
 import Postoffice
@@ -25,7 +26,7 @@ final class Master {
     private let poller = Poller()
     private let receiver: NoticeReceiver
     private let policy: ManagedChild
-    private let freezer: FreezerKeeper
+    private let freezer: ManagedChild
     private var workers: [ManagedChild] = []
     private var splitters: [LineSplitter] = []
     private var queue = WorkQueue()
@@ -46,8 +47,8 @@ final class Master {
         self.signals = signals
         self.log = log
         receiver = try NoticeReceiver(socketPath: "\(postoffice.root)/.router.notify")
-        freezer = FreezerKeeper(postoffice, configuration, log)
         policy = ManagedChild("policy", request("policy"), poller: poller, log: log)
+        freezer = ManagedChild("freezer", request("freezer"), poller: poller, log: log, runsOnce: true)
         for index in 0..<count {
             let worker = ManagedChild("worker \(index + 1)", request("worker"), poller: poller, log: log)
             worker.onData = { [unowned self] in receive(index) }
@@ -60,9 +61,10 @@ final class Master {
             splitters.append(LineSplitter(maximumLineLength: 1024))
         }
         policy.onData = { [unowned self] in discard(policy.socket) }
+        freezer.onData = { [unowned self] in discard(freezer.socket) }
     }
 
-    private var children: [ManagedChild] { [policy] + workers }
+    private var children: [ManagedChild] { [policy, freezer] + workers }
 
     /// Returns when all is stopped.
     func run() {
@@ -80,19 +82,18 @@ final class Master {
                 poller.wait(milliseconds: Int32(clamping: limit - now))
                 continue
             }
+            if now >= nextFreezer {
+                freezer.run(at: now)
+                nextFreezer = now + freezerInterval
+            }
             for child in children { if let due = child.startDue, due <= now { child.start(now) } }
             if now >= nextScan { scan(now) }
             if now >= nextDeferred { retryDeferred(now) }
-            if now >= nextFreezer {
-                freezer.start()
-                nextFreezer = now + freezer.interval
-            }
             feed()
             let events = [nextScan, nextDeferred, nextFreezer] + children.compactMap(\.startDue)
             let wake = events.min() ?? now
             poller.wait(milliseconds: Int32(clamping: max(0, wake - SteadyClock.milliseconds)))
         }
-        freezer.stop()
         for child in children where child.isRunning {
             log.warning("killed", ["child": child.name])
             child.signal(SIGKILL)
@@ -100,6 +101,12 @@ final class Master {
     }
 
     // MARK: finding work
+
+    /// Milliseconds between two looks into the freezer: an hour, unless mail gets too old sooner.
+    private var freezerInterval: Int64 {
+        let age = configuration.freezerAgeing?.maximumAge ?? 36_000
+        return min(3_600_000, max(1000, age * 100))
+    }
 
     private func takeSignals() {
         while let signal = signals.next() {

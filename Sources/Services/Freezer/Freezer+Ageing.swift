@@ -16,6 +16,8 @@ extension Freezer {
             guard let ageing else { return }
             // Nothing is frozen before it has arrived.
             due = try messages().filter { $0.unixTime <= now - ageing.maximumAge }
+            // In any order: should one of them be the death of this process, the others get their turn all the same.
+            due.shuffle()
         } catch {
             log.error("freezer", ["reason": error.description])
             return
