@@ -117,11 +117,12 @@ public enum FreezerCommand {
 
     /// Why nothing can be done.
     private struct Refusal: Error {
-        let text: String
+        /// `nil`: it was told already.
+        let text: String?
         let code: ExitCode
 
         func tell() -> ExitCode {
-            Program.print("zmailer: \(text)", to: 2)
+            if let text { Program.print("zmailer: \(text)", to: 2) }
             return code
         }
     }
@@ -129,7 +130,7 @@ public enum FreezerCommand {
     /// As the owner of POSTOFFICE, whatever root has started. `logs`: something is about to be changed.
     private static func open(_ environment: ZEnvironment, logs: Bool) -> Result<Freezer, Refusal> {
         if let code = Control.refuseStranger("zmailer", environment) {
-            return .failure(Refusal(text: "this is about other people's mail", code: code))
+            return .failure(Refusal(text: nil, code: code))
         }
         let actor = self.actor
         do throws(ProcessIdentity.Failure) {

@@ -100,7 +100,7 @@ public struct UnroutedMessage: Hashable, Sendable {
         case routing
         /// Routing was tried and waits for another time.
         case routingDeferred = "routing-deferred"
-        /// By policy: nothing happens to it by itself.
+        /// Held back; ``FreezerCommand`` says why.
         case frozen
 
         /// In POSTOFFICE.
@@ -117,7 +117,7 @@ public struct UnroutedMessage: Hashable, Sendable {
             switch self {
             case .routing: "(to be routed)"
             case .routingDeferred: "(routing is tried again)"
-            case .frozen: "(frozen by policy)"
+            case .frozen: "(frozen: zmailer freezer list)"
             }
         }
     }
