@@ -75,6 +75,12 @@ let package = Package(
         library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "ContentFiltering", "MailModel"]),
+        library(
+            "Services", "Freezer",
+            [
+                "MailModel", "SpoolFormat", "DeliveryStatus", "Configuration", "Telemetry", "ProgramKit", "Postoffice",
+                "CPosix",
+            ]),
         library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy", "SASL"]),
         library(
             "Services", "Credentials",
@@ -106,7 +112,7 @@ let package = Package(
             "Daemons", "Router",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Policy", "Routing", "Configuration", "Telemetry",
-                "ChildProcesses", "ProgramKit", "Postoffice", "Tables", "PolicyEngine",
+                "ChildProcesses", "ProgramKit", "Postoffice", "Freezer", "Tables", "PolicyEngine",
             ] + collections),
         library(
             "Daemons", "Scheduler",
@@ -123,7 +129,8 @@ let package = Package(
             "Daemons", "Supervisor",
             [
                 "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Policy", "PolicyAsking", "PolicyEngine",
-                "Resolver", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests",
+                "Resolver", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Freezer",
+                "Digests",
             ]),
 
         // Agents
@@ -176,7 +183,7 @@ let package = Package(
             "zmailer",
             [
                 "DatabaseTools", "Supervisor", "Credentials", "SASL", "AgentProtocol", "MailModel", "Configuration",
-                "ProgramKit", argumentParser,
+                "SpoolFormat", "ProgramKit", argumentParser,
             ]),
         program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
@@ -210,8 +217,8 @@ let package = Package(
         tests(
             "ServicesTests",
             [
-                "Postoffice", "Telemetry", "ChildProcesses", "ProgramKit", "Resolver", "Tables", "SpoolFormat",
-                "AgentProtocol", "MailModel", "CPosix", "Digests",
+                "Postoffice", "Freezer", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Resolver",
+                "Tables", "SpoolFormat", "AgentProtocol", "MailModel", "CPosix", "Digests",
             ]),
         tests(
             "CredentialsTests",
@@ -235,7 +242,7 @@ let package = Package(
             "SupervisorTests",
             [
                 "Supervisor", "Policy", "PolicyAsking", "MailModel", "SpoolFormat", "Configuration", "Telemetry",
-                "ProgramKit", "Postoffice",
+                "ProgramKit", "Postoffice", "Freezer",
             ]),
         tests(
             "DatabaseToolsTests",

@@ -71,7 +71,7 @@ struct ConformanceStore: Sendable {
 
     private func spooled(_ id: String) -> [String] {
         ["public", "router", "queue", "transport", "deferred", "freezer", "postman"].flatMap { folder in
-            files(below: "\(instance)/postoffice/\(folder)", naming: id)
+            files(below: "\(instance)/postoffice/\(folder)", naming: id).filter { !$0.hasSuffix(".reason") }
         }
     }
 

@@ -90,7 +90,7 @@ struct ExplainTests {
             #expect(instance.spoolFiles.keys.sorted() == ["freezer"])
             let (status, output) = try await instance.zmailer("queue")
             #expect(status == .exited(0))
-            #expect(output.contains("(frozen by policy)") && output.contains(" Frozen: 1 "), "\(output)")
+            #expect(output.contains("(frozen: zmailer freezer list)") && output.contains(" Frozen: 1 "), "\(output)")
             try FileManager.default.moveItem(
                 atPath: "\(instance.postoffice)/freezer/\(name)", toPath: "\(instance.postoffice)/router/\(name)")
             try await instance.waitForMail(of: "alice", count: 1)

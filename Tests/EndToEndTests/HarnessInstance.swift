@@ -272,7 +272,7 @@ final class Instance {
         #expect(maildir.count == count, "messages of \(user)")
     }
 
-    /// Message and control files in the spool, by folder.
+    /// Message and control files in the spool, by folder; notes of the freezer are none.
     var spoolFiles: [String: [String]] {
         var result: [String: [String]] = [:]
         for folder in ["public", "router", "queue", "transport", "deferred", "freezer", "postman"] {
@@ -281,6 +281,7 @@ final class Instance {
                 var isFolder: ObjCBool = false
                 let path = "\(postoffice)/\(folder)/\(name)"
                 return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && !isFolder.boolValue
+                    && !(folder == "freezer" && name.hasSuffix(".reason"))
             }
             if !names.isEmpty { result[folder] = names.sorted() }
         }

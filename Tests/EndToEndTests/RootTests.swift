@@ -47,6 +47,48 @@ struct RootTests {
         #expect(maildir.count == count)
     }
 
+    @Test(
+        "what root does with frozen mail is done as the daemons' user and logged with his name; a stranger may not even look"
+    )
+    func freezer() async throws {
+        try await Self.run { settings, _ in
+            let prepare = settings.prepare
+            settings.usePolicy(["[127.0.0.1]/32 freezenet +"])
+            let files = settings.prepare
+            settings.prepare = { instance in
+                try files(instance)
+                try prepare(instance)
+            }
+        } _: { instance, accounts in
+            let sent = try await instance.swaks(to: "\(accounts.alice.name)@example.test")
+            #expect(sent.status == .exited(0), "\(sent.output)")
+            let id = try #require(instance.spoolFiles["freezer"]?.first)
+            for name in [id, "\(id).reason"] {
+                var info = stat()
+                #expect(lstat("\(instance.postoffice)/freezer/\(name)", &info) == 0)
+                #expect(info.st_uid == accounts.trusted.uid, "\(name)")
+            }
+            let bin = (instance.settings.zenv["MAILBIN"] ?? "") + "/../bin/zmailer"
+            for arguments in [["list"], ["release", id]] {
+                let refused = try await instance.run(
+                    "/usr/bin/setpriv",
+                    [
+                        "--reuid=\(accounts.alice.uid)", "--regid=\(accounts.alice.gid)", "--clear-groups", bin,
+                        "freezer",
+                    ]
+                        + arguments + ["-Z", instance.configuration])
+                #expect(refused.status == .exited(77), "\(refused.output)")
+            }
+            let released = try await instance.zmailer("freezer", "release", id)
+            #expect(released.status == .exited(0), "\(released.output)")
+            try await waitForMail(instance, accounts.alice, 1)
+            try await instance.waitForEmptySpool()
+            var log = stat()
+            #expect(stat("\(instance.directory)/log/freezer", &log) == 0 && log.st_uid == accounts.trusted.uid)
+            #expect(instance.read("log/freezer").contains("freezer-released queue-id=\(id) by=root "))
+        }
+    }
+
     @Test("whoever reads from strangers is the daemons' user; mail belongs to whom it is for, and to nobody else")
     func identities() async throws {
         try await Self.run { instance, accounts in

@@ -1,6 +1,7 @@
 import ChildProcesses
 import Glibc
 import Postoffice
+import ProgramKit
 import SpoolFormat
 import Testing
 
@@ -14,9 +15,11 @@ private final class RunningMaster {
     private final class Start: @unchecked Sendable {
         let instance: RouterInstance
         let worker: String
-        init(_ instance: RouterInstance, _ worker: String) {
+        let freezer: String
+        init(_ instance: RouterInstance, _ worker: String, _ freezer: String) {
             self.instance = instance
             self.worker = worker
+            self.freezer = freezer
         }
 
         func run() {
@@ -26,7 +29,7 @@ private final class RunningMaster {
                     postoffice: instance.postoffice, configuration: instance.configuration, workers: 1,
                     signals: signals, log: instance.log
                 ) { role in
-                    let script = role == "worker" ? worker : "exec cat > /dev/null"
+                    let script = ["worker": worker, "freezer": freezer][role] ?? "exec cat > /dev/null"
                     return ChildRequest(
                         path: "/bin/sh", arguments: ["-c", script], environment: ["PATH=/usr/bin:/bin"])
                 }
@@ -37,9 +40,9 @@ private final class RunningMaster {
         }
     }
 
-    init(_ instance: RouterInstance, worker: String) {
+    init(_ instance: RouterInstance, worker: String, freezer: String = "exit 0") {
         var thread = pthread_t()
-        let context = Unmanaged.passRetained(Start(instance, worker))
+        let context = Unmanaged.passRetained(Start(instance, worker, freezer))
         let code = pthread_create(
             &thread, nil,
             { raw in
@@ -127,6 +130,57 @@ struct MasterTests {
         let noticed = try instance.accept()
         NoticeSender(socketPath: "\(instance.postoffice.root)/.router.notify", directory: "router").send(noticed)
         wait("notice") { instance.places(noticed).isEmpty }
+    }
+
+    @Test("the freezer is looked after once at the start, on SIGHUP and again in time, not again because it was done")
+    func freezer() throws {
+        let instance = try RouterInstance(settings: ["FREEZERMAXAGE": "1s"])
+        let runs = "\(instance.root)/var/db/list"
+        let master = RunningMaster(instance, worker: "exec cat > /dev/null", freezer: "echo run >> \(runs); exit 3")
+        func count() -> Int { (try? FileOctets.read(runs, limit: 4096).count { $0 == 0x0a }) ?? 0 }
+        wait("the second look") { count() >= 2 }
+        master.stop()
+        #expect(instance.logText.contains("warning child-ended child=freezer "))
+        unlink(runs)
+        let calm = try RouterInstance()
+        let id = try calm.accept()
+        let quiet = RunningMaster(
+            calm, worker: "while read id; do rm -f \(calm.postoffice.root)/router/$id; echo \"done $id\" >&0; done",
+            freezer: "echo run >> \(calm.root)/var/db/list")
+        defer { quiet.stop() }
+        wait("routing") { calm.places(id).isEmpty }
+        wait("the look") { access("\(calm.root)/var/db/list", F_OK) == 0 }
+        #expect(!calm.logText.contains("child=freezer"))
+    }
+
+    @Test("the freezer's keeper takes out what is too old and completes what died, and leaves the rest when it is told")
+    func freezerKeeper() throws {
+        let instance = try RouterInstance(settings: ["FREEZERMAXAGE": "1h", "FREEZERAGED": "release"])
+        let now = Int64(time(nil))
+        func freeze(age: Int64) throws -> SpoolID {
+            let id = SpoolID(rawValue: instance.postoffice.newID().rawValue - UInt64(age * 1000) << 22)
+            try instance.postoffice.submit(
+                id, [Array("channel error\nenv-end\n".utf8)],
+                to: .freezer(FreezeNote(code: 1, time: now - age, reason: "test")))
+            return id
+        }
+        let old = try freeze(age: 7200)
+        let young = try freeze(age: 60)
+        let staged = try instance.accept()
+        let name = instance.postoffice.path(.router, staged)
+        try #require(rename(name, name + ".released") == 0)
+        let keeper = FreezerKeeper(instance.postoffice, instance.configuration, instance.log)
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        defer { close(ends[0]) }
+        keeper.run(now: now, signals: SignalSource([SIGUSR2]), input: ends[0])
+        #expect(instance.names(.router) == ["\(old)", "\(staged)"].sorted())
+        #expect(instance.names(.freezer) == ["\(young)", "\(young).reason"])
+        #expect(instance.logText.contains("notice freezer-released queue-id=\(old) by=FREEZERMAXAGE=1h from="))
+        #expect(instance.logText.contains("notice freezer-released queue-id=\(staged) "))
+        close(ends[1])
+        keeper.run(now: now + 7200, signals: SignalSource([SIGUSR2]), input: ends[0])
+        #expect(instance.names(.freezer) == ["\(young)", "\(young).reason"])
     }
 
     @Test("a settled message without control file is taken back to router/ at the start")

@@ -21,12 +21,14 @@ struct RouterConfigurationTests {
     func wrong() {
         do throws(ConfigurationErrors) {
             _ = try MailConfiguration(
-                .init(values: ["ACCOUNTS": "ldap", "SELFADDRESSES": "[192.0.2.1], x", "HOSTNAME": "a b", "MINUID": "x"]
-                ),
+                .init(values: [
+                    "ACCOUNTS": "ldap", "SELFADDRESSES": "[192.0.2.1], x", "HOSTNAME": "a b", "MINUID": "x",
+                    "FREEZERMAXAGE": "long",
+                ]),
                 postoffice: nil)
             Issue.record("accepted")
         } catch {
-            #expect(error.errors.map(\.key) == ["ACCOUNTS", "MINUID", "SELFADDRESSES", "HOSTNAME"])
+            #expect(error.errors.map(\.key) == ["FREEZERMAXAGE", "ACCOUNTS", "MINUID", "SELFADDRESSES", "HOSTNAME"])
             #expect(error.description.contains("valid are passwd and file:/path"))
         }
     }

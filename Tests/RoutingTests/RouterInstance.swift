@@ -18,7 +18,8 @@ final class RouterInstance {
 
     init(
         aliases: String = "team: alice, bob\n", localnames: String = "example.test\n", users: String? = "alice\nbob\n",
-        routes: String = "fixed.test smtpx![127.0.0.1]:2526\n", relay: String = "[10.0.0.1]/32\n[10.0.0.2]/32 submit\n"
+        routes: String = "fixed.test smtpx![127.0.0.1]:2526\n", relay: String = "[10.0.0.1]/32\n[10.0.0.2]/32 submit\n",
+        settings: [String: String] = [:]
     ) throws {
         var template = Array("/tmp/router-XXXXXX".utf8CString)
         root = template.withUnsafeMutableBufferPointer { buffer in
@@ -34,7 +35,7 @@ final class RouterInstance {
             "MAILVAR": "\(root)/var", "ACCOUNTS": "file:\(root)/var/db/users", "HOSTNAME": "mail.example.test",
             "SELFADDRESSES": "[192.0.2.25]", "RESOLVERZONES": "\(root)/zones",
         ]
-        let environment = ZEnvironment(values: values)
+        let environment = ZEnvironment(values: values.merging(settings) { $1 })
         configuration = try MailConfiguration(environment, postoffice: postoffice.root)
         let log = log
         tables = MailTables(configuration, report: TableReports(log: log, namesMissing: true).write)

@@ -167,7 +167,7 @@ struct TraceTests {
             (Scene.name(1), ["router"], ["router/: accepted, to be routed"]),
             (Scene.name(2), ["router", "queue", "transport"], ["queue/: with the scheduler"]),
             (Scene.name(3), ["queue"], ["queue/: without a control file"]),
-            (Scene.name(4), ["freezer"], ["freezer/: frozen by policy"]),
+            (Scene.name(4), ["freezer"], ["freezer/: frozen; zmailer freezer release "]),
             (Scene.name(5), ["deferred"], ["deferred/: routing was tried"]),
         ]
         for (id, folders, expected) in cases {

@@ -4,7 +4,7 @@ import ProgramKit
 import Telemetry
 
 /// One child of the master: started again when it ends, at once the first time, then ever later while it dies young.
-/// Confined to the master's thread.
+/// One that runs once is started again by ``run(at:)`` alone. Confined to the master's thread.
 final class ManagedChild {
     /// Milliseconds a child must live for its end to count as the first: one that cannot start dies sooner.
     static let goodLife: Int64 = 1000
@@ -22,11 +22,13 @@ final class ManagedChild {
     private var startedAt: Int64 = 0
     private var youngDeaths = 0
     private var isStopping = false
+    private let runsOnce: Bool
     var onData: () -> Void = {}
     var onStart: () -> Void = {}
     var onEnd: (ChildProcess.Exit) -> Void = { _ in }
 
-    init(_ name: String, _ request: ChildRequest, poller: Poller, log: EventLog) {
+    init(_ name: String, _ request: ChildRequest, poller: Poller, log: EventLog, runsOnce: Bool = false) {
+        self.runsOnce = runsOnce
         self.name = name
         self.request = request
         self.poller = poller
@@ -66,7 +68,7 @@ final class ManagedChild {
             }
         } catch {
             log.error("not-started", ["child": name, "reason": "\(error)"])
-            startDue = now + delay(young: true)
+            if !runsOnce { startDue = now + delay(young: true) }
         }
     }
 
@@ -78,11 +80,20 @@ final class ManagedChild {
         closeSocket()
         process = nil
         let now = SteadyClock.milliseconds
-        if !isStopping {
+        if runsOnce {
+            if !isStopping, exit != .code(0) {
+                log.warning("child-ended", ["child": name, "pid": "\(child.pid)", "how": "\(exit)"])
+            }
+        } else if !isStopping {
             log.warning("child-ended", ["child": name, "pid": "\(child.pid)", "how": "\(exit)"])
             startDue = now + delay(young: now - startedAt < Self.goodLife)
         }
         onEnd(exit)
+    }
+
+    /// Has it started then, unless it runs.
+    func run(at time: Int64) {
+        if process == nil, !isStopping { startDue = time }
     }
 
     private func delay(young: Bool) -> Int64 {

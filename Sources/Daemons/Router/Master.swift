@@ -1,5 +1,6 @@
 import AgentProtocol
 import ChildProcesses
+import Configuration
 import Glibc
 import PolicyEngine
 import Postoffice
@@ -25,12 +26,14 @@ final class Master {
     private let poller = Poller()
     private let receiver: NoticeReceiver
     private let policy: ManagedChild
+    private let freezer: ManagedChild
     private var workers: [ManagedChild] = []
     private var splitters: [LineSplitter] = []
     private var queue = WorkQueue()
     private var deferred = DeferredSchedule()
     private var nextScan: Int64 = 0
     private var nextDeferred: Int64 = 0
+    private var nextFreezer: Int64 = 0
     private var isStopping = false
     private var buffer = [UInt8](repeating: 0, count: 65536)
 
@@ -45,6 +48,7 @@ final class Master {
         self.log = log
         receiver = try NoticeReceiver(socketPath: "\(postoffice.root)/.router.notify")
         policy = ManagedChild("policy", request("policy"), poller: poller, log: log)
+        freezer = ManagedChild("freezer", request("freezer"), poller: poller, log: log, runsOnce: true)
         for index in 0..<count {
             let worker = ManagedChild("worker \(index + 1)", request("worker"), poller: poller, log: log)
             worker.onData = { [unowned self] in receive(index) }
@@ -57,9 +61,10 @@ final class Master {
             splitters.append(LineSplitter(maximumLineLength: 1024))
         }
         policy.onData = { [unowned self] in discard(policy.socket) }
+        freezer.onData = { [unowned self] in discard(freezer.socket) }
     }
 
-    private var children: [ManagedChild] { [policy] + workers }
+    private var children: [ManagedChild] { [policy, freezer] + workers }
 
     /// Returns when all is stopped.
     func run() {
@@ -77,11 +82,15 @@ final class Master {
                 poller.wait(milliseconds: Int32(clamping: limit - now))
                 continue
             }
+            if now >= nextFreezer {
+                freezer.run(at: now)
+                nextFreezer = now + freezerInterval
+            }
             for child in children { if let due = child.startDue, due <= now { child.start(now) } }
             if now >= nextScan { scan(now) }
             if now >= nextDeferred { retryDeferred(now) }
             feed()
-            let events = [nextScan, nextDeferred] + children.compactMap(\.startDue)
+            let events = [nextScan, nextDeferred, nextFreezer] + children.compactMap(\.startDue)
             let wake = events.min() ?? now
             poller.wait(milliseconds: Int32(clamping: max(0, wake - SteadyClock.milliseconds)))
         }
@@ -93,6 +102,12 @@ final class Master {
 
     // MARK: finding work
 
+    /// Milliseconds between two looks into the freezer: an hour, unless mail gets too old sooner.
+    private var freezerInterval: Int64 {
+        let age = configuration.freezerAgeing?.maximumAge ?? 36_000
+        return min(3_600_000, max(1000, age * 100))
+    }
+
     private func takeSignals() {
         while let signal = signals.next() {
             if signal == SIGHUP {
@@ -101,6 +116,7 @@ final class Master {
                 for child in children { child.signal(SIGHUP) }
                 nextScan = 0
                 nextDeferred = 0
+                nextFreezer = 0
             } else {
                 isStopping = true
             }

@@ -2,7 +2,7 @@ import ProgramKit
 
 /// The command line of `router` (router.md §1).
 struct RouterOptions {
-    enum Role { case master, policy, worker }
+    enum Role { case master, policy, worker, freezer }
 
     var role = Role.master
     var environmentFile: String?
@@ -32,6 +32,7 @@ struct RouterOptions {
         OptionSpec(nil, "help", "print this and end"),
         OptionSpec(nil, "policy", "internal: be the policy service"),
         OptionSpec(nil, "worker", "internal: be a routing worker"),
+        OptionSpec(nil, "freezer", "internal: look after the freezer once"),
         OptionSpec(nil, "detached", "internal: started by a router that left the terminal"),
         OptionSpec("i", nil, "not available: questions are answered by the policy service (docs/protocols.md)"),
         OptionSpec("I", value: "name", "not available: as -i"),
@@ -68,6 +69,7 @@ struct RouterOptions {
             case "help": options.printsHelp = true
             case "policy": options.role = .policy
             case "worker": options.role = .worker
+            case "freezer": options.role = .freezer
             case "detached": options.isDetached = true
             default: throw UsageError("option '-\(key)' is \(help(key))")
             }

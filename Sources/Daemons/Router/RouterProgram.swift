@@ -51,6 +51,7 @@ public enum RouterProgram {
         case .master: master(options, environment, configuration)
         case .policy: policy(options, environment, configuration)
         case .worker: worker(options, environment, configuration)
+        case .freezer: freezer(options, environment, configuration)
         }
     }
 
@@ -150,6 +151,16 @@ public enum RouterProgram {
             log.error("policy-not-started", ["reason": error.description])
             exit(ExitCode.osFile.rawValue)
         }
+        exit(0)
+    }
+
+    private static func freezer(
+        _ options: RouterOptions, _ environment: ZEnvironment, _ configuration: MailConfiguration
+    ) -> Never {
+        let signals = SignalSource([SIGTERM, SIGINT, SIGHUP])
+        let postoffice = openSpool(configuration)
+        let log = openLog(options, environment)
+        FreezerKeeper(postoffice, configuration, log).run(now: Int64(time(nil)), signals: signals)
         exit(0)
     }
 

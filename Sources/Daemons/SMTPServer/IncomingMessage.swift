@@ -1,3 +1,4 @@
+import Glibc
 import MailModel
 import PolicyAsking
 import Postoffice
@@ -103,6 +104,7 @@ final class IncomingMessage {
     func record(session: String, client: String) -> Intake.Record {
         Intake.Record(
             id: id, session: session, client: client, sender: transaction.reversePath.description,
-            recipients: transaction.recipients.count, size: contentSize + received.count, freeze: freeze)
+            recipients: transaction.recipients.count, size: contentSize + received.count,
+            freeze: freeze.map { FreezeNote(code: $0.code, time: Int64(time(nil)), reason: $0.reason) })
     }
 }

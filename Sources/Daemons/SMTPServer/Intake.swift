@@ -105,7 +105,7 @@ final class Intake: Sendable {
         var recipients: Int
         var size: Int
         /// Not `nil`: it goes to the freezer.
-        var freeze: SessionPolicy.Freeze?
+        var freeze: FreezeNote?
     }
 
     /// Writes what is in memory to the message's file, which is made when there is none yet.
@@ -120,12 +120,13 @@ final class Intake: Sendable {
     func commit(
         _ record: Record, _ draft: MessageDraft?, _ octets: [UInt8], traits: [UInt8]?
     ) throws(PostofficeError) {
+        let place = record.freeze.map(MessageDraft.Place.freezer) ?? .router
         if let draft {
             try draft.append(octets)
             if let traits { try draft.overwrite(at: MessageEnvelope.traitsOffset, traits) }
-            try draft.commit(to: record.freeze == nil ? .router : .freezer)
+            try draft.commit(to: place)
         } else {
-            try postoffice.submit(record.id, [octets], to: record.freeze == nil ? .router : .freezer)
+            try postoffice.submit(record.id, [octets], to: place)
         }
         guard let freeze = record.freeze else {
             notices.send(record.id)

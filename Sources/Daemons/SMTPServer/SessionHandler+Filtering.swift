@@ -163,7 +163,7 @@ extension SessionHandler {
 
     private func proceed(_ run: FilterRun, _ verdict: FilterVerdict) {
         if case .freeze = verdict.disposition {
-            freeze(run, verdict, "content filter \(run.filters[run.position]): \(verdict.summary)")
+            freeze(run, verdict, verdict.summary)
             return
         }
         run.reply = verdict.reply(id: run.record.id.description) ?? run.reply
@@ -178,7 +178,8 @@ extension SessionHandler {
     private func freeze(_ run: FilterRun, _ verdict: FilterVerdict, _ reason: String) {
         let code =
             if case .freeze(let number) = verdict.disposition { number } else { 1 }
-        run.record.freeze = SessionPolicy.Freeze(code: code, reason: reason)
+        run.record.freeze = FreezeNote(
+            code: code, time: loop.unixTime, source: run.filters[run.position], reason: reason)
         run.reply = verdict.reply(id: run.record.id.description)
         store(run)
     }

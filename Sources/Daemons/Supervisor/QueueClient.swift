@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import SpoolFormat
 
 /// Asks the scheduler's queue socket (docs/protocols.md §5) and looks through the folders that the scheduler does not know.
 public struct QueueClient {
@@ -80,7 +81,8 @@ public struct QueueClient {
                 // A file whose successor is in `queue` is routed; only its removal is still to come.
                 if access("\(environment.postoffice)/queue/\(name)", F_OK) == 0 { return nil }
                 var info = stat()
-                guard name.first?.isNumber == true, lstat("\(environment.postoffice)/\(folder)/\(name)", &info) == 0
+                // Beside messages are notes of the freezer, and what is on its way out of it.
+                guard SpoolID(name) != nil, lstat("\(environment.postoffice)/\(folder)/\(name)", &info) == 0
                 else {
                     return nil
                 }
@@ -98,7 +100,7 @@ public struct UnroutedMessage: Hashable, Sendable {
         case routing
         /// Routing was tried and waits for another time.
         case routingDeferred = "routing-deferred"
-        /// By policy: nothing happens to it by itself.
+        /// Held back; ``FreezerCommand`` says why.
         case frozen
 
         /// In POSTOFFICE.
@@ -115,7 +117,7 @@ public struct UnroutedMessage: Hashable, Sendable {
             switch self {
             case .routing: "(to be routed)"
             case .routingDeferred: "(routing is tried again)"
-            case .frozen: "(frozen by policy)"
+            case .frozen: "(frozen: zmailer freezer list)"
             }
         }
     }

@@ -9,6 +9,10 @@ public struct MailConfiguration {
     public let postoffice: String
     /// `$MAILVAR/db`.
     public let tables: String
+    /// MAILSHARE: `forms/` has texts of reports.
+    public let mailshare: String
+    /// FREEZERMAXAGE, FREEZERAGED; `nil`: frozen mail stays.
+    public let freezerAgeing: FreezerAgeing?
     public let accounts: Accounts.Source
     /// MINUID: accounts of the system below it have no mailbox, so mail for them is refused and not returned later.
     public let minimumUID: uid_t
@@ -25,6 +29,13 @@ public struct MailConfiguration {
         var errors: [ConfigurationError] = []
         self.postoffice = postoffice ?? environment.postoffice
         tables = "\(environment.mailvar)/db"
+        mailshare = environment.mailshare
+        do throws(ConfigurationErrors) {
+            freezerAgeing = try FreezerAgeing.read(environment)
+        } catch {
+            freezerAgeing = nil
+            errors += error.errors
+        }
         if let source = Accounts.Source(environment["ACCOUNTS"]) {
             accounts = source
         } else {

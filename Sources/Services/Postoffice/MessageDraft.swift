@@ -12,8 +12,8 @@ public final class MessageDraft: @unchecked Sendable {
     public enum Place: Sendable {
         /// To be routed.
         case router
-        /// Frozen by policy: nothing happens to it by itself.
-        case freezer
+        /// Frozen, and why: nothing happens to it by itself.
+        case freezer(FreezeNote)
     }
     /// Octets written so far.
     public private(set) var size = 0
@@ -112,7 +112,8 @@ public final class MessageDraft: @unchecked Sendable {
         try Postoffice.writeAll(descriptor, octets, at: offset, path: path)
     }
 
-    /// Gives the file its name and makes it durable: file and directory entry. On an error nothing is left behind.
+    /// Gives the file its name and makes it durable: file and directory entry, and those of the note of a frozen one. On an
+    /// error nothing is left behind.
     ///
     /// The content is on its way to the disk when the directory is synced for all that wait, so that one journal commit
     /// serves both, and the file's own sync finds little left to do. A power cut in between leaves a name without all of
@@ -120,7 +121,16 @@ public final class MessageDraft: @unchecked Sendable {
     public func commit(to place: Place = .router) throws(PostofficeError) {
         switch place {
         case .router: try commit(path, sync)
-        case .freezer: try commit(frozenPath, frozenSync)
+        case .freezer(let note):
+            // First the note, whose message may be missing; not the message without a note. Both names share the directory's sync.
+            let notePath = frozenPath + Postoffice.noteSuffix
+            try Postoffice.writeNote(note, to: notePath, in: frozenSync.path)
+            do throws(PostofficeError) {
+                try commit(frozenPath, frozenSync)
+            } catch {
+                unlink(notePath)
+                throw error
+            }
         }
     }
 

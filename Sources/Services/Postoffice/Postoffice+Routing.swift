@@ -77,7 +77,7 @@ extension Postoffice {
 
     /// Gives the file `old` the name `new` too; no error if it has it already, as after a crash in the middle. A name that
     /// is another file's is left alone: removing `old` then would lose it.
-    private static func linkOnce(_ old: String, _ new: String) throws(PostofficeError) {
+    static func linkOnce(_ old: String, _ new: String) throws(PostofficeError) {
         while true {
             if link(old, new) == 0 { return }
             let code = errno

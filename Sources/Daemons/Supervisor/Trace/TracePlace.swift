@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import SpoolFormat
 
 /// Where a message is in the spool just now (docs/spool.md), and what that means.
 struct TracePlace: Hashable {
@@ -28,9 +29,7 @@ struct TracePlace: Hashable {
             if exists("router"), !isQueued { add("router/\(id)", "accepted, to be routed") }
             if exists("deferred") { add("deferred/\(id)", "routing was tried and is tried again") }
             if exists("freezer") {
-                add(
-                    "freezer/\(id)",
-                    "frozen by policy: nothing happens by itself; move it to router/ to have it delivered")
+                add("freezer/\(id)", "frozen\(cause(id, postoffice)); zmailer freezer release \(id) lets it go")
             }
             if isQueued {
                 add(
@@ -44,6 +43,13 @@ struct TracePlace: Hashable {
             }
             return places
         }
+    }
+
+    /// As its note says.
+    private static func cause(_ id: String, _ postoffice: String) -> String {
+        let octets = Array(ProcFile.read("\(postoffice)/freezer/\(id).reason").utf8)
+        guard let note = FreezeNote(parsing: octets) else { return "" }
+        return " (code \(note.code), \(note.source)): \(note.reason)"
     }
 
     private static func kind(of name: String) -> String {

@@ -44,6 +44,13 @@ enum TraceText {
         case "report":
             return "notification \(value("report-id")) to \(path("to")) about recipients \(value("recipients"))"
         case "poison": return poison(record)
+        case "freezer-released":
+            let cause = record["reason"].map { "; it was there because: \($0)" } ?? ", after an interruption"
+            return "let out of the freezer, by \(value("by"))\(cause)"
+        case "freezer-dropped": return "dropped from the freezer, by \(value("by")): \(value("reason"))"
+        case "freezer-bounced":
+            return "returned from the freezer, by \(value("by")): notification \(value("report-id")) to \(path("to")) "
+                + "about recipients \(value("recipients")): \(value("reason"))"
         case "no-clause": return "waits: \(value("reason"))"
         case "routed-again": return "routed again: \(value("reason"))"
         case "set-aside", "cleared": return value("reason")
