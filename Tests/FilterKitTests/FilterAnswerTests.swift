@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Answers of content filters") struct FilterAnswerTests {
     private static func text(_ answer: FilterAnswer, prefix: String = "") throws -> String {
-        String(decoding: try answer.lines(prefix: prefix), as: UTF8.self)
+        String(decoding: try answer.lines(prefix: prefix, id: "7"), as: UTF8.self)
     }
 
     static let verdicts: [(FilterVerdict, String)] = [
@@ -30,8 +30,7 @@ import Testing
         (.field("X-A", "b\u{0}\rc\td"), "+header X-A: b  c\td"),
         (.addField(name: "X-A", body: "b", place: .top), "+header X-A:b"), (.removeFields(named: "X-A"), "-header X-A"),
         (.removeField(named: "X-A", number: 2), "-header X-A/2"),
-        (.rewriteTo("\"a b\"@c.test"), "rewrite-to \"a b\"@c.test"),
-        (.rewriteTo("postmaster"), "rewrite-to postmaster"),
+        (.rewriteTo("\"a b\"@c.test"), "rewrite-to <\"a b\"@c.test>"),
         (.tag("virus=Eicar-Test.1"), "tag virus=Eicar-Test.1"),
     ]
 
@@ -48,20 +47,26 @@ import Testing
         FilterAnswer(.accept(), edits: [.field("Ä", "x")]), FilterAnswer(.accept(), edits: [.removeFields(named: "")]),
         FilterAnswer(.accept(), edits: [.removeField(named: "A", number: 0)]),
         FilterAnswer(.accept(), edits: [.rewriteTo("a\n0")]), FilterAnswer(.accept(), edits: [.rewriteTo("")]),
+        FilterAnswer(.accept(), edits: [.field("A", String(repeating: "a", count: 996))]),
+        FilterAnswer(.accept(), edits: [.field(String(repeating: "A", count: 77), "x")]),
+        FilterAnswer(.accept(), edits: [.field(".A", "x")]),
+        FilterAnswer(.accept(), edits: [.rewriteTo("postmaster")]),
         FilterAnswer(.accept(), edits: [.rewriteTo("a@b.test, c@d.test")]), FilterAnswer(.accept(), edits: [.tag("")]),
         FilterAnswer(.accept(), edits: [.tag("a b")]),
         FilterAnswer(.accept(), edits: [.tag(String(repeating: "a", count: 65))]),
-        FilterAnswer(.accept(), edits: [.field("A", String(repeating: "a", count: 65_530))]),
+        FilterAnswer(.accept(), edits: [.field("A", String(repeating: "a\n", count: 40_000))]),
         FilterAnswer(.accept(), edits: [FilterEdit](repeating: .tag("a"), count: 201)),
     ]
 
     @Test("what the interface has no words for is an error", arguments: wrong)
     func errors(answer: FilterAnswer) {
-        #expect(throws: FilterAnswerError.self) { try answer.lines(prefix: "") }
+        #expect(throws: FilterAnswerError.self) { try answer.lines(prefix: "", id: "7") }
     }
 
     @Test("remarks cannot be taken for anything else")
     func remarks() throws {
-        #expect(try Self.text(FilterAnswer(.accept(), remarks: ["hungry\n-1"])) == "# hungry -1\n0\n")
+        #expect(
+            try Self.text(FilterAnswer(.accept(), remarks: ["hungry\n-1"]), prefix: "/p/7 ")
+                == "# 7: hungry -1\n/p/7 0\n")
     }
 }

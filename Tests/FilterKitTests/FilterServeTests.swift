@@ -69,13 +69,15 @@ import Testing
         #expect(group.wait(timeout: .now() + 20) == .success)
     }
 
-    @Test("without an answer the filter says so in no words of the interface, and goes on", arguments: [0, 1, 2, 3])
-    func noAnswer(row: Int) throws {
+    @Test(
+        "without an answer a filter with one message is hungry again, with more it says what is no result",
+        arguments: [0, 1, 2, 3], [1, 2])
+    func noAnswer(row: Int, credits: Int) throws {
         let folder = try FilterFolder()
         let peer = try FilterPeer()
         let log = open("\(folder.path)/log", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         defer { close(log) }
-        let group = serve(peer, log: log) { job in
+        let group = serve(peer, credits: credits, log: log) { job in
             if job.envelope.sender == nil { return FilterAnswer(.accept(), edits: [.tag("not a tag")]) }
             throw Trouble()
         }
@@ -83,15 +85,17 @@ import Testing
             try folder.message(), "\(folder.path)/missing", folder.path,
             try folder.message(FilterFolder.envelope(sender: nil)),
         ]
-        #expect(peer.line() == "#hungry")
+        for _ in 0..<credits { #expect(peer.line() == "#hungry") }
         peer.send(paths[row])
+        let id = URL(fileURLWithPath: paths[row]).lastPathComponent
+        let start = credits == 1 ? "# \(id): " : "\(paths[row]) "
         let line = try #require(peer.line())
-        #expect(line.hasPrefix("no answer: "))
+        #expect(line.hasPrefix("\(start)no answer: "))
         #expect(peer.line() == "#hungry")
         peer.endInput()
         #expect(group.wait(timeout: .now() + 20) == .success)
         let logged = try String(contentsOfFile: "\(folder.path)/log", encoding: .utf8)
-        #expect(logged == "\(URL(fileURLWithPath: paths[row]).lastPathComponent): \(line)\n")
+        #expect(logged == "\(id): \(line.dropFirst(start.count))\n")
     }
 
     @Test("an envelope of any size is read whole, the header up to its limit, the content in parts")

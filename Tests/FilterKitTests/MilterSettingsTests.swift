@@ -72,7 +72,8 @@ import Testing
         #expect(process.peer.line() == "#hungry")
         process.peer.send(path)
         let line = try #require(process.peer.line())
-        #expect(line.hasPrefix("no answer: milter unix:\(folder.path)/milter.sock: connect: "))
+        let id = URL(fileURLWithPath: path).lastPathComponent
+        #expect(line.hasPrefix("# \(id): no answer: milter unix:\(folder.path)/milter.sock: connect: "))
         #expect(process.peer.line() == "#hungry")
         let milter = try FakeMilter(in: folder.path) { FakeMilter.answer($0) }
         defer { milter.stop() }

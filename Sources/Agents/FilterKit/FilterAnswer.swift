@@ -20,10 +20,12 @@ public struct FilterAnswer: Hashable, Sendable {
     /// Edits of one message.
     public static let maximumEdits = 200
 
-    /// The lines of the interface, each ended by LF and with `prefix` in front: remarks, edits, the result.
-    func lines(prefix: String) throws(FilterAnswerError) -> [UInt8] {
+    /// The lines of the interface, each ended by LF: remarks, which name the message by its `id`, and with `prefix` in front edits
+    /// and the result.
+    func lines(prefix: String, id: String) throws(FilterAnswerError) -> [UInt8] {
         guard edits.count <= Self.maximumEdits else { throw .tooManyEdits(edits.count) }
         var out: [UInt8] = []
+        for remark in remarks { out += Array("# \(id): \(Octets.cleaned(String(remark.prefix(1000))))\n".utf8) }
         func append(_ line: String) throws(FilterAnswerError) {
             let length = prefix.utf8.count + line.utf8.count + 1
             guard length <= Self.maximumLine else { throw .lineLength(length) }
@@ -31,7 +33,6 @@ public struct FilterAnswer: Hashable, Sendable {
             out.append(contentsOf: line.utf8)
             out.append(0x0a)
         }
-        for remark in remarks { try append("# " + Octets.cleaned(String(remark.prefix(1000)))) }
         for edit in edits { try append(try edit.line()) }
         try append(try verdict.line())
         return out

@@ -30,23 +30,31 @@ public enum FilterEdit: Hashable, Sendable {
     func line() throws(FilterAnswerError) -> String {
         switch self {
         case .addField(let name, let body, let place):
-            return "\(place == .top ? "+header" : "+header-last") \(try Self.checked(name)):\(Self.folded(body))"
+            let lines = Self.folded(body)
+            for (number, line) in Octets.split(Array(lines.utf8)[...], at: 0x0d).enumerated() {
+                let length = line.count + (number == 0 ? name.utf8.count + 1 : 0)
+                guard length <= Self.maximumHeaderLine else { throw .headerLine(length) }
+            }
+            return "\(place == .top ? "+header" : "+header-last") \(try Self.checked(name)):\(lines)"
         case .removeFields(let name):
             return "-header \(try Self.checked(name))"
         case .removeField(let name, let number):
             guard number > 0 else { throw .fieldNumber(number) }
             return "-header \(try Self.checked(name))/\(number)"
         case .rewriteTo(let address):
-            guard Mailbox(address) != nil || asciiLowercased(address) == "postmaster" else { throw .recipient(address) }
-            return "rewrite-to \(address)"
+            guard let mailbox = Mailbox(address) else { throw .recipient(address) }
+            return "rewrite-to <\(mailbox)>"
         case .tag(let word):
             guard (1...64).contains(word.utf8.count), word.utf8.allSatisfy(Self.isTagOctet) else { throw .tag(word) }
             return "tag \(word)"
         }
     }
 
+    /// Octets of a header line without its line end (RFC 5322 §2.1.1).
+    public static let maximumHeaderLine = 998
+
     private static func checked(_ name: String) throws(FilterAnswerError) -> String {
-        guard (1...256).contains(name.utf8.count),
+        guard (1...76).contains(name.utf8.count), !name.hasPrefix("."),
             name.utf8.allSatisfy({ (0x21...0x7e).contains($0) && $0 != UInt8(ascii: ":") })
         else { throw .fieldName(name) }
         return name

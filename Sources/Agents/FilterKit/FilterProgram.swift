@@ -80,14 +80,16 @@ private final class FilterService: Sendable {
     private func answer(_ path: String) -> [UInt8] {
         // ZMailer, which has one job for one filter, knows no such prefix.
         let prefix = credits > 1 ? path + " " : ""
+        let id = FilterJob.id(ofPath: path)
         do {
-            return try judge(try FilterJob(path: path)).lines(prefix: prefix)
+            return try judge(try FilterJob(path: path)).lines(prefix: prefix, id: id)
         } catch {
             let reason = Octets.cleaned(String("\(error)".prefix(1000)))
-            let line = Array("\(FilterJob.id(ofPath: path)): no answer: \(reason)\n".utf8)
+            let line = Array("\(id): no answer: \(reason)\n".utf8)
             _ = log.withLock { Self.write(line, to: $0) }
-            // No line of the interface: that is how a filter says that it has no answer.
-            return Array("\(prefix)no answer: \(reason)\n".utf8)
+            // Who has one message and is hungry without a result has none for it. Who has more says so by a line that is none of
+            // the interface: he is given no more then, and started again.
+            return Array((credits > 1 ? "\(prefix)no answer: \(reason)\n" : "# \(id): no answer: \(reason)\n").utf8)
         }
     }
 

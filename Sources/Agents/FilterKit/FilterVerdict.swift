@@ -45,6 +45,7 @@ public enum FilterAnswerError: Error, Hashable, Sendable, CustomStringConvertibl
     case replyLines(Int)
     case fieldName(String)
     case fieldNumber(Int)
+    case headerLine(Int)
     case recipient(String)
     case tag(String)
     case lineLength(Int)
@@ -55,7 +56,9 @@ public enum FilterAnswerError: Error, Hashable, Sendable, CustomStringConvertibl
         case .freezeCode(let code): "freeze with code \(code): valid is 1 and above"
         case .replyCode(let code): "reply code \(code): valid are 200 to 599"
         case .replyLines(let count): "a reply of \(count) lines: valid are 1 to \(FilterVerdict.maximumLines)"
-        case .fieldName(let name): "header field name '\(name)': valid are printable ASCII characters but the colon"
+        case .fieldName(let name): "header field name '\(name)': valid are 1 to 76 of printable ASCII but the colon"
+        case .headerLine(let length):
+            "a header line of \(length) octets: valid are \(FilterEdit.maximumHeaderLine); a line end in the text folds it"
         case .fieldNumber(let number): "header field number \(number): valid is 1 and above"
         case .recipient(let address): "recipient '\(address)': valid is local@domain"
         case .tag(let word): "tag '\(word)': valid are 1 to 64 of A-Z a-z 0-9 . _ = + -"
