@@ -64,6 +64,21 @@ struct FilterDialogueTests {
                 == [.finished(job: 2, FilterAnswer(verdict: nil, problem: "no result: # the scanner is away"))])
     }
 
+    @Test("#none is no result, and keeps the credit's account right")
+    func none() throws {
+        var dialogue = started(2)
+        _ = dialogue.begin(1, path: "/po/public/1")
+        _ = dialogue.begin(2, path: "/po/public/2")
+        #expect(say("/po/public/1 # away", to: &dialogue) == [.remark("# away")])
+        #expect(
+            say("/po/public/1 #none", to: &dialogue)
+                == [.finished(job: 1, FilterAnswer(verdict: nil, problem: "no result: # away"))])
+        #expect(say("#hungry", to: &dialogue) == [])
+        #expect(dialogue.freeCredits == 1 && dialogue.openJobs == [2])
+        #expect(say("#none", to: &dialogue) == [.finished(job: 2, FilterAnswer(verdict: nil, problem: "no result"))])
+        #expect(say("#none", to: &dialogue) == [.remark("#none")])
+    }
+
     @Test("several at once, answered by their paths in any order")
     func several() throws {
         var dialogue = started(3)

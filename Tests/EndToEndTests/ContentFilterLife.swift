@@ -61,7 +61,7 @@ struct FilterLife<Peer: FilterPeer> {
         let nothing = try await impatient.answer(impatient.message(message))
         #expect(nothing.result == nil)
         #expect(nothing.remarks.count == 1 && nothing.remarks[0].contains(peer.endpoint), "\(nothing.lines)")
-        #expect(try await impatient.process.waitForExit() == .exited(75))
+        #expect(try await impatient.end() == .exited(0))
         for (word, result) in [("accept", "0 250 2.6.0"), ("freeze", "1 250 2.7.1"), ("defer", "-1 451 4.7.1")] {
             let script = try script(["retry = 0", "failure = \(word)"])
             for _ in 0..<2 {

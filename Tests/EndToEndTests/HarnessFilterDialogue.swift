@@ -43,7 +43,7 @@ final class FilterDialogue {
             var line = try line()
             if line == "#hungry" { continue }
             if line.hasPrefix(path + " ") { line = String(line.dropFirst(path.count + 1)) }
-            if line.hasPrefix("#") {
+            if line.hasPrefix("#"), line != "#none" {
                 answer.remarks.append(line)
             } else if ["+header", "-header", "rewrite-to", "tag "].contains(where: line.hasPrefix) {
                 answer.edits.append(line)

@@ -88,9 +88,10 @@ import Testing
         for _ in 0..<credits { #expect(peer.line() == "#hungry") }
         peer.send(paths[row])
         let id = URL(fileURLWithPath: paths[row]).lastPathComponent
-        let start = credits == 1 ? "# \(id): " : "\(paths[row]) "
+        let start = credits == 1 ? "# \(id): " : "\(paths[row]) # "
         let line = try #require(peer.line())
         #expect(line.hasPrefix("\(start)no answer: "))
+        if credits > 1 { #expect(peer.line() == "\(paths[row]) #none") }
         #expect(peer.line() == "#hungry")
         peer.endInput()
         #expect(group.wait(timeout: .now() + 20) == .success)

@@ -87,9 +87,10 @@ private final class FilterService: Sendable {
             let reason = Octets.cleaned(String("\(error)".prefix(1000)))
             let line = Array("\(id): no answer: \(reason)\n".utf8)
             _ = log.withLock { Self.write(line, to: $0) }
-            // Who has one message and is hungry without a result has none for it. Who has more says so by a line that is none of
-            // the interface: he is given no more then, and started again.
-            return Array((credits > 1 ? "\(prefix)no answer: \(reason)\n" : "# \(id): no answer: \(reason)\n").utf8)
+            // Said for one message by "#hungry" itself, which ZMailer knows; for one of several it needs a word.
+            return Array(
+                (credits > 1 ? "\(prefix)# no answer: \(reason)\n\(prefix)#none\n" : "# \(id): no answer: \(reason)\n")
+                    .utf8)
         }
     }
 

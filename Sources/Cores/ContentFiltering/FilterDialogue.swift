@@ -91,17 +91,16 @@ public struct FilterDialogue: Sendable {
     /// A line without its LF. Text behind ``maximumLineLength`` must have been cut off, and `isCut` be set.
     public mutating func receive(_ line: ArraySlice<UInt8>, isCut: Bool = false) -> [Event] {
         if !isCut, Octets.equal(Self.trimmed(line), "#hungry") { return hungry() }
-        if !isCut, line.first == UInt8(ascii: "#") {
-            if jobs.count == 1 { jobs[0].remark = Self.quoted(line) }
-            return [.remark(Self.quoted(line))]
+        guard !isCut || line.first == UInt8(ascii: "#") else {
+            return violate("a line of more than \(Self.maximumLineLength) octets")
         }
-        guard !isCut else { return violate("a line of more than \(Self.maximumLineLength) octets") }
         var index = jobs.count == 1 ? 0 : nil
         var line = line
         if line.first == UInt8(ascii: "/"), let (named, rest) = addressed(line) {
             index = named
             line = rest
         }
+        if line.first == UInt8(ascii: "#") { return [remark(line, of: index)] }
         do throws(MessageEdit.Problem) {
             if let edit = try MessageEdit(line: line) {
                 guard let index else { return violate("for which message is '\(Self.quoted(line))'?") }
@@ -121,6 +120,22 @@ public struct FilterDialogue: Sendable {
         return [.finished(job: job.number, FilterAnswer(verdict: verdict, edits: job.edits))]
     }
 
+    /// `#none`: no result. Other remarks are for the log, and the last one for the reason why there was no result.
+    private mutating func remark(_ line: ArraySlice<UInt8>, of index: Int?) -> Event {
+        guard let index else { return .remark(Self.quoted(line)) }
+        guard Octets.equal(Self.trimmed(line), "#none") else {
+            jobs[index].remark = Self.quoted(line)
+            return .remark(Self.quoted(line))
+        }
+        owed += 1
+        return noResult(jobs.remove(at: index))
+    }
+
+    private func noResult(_ job: Job) -> Event {
+        let reason = "no result\(job.remark.isEmpty ? "" : ": \(job.remark)")"
+        return .finished(job: job.number, FilterAnswer(verdict: nil, problem: reason))
+    }
+
     private mutating func hungry() -> [Event] {
         switch phase {
         case .broken:
@@ -138,7 +153,7 @@ public struct FilterDialogue: Sendable {
             if phase == .serving, capacity == 1, let job = jobs.first {
                 jobs = []
                 credits += 1
-                return [.finished(job: job.number, FilterAnswer(verdict: nil, problem: "no result\(job.remark.isEmpty ? "" : ": \(job.remark)")"))]
+                return [noResult(job)]
             }
             guard capacity < Self.maximumCredits else { return [] }
             credits += 1

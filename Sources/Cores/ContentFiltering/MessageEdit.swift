@@ -2,7 +2,8 @@ import MailModel
 
 /// A change that a filter asks for before its verdict; our addition to ZMailer's interface (docs/contentfilters.md).
 public enum MessageEdit: Hashable, Sendable {
-    /// `+header Name: value`: on top of the header. Lines of the value, continuation lines with their blank or TAB.
+    /// `+header Name: value`: on top of the header. Lines of the value as they were given, with the blank in front; continuation lines
+    /// begin with a blank or TAB.
     case addFirst(name: String, value: [String])
     /// `+header-last Name: value`
     case addLast(name: String, value: [String])
@@ -69,11 +70,7 @@ public enum MessageEdit: Hashable, Sendable {
             while let last = octets.last, last == 0x20 || last == 0x09 { octets.removeLast() }
             // A line of blanks only would end the header for many a reader.
             if octets.isEmpty, index > 0 { continue }
-            if index == 0 {
-                if octets.first != 0x20, octets.first != 0x09 { octets.insert(0x20, at: 0) }
-            } else if octets.first != 0x20, octets.first != 0x09 {
-                octets.insert(0x09, at: 0)
-            }
+            if index > 0, octets.first != 0x20, octets.first != 0x09 { octets.insert(0x09, at: 0) }
             guard octets.count + (index == 0 ? name.utf8.count + 1 : 0) <= maximumHeaderLine else {
                 throw Problem("a line of \(name) is longer than \(maximumHeaderLine) octets; CR folds it")
             }
