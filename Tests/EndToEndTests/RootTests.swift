@@ -126,6 +126,33 @@ struct RootTests {
         }
     }
 
+    @Test("a content filter has a user of its own, and what it is given is all that it can change")
+    func filterUser() async throws {
+        try await Self.run { settings, accounts in
+            let prepare = settings.prepare
+            settings.prepare = { instance in
+                try prepare(instance)
+                let script = """
+                    #!/bin/sh
+                    while echo "#hungry" && read -r path; do
+                        if head -c 100 "$path" >/dev/null && ! { echo >>"$path"; } 2>/dev/null && ! { echo >public/x; } 2>/dev/null
+                        then echo "-1 550 5.7.1 seen by $(id -u)"; else echo "-1 550 5.7.1 cannot read, or can write"; fi
+                    done
+
+                    """
+                try instance.install(script, as: "filter", mode: 0o755)
+                try instance.append(
+                    [
+                        "PARAM contentfilter \(instance.directory)/var/filter",
+                        "PARAM contentfilter-user \(accounts.bob.name)",
+                    ], to: "share/smtpserver.conf")
+            }
+        } _: { instance, accounts in
+            let sent = try await instance.swaks(to: "\(accounts.alice.name)@example.test")
+            #expect(sent.output.contains("seen by \(accounts.bob.uid)"), "\(sent.output)\n\(instance.report)")
+        }
+    }
+
     @Test("accounts below MINUID and unknown ones are refused at RCPT, their mail never accepted")
     func refused() async throws {
         try await Self.run { instance, accounts in

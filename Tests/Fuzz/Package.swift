@@ -28,8 +28,12 @@ let package = Package(
         .target(name: "TransportSecurity", dependencies: ["COpenSSL", "MailModel"], swiftSettings: features),
         .target(name: "SpoolFormat", dependencies: ["MailModel"], swiftSettings: features),
         .target(name: "AgentProtocol", dependencies: ["MailModel", "SpoolFormat"], swiftSettings: features),
+        .target(name: "ContentFiltering", dependencies: ["MailModel", "SpoolFormat"], swiftSettings: features),
         .target(name: "FuzzSupport", swiftSettings: features),
         fuzz("FuzzCommandDecoder"),
+        .executableTarget(
+            name: "FuzzContentFilter", dependencies: ["FuzzSupport", "ContentFiltering", "MailModel", "SpoolFormat"],
+            swiftSettings: features + [.unsafeFlags(["-parse-as-library"])]),
         fuzz("FuzzCredentialLine", "SASL"),
         fuzz("FuzzDataDecoder"),
         fuzz("FuzzPeerTexts", "PeerIdentity"),
