@@ -57,6 +57,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     var message: IncomingMessage?
     /// The message is with the content filters.
     var filterRun: FilterRun?
+    /// A message is being stored.
+    var isCommitting = false
     /// A part of the message is being written: no more of it is taken.
     var isSpilling = false
     var asked = Deque<Asked>()
@@ -94,20 +96,20 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     /// Refusals that were answered with the delay they cost.
     private var slowedRefusals = 0
     /// A refusal is held back.
-    private var isTarpitted = false
+    var isTarpitted = false
     /// On the loop's clock: when the session ends in any case.
-    private var endsBy = Int.max
+    var endsBy = Int.max
     private var isPumping = false
     /// The session has said its last word.
     private var isOver = false
     private var isReading = false
     /// Replies that wait to be written together.
-    private var unsent: [UInt8] = []
+    var unsent: [UInt8] = []
     var isReadHeldBack = false
     /// The client sends no more; what it has sent is still answered.
     private var hasInputEnded = false
     private(set) var tag: SessionLog.Tag?
-    private var isAnnounced = false
+    var isAnnounced = false
 
     var wheelPosition = WheelPosition()
     var expires: Int
@@ -161,6 +163,15 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     func announce() {
         isAnnounced = true
         ask(question(.connect))
+    }
+
+    /// The policy service was restarted and knows nothing of us.
+    func announceAgain() {
+        // Whose `connect` waits for its answer is asked about again: asking itself may be what reconnects.
+        guard isAnnounced, phase != .closed, phase != .connecting, openVerb != .connect || openQuestion == nil else {
+            return
+        }
+        loop.policy.announce(question(.connect))
     }
 
     /// It does no more: the client is to become another one.
@@ -385,7 +396,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         if !isReading { flushIfDue(context) }
     }
 
-    private func writeTranscript() {
+    func writeTranscript() {
         guard let entries = session.transcript, !entries.isEmpty, let tag else { return }
         loop.sessionLog?.write(tag, entries)
         session.transcript = []
@@ -399,140 +410,6 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     var sender = "-"
     /// Why the client, or its sender, was refused: what the session refuses later in the name of that.
     var standingReason = ""
-
-    // MARK: the end
-
-    /// Our last reply is written: nothing more is read, and the client may close first, so that it gets our words.
-    private func finish() {
-        guard let context, isAlive else { return }
-        let hasUnread = (input?.readableBytes ?? 0) > 0
-        phase = .lingering
-        dropMessage()
-        input = nil
-        flushIfNeeded(context)
-        if hasUnread {
-            // Closing a socket with unread octets resets it, and the client would lose our last words.
-            context.close(mode: .output, promise: nil)
-        } else {
-            context.close(promise: nil)
-            return
-        }
-        isActive(loop.timeouts.linger)
-        if isReadHeldBack {
-            isReadHeldBack = false
-            context.read()
-        }
-    }
-
-    private var isAlive: Bool {
-        switch phase {
-        case .awaitingHeader, .connecting, .securing, .delaying, .open: true
-        case .lingering, .closed: false
-        }
-    }
-
-    /// Ends the session with this reply, when nothing of it is being decided.
-    func terminate(_ reply: Reply?, reason: String) {
-        guard context != nil, isAlive else { return }
-        loop.log.info(
-            "ended", ["session": sessionID, "client": client.literal, "reason": reason, "accepted": "\(accepted)"])
-        var replies = loop.borrowScratch()
-        session.terminate(phase == .open ? reply : nil, into: &replies)
-        write(replies)
-        loop.giveBack(replies)
-        finish()
-    }
-
-    func expired() {
-        switch phase {
-        case .connecting, .delaying, .closed:
-            break
-        case .awaitingHeader, .securing:
-            let reason = phase == .securing ? "no TLS handshake in time" : "no PROXY header in time"
-            loop.log.info("ended", ["session": sessionID, "client": client.literal, "reason": reason])
-            context?.close(promise: nil)
-        case .lingering:
-            context?.close(promise: nil)
-        case .open:
-            if loop.now >= endsBy, !isWaiting {
-                let text = "\(loop.settings.hostName) session has lasted too long, closing"
-                terminate(Reply(421, EnhancedStatusCode(4, 4, 2), text), reason: "session-limit")
-            } else if isWaiting {
-                isActive(loop.timeouts.command)
-            } else if context?.channel.isWritable == false {
-                loop.log.info("ended", ["session": sessionID, "client": client.literal, "reason": "write timeout"])
-                context?.close(promise: nil)
-            } else {
-                let text = "\(loop.settings.hostName) timeout, closing"
-                terminate(Reply(421, EnhancedStatusCode(4, 4, 2), text), reason: "timeout")
-            }
-        }
-    }
-
-    /// Whether it is our turn, not the client's.
-    var isWaiting: Bool {
-        isSpilling || openQuestion != nil || !asked.isEmpty || isCommitting || isTarpitted || arrival.isAsking
-            || filterRun != nil
-    }
-
-    /// A message is being stored.
-    var isCommitting = false
-
-    /// The process ends: a message that is being stored gets its answer first.
-    func stop() {
-        if isCommitting { return }
-        abandonFiltering()
-        let text = "\(loop.settings.hostName) shutting down, try again soon"
-        terminate(Reply(421, EnhancedStatusCode(4, 3, 2), text), reason: "shutdown")
-    }
-
-    private func ended(_ reason: String) {
-        guard phase != .closed else { return }
-        phase = .closed
-        if let openQuestion { loop.policy.forget(openQuestion) }
-        for question in asked { loop.policy.forget(question.number) }
-        asked = []
-        early = [:]
-        unsent = []
-        countAbandoned()
-        filterRun = nil
-        withdraw()
-        exchange = nil
-        let unlogged = session.refusals - ServerSession.maximumRecordedRefusals
-        if unlogged > 0 {
-            loop.log.info(
-                "refused-more", ["session": sessionID, "client": client.literal, "count": "\(unlogged)"])
-        }
-        if wheelPosition.slot >= 0 {
-            loop.wheel.remove(self)
-            loop.sessionCount.add(-1)
-        }
-        if message != nil, !isCommitting {
-            loop.log.info(
-                "aborted",
-                ["session": sessionID, "client": client.literal, "octets": "\(message?.contentSize ?? 0)"])
-        }
-        dropMessage()
-        input = nil
-        context = nil
-        writeTranscript()
-        if let tag { loop.sessionLog?.comment(tag, "connection \(reason)") }
-        loop.log.debug(
-            "disconnect",
-            [
-                "session": sessionID, "client": client.literal, "accepted": "\(accepted)",
-                "refused": "\(session.refusals)",
-            ])
-    }
-
-    /// The policy service was restarted and knows nothing of us.
-    func announceAgain() {
-        // Whose `connect` waits for its answer is asked about again: asking itself may be what reconnects.
-        guard isAnnounced, phase != .closed, phase != .connecting, openVerb != .connect || openQuestion == nil else {
-            return
-        }
-        loop.policy.announce(question(.connect))
-    }
 }
 
 @available(*, unavailable)
