@@ -121,6 +121,11 @@ struct FilterDialogueTests {
         _ = dialogue.begin(1, path: Self.path)
         dialogue.forget(1)
         #expect(dialogue.openJobs.isEmpty && dialogue.freeCredits == 0 && dialogue.isBroken)
+        dialogue = started(2)
+        _ = dialogue.begin(1, path: Self.path)
+        dialogue.giveUp()
+        #expect(dialogue.freeCredits == 0 && dialogue.isBroken)
+        #expect(say("0", to: &dialogue) == [.finished(job: 1, accepted)])
     }
 }
 

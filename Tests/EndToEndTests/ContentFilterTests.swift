@@ -86,6 +86,7 @@ struct ContentFilterTests {
             ),
             ("!mute", 250, "2.7.1 Content-Policy accept-into-freezer-1 msg: ", .frozen),
             ("!long", 250, "2.7.1 Content-Policy accept-into-freezer-1 msg: ", .frozen),
+            ("!flood", 250, "2.7.1 Content-Policy accept-into-freezer-1 msg: ", .frozen),
             ("!exit", 250, "2.7.1 Content-Policy accept-into-freezer-1 msg: ", .frozen),
         ]
         try await run { instance, _ in

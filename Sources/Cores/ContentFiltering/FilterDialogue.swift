@@ -86,6 +86,9 @@ public struct FilterDialogue: Sendable {
         phase = .broken
     }
 
+    /// It is to be given no more, whatever it says; results for what it has still count.
+    public mutating func giveUp() { phase = .broken }
+
     /// A line without its LF. Text behind ``maximumLineLength`` must have been cut off, and `isCut` be set.
     public mutating func receive(_ line: ArraySlice<UInt8>, isCut: Bool = false) -> [Event] {
         if !isCut, Octets.equal(Self.trimmed(line), "#hungry") { return hungry() }

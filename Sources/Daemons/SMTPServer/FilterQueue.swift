@@ -65,6 +65,8 @@ final class FilterQueue {
     private let trace: EventLog?
     private var processes: [FilterProcess] = []
     private var connecting = 0
+    /// Processes that messages have needed: one that is lost is replaced before the next message needs it.
+    private var wanted = 1
     private var waiting = Deque<FilterJob>()
     private var given: [Int: FilterJob] = [:]
     private var lastNumber = 0
@@ -108,13 +110,14 @@ final class FilterQueue {
             job.process = process
             process.give(job)
         }
-        guard !waiting.isEmpty else { return }
+        let count = connecting + processes.count { !$0.isRetiring }
         let coming = connecting + processes.count { !$0.isRetiring && !$0.dialogue.hasStarted }
         // A process that is starting may say that it takes several.
-        guard coming < waiting.count else { return }
-        if NIODeadline.now() >= retryAt, processes.count(where: { !$0.isRetiring }) + connecting < maximumProcesses {
+        if coming < waiting.count, count < maximumProcesses { wanted = max(wanted, count + 1) }
+        guard count < wanted, coming < max(1, waiting.count), !isDraining || !waiting.isEmpty else { return }
+        if NIODeadline.now() >= retryAt {
             connect()
-        } else if coming == 0, !processes.contains(where: { !$0.isRetiring }) {
+        } else if count == 0 {
             failWaiting("\(name) cannot be started")
         }
     }
@@ -185,13 +188,14 @@ final class FilterQueue {
 
     func processStarted(_ process: FilterProcess) {
         failures = 0
+        retryAt = .now()
         processChanged(process)
     }
 
     /// It may have a credit more, or nothing left to do.
     func processChanged(_ process: FilterProcess) {
         if process.isIdle, process.isRetiring || isDraining && waiting.isEmpty {
-            process.end("retired")
+            process.dismiss("retired")
         } else {
             dispatch()
         }
@@ -206,7 +210,7 @@ final class FilterQueue {
     func processEnded(_ process: FilterProcess, reason: String) {
         processes.removeAll { $0 === process }
         let jobs = process.dialogue.openJobs.compactMap { given.removeValue(forKey: $0) }
-        if !process.dialogue.hasStarted {
+        if process.hasFailedToStart {
             startFailed(reason)
             return
         }
@@ -227,17 +231,14 @@ final class FilterQueue {
     }
 
     private func startFailed(_ reason: String) {
-        failures += 1
-        let delay = min(60, 1 << min(failures - 1, 6))
+        // Several that were started together fail together: that is one failure.
+        if NIODeadline.now() >= retryAt { failures += 1 }
+        let delay = min(60, 1 << min(max(failures, 1) - 1, 6))
         retryAt = .now() + .seconds(Int64(delay))
         log.error("filter-not-started", ["filter": name, "reason": reason, "next-try": "\(delay) s"])
         let bound = NIOLoopBound(self, eventLoop: loop)
-        loop.scheduleTask(in: .seconds(Int64(delay))) { bound.value.retry() }
+        loop.scheduleTask(in: .seconds(Int64(delay))) { bound.value.dispatch() }
         dispatch()
-    }
-
-    private func retry() {
-        if waiting.isEmpty { warmUp() } else { dispatch() }
     }
 
     // MARK: now and then
@@ -248,35 +249,38 @@ final class FilterQueue {
             let now = Self.signature(program)
             if !now.isEmpty, now != signature {
                 signature = now
-                if !processes.isEmpty { log.notice("filter-changed", ["filter": name]) }
-                retireAll()
                 failures = 0
                 retryAt = .now()
+                if !processes.isEmpty { log.notice("filter-changed", ["filter": name]) }
+                retireAll()
                 if !isDraining { warmUp() }
             }
         }
         let limit = NIODeadline.now() - .seconds(Int64(Self.idleTime))
         let unused = processes.filter { $0.isIdle && $0.lastUse < limit }
-        for process in unused.dropFirst(unused.count == processes.count ? 1 : 0) { process.end("idle") }
+        for process in unused.dropFirst(unused.count == processes.count ? 1 : 0) {
+            wanted = max(1, wanted - 1)
+            process.dismiss("idle")
+        }
     }
 
     private func retireAll() {
         for process in processes {
             process.isRetiring = true
-            if process.isIdle { process.end("retired") }
+            if process.isIdle { process.dismiss("retired") }
         }
     }
 
     /// The sessions that are left may still need it.
     func drain() {
         isDraining = true
-        for process in processes where process.isIdle { process.end("retired") }
+        for process in processes where process.isIdle { process.dismiss("retired") }
     }
 
     func stop() {
         isDraining = true
         failWaiting("the server ends")
-        for process in processes { process.end("the server ends") }
+        for process in processes { process.dismiss("the server ends") }
     }
 
     /// Empty: the file cannot be looked at.
