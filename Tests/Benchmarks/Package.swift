@@ -14,6 +14,7 @@ let package = Package(
     name: "benchmarks",
     targets: [
         .executableTarget(name: "RefusalClient", swiftSettings: strict),
+        .executableTarget(name: "TrivialFilter", swiftSettings: strict),
         .systemLibrary(name: "CGDBM"),
         .target(name: "CPosix"),
         .target(name: "MailModel", swiftSettings: strict),

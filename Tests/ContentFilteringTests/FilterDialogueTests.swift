@@ -98,7 +98,7 @@ struct FilterDialogueTests {
         "what is against the protocol ends it, and what comes for its messages still counts",
         arguments: [
             ("hello", "no result: 'hello'"), ("", "no result: ''"), ("1x", "no result: '1x'"),
-            ("+header x", "'+header x': 'Name: value' is needed"), ("/po/public/9 0", "no result: '/po/public/9 0'"),
+            ("/po/public/9 0", "no result: '/po/public/9 0'"),
         ])
     func violations(line: String, what: String) throws {
         var dialogue = started()
@@ -132,7 +132,27 @@ struct FilterDialogueTests {
         #expect(dialogue.freeCredits == FilterDialogue.maximumCredits)
         _ = dialogue.begin(1, path: Self.path)
         for _ in 0..<MessageEdits.maximumCount { #expect(say("tag x", to: &dialogue) == []) }
-        #expect(say("tag x", to: &dialogue) == [.violated("more than 200 changes of one message")])
+        #expect(say("tag x", to: &dialogue) == [.violated("more changes of one message than are possible")])
+    }
+
+    @Test("a message whose change was not understood is not accepted without it, and may be refused")
+    func spoiled() throws {
+        let problem = FilterAnswer(verdict: nil, problem: "a change that it asked for could not be understood")
+        for line in ["+header no colon", "-header X/0", "rewrite-to nobody"] {
+            var dialogue = started()
+            _ = dialogue.begin(1, path: Self.path)
+            #expect(say("-header Subject", to: &dialogue) == [])
+            guard case .violated = say(line, to: &dialogue).first else {
+                Issue.record("\(line) was taken")
+                continue
+            }
+            #expect(say("0", to: &dialogue) == [.finished(job: 1, problem)])
+        }
+        var dialogue = started()
+        _ = dialogue.begin(1, path: Self.path)
+        _ = say("+header no colon", to: &dialogue)
+        let refused = FilterAnswer(verdict: FilterVerdict(.refuse))
+        #expect(say("-1", to: &dialogue) == [.finished(job: 1, refused)])
     }
 
     @Test("who is given up is given no more")
@@ -141,6 +161,11 @@ struct FilterDialogueTests {
         _ = dialogue.begin(1, path: Self.path)
         dialogue.forget(1)
         #expect(dialogue.openJobs.isEmpty && dialogue.freeCredits == 0 && dialogue.isBroken)
+        dialogue = started(2)
+        _ = dialogue.begin(1, path: Self.path)
+        dialogue.giveUp()
+        #expect(dialogue.freeCredits == 0 && dialogue.isBroken)
+        #expect(say("0", to: &dialogue) == [.finished(job: 1, accepted)])
     }
 }
 

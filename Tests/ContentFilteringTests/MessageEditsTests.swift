@@ -10,7 +10,7 @@ struct MessageEditsTests {
 
     private func edited(_ lines: [String], _ content: [UInt8] = content) throws -> String {
         var edits = MessageEdits()
-        for line in lines { edits.add(try #require(try MessageEdit(line: Array(line.utf8)[...]))) }
+        for line in lines { #expect(edits.add(try #require(try MessageEdit(line: Array(line.utf8)[...])))) }
         let end = try #require(MessageEdits.headerEnd(of: content[...], isWhole: true))
         return String(decoding: edits.header(of: content[...], end: end) + content[end...], as: UTF8.self)
     }
@@ -76,14 +76,15 @@ struct MessageEditsTests {
     @Test("tags and recipients go to the envelope")
     func envelope() throws {
         var envelope = MessageEnvelope()
-        envelope.recipients = [EnvelopeRecipient(address: "a@b.test", notify: .never)]
+        envelope.recipients = ["a@b.test", "c@d.test"].map { EnvelopeRecipient(address: $0, notify: .never) }
         var edits = MessageEdits()
         for line in ["tag score=3", "rewrite-to <c@d.test>", "rewrite-to <e@f.test>"] {
-            edits.add(try #require(try MessageEdit(line: Array(line.utf8)[...])))
+            #expect(edits.add(try #require(try MessageEdit(line: Array(line.utf8)[...]))))
         }
         edits.apply(to: &envelope)
         #expect(envelope.comments == ["filter tag score=3"])
         #expect(envelope.recipients.map(\.address) == ["c@d.test", "e@f.test"])
+        #expect(envelope.recipients.map(\.notify) == [.never, .standard], "who stays keeps what he asked for")
         #expect(edits.summary == "to=c@d.test,to=e@f.test,score=3")
     }
 }

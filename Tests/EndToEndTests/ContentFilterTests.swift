@@ -88,6 +88,7 @@ struct ContentFilterTests {
             ),
             ("!mute", 250, "2.7.1 Content-Policy accept-into-freezer-1 msg: ", .frozen),
             ("!long", 250, "2.7.1 Content-Policy accept-into-freezer-1 msg: ", .frozen),
+            ("!flood", 250, "2.7.1 Content-Policy accept-into-freezer-1 msg: ", .frozen),
             ("!exit", 250, "2.7.1 Content-Policy accept-into-freezer-1 msg: ", .frozen),
         ]
         try await run { instance, _ in
@@ -277,6 +278,101 @@ struct ContentFilterTests {
             try await instance.waitForEvent("filter-traffic", "received=\"-1 no\"")
             try await instance.waitForEvent("filter-said", "# looking")
             try await instance.waitForMail(of: "alice", count: 2)
+        }
+    }
+
+    @Test("a message that kills a process with several is found out, and the others are not to blame")
+    func innocent() async throws {
+        let script = #"""
+            #!/usr/bin/env python3
+            import os, sys, threading, time
+            lock = threading.Lock()
+            def say(text):
+                with lock:
+                    sys.stdout.write(text)
+                    sys.stdout.flush()
+            def judge(path):
+                deadly = b"X-Do: die" in open(path, "rb").read()
+                time.sleep(0.5)
+                if deadly:
+                    os._exit(1)
+                say(path + " 0\n#hungry\n")
+            say("#hungry\n" * 8)
+            for line in sys.stdin:
+                threading.Thread(target=judge, args=(line.rstrip("\n"),), daemon=True).start()
+
+            """#
+        try await Instance.run { settings in
+            settings.prepareAlso { instance in
+                try instance.install(script, as: "filter", mode: 0o755)
+                try instance.append(
+                    [
+                        "PARAM contentfilter \(instance.directory)/var/filter", "PARAM contentfilter-maxpar 1",
+                        "PARAM contentfilter-failure defer",
+                    ], to: "share/smtpserver.conf")
+            }
+        } _: { instance in
+            let clients = try (0..<6).map { _ in try Connection.greeted(port: instance.port) }
+            for (number, client) in clients.enumerated() {
+                #expect(try client.command("MAIL FROM:<a@client.test>").code == 250)
+                #expect(try client.command("RCPT TO:<alice@example.test>").code == 250)
+                #expect(try client.command("DATA").code == 354)
+                try client.send(Array((Self.message(number == 2 ? "die" : "live") + ".\r\n").utf8))
+            }
+            for (number, client) in clients.enumerated() {
+                let reply = try client.readReply(deadline: .seconds(60))
+                if number == 2 {
+                    #expect(reply.code == 451 || reply.texts[0].contains("into-freezer-1"), "\(reply)")
+                } else {
+                    #expect(reply.code == 250 && reply.texts[0].hasPrefix("2.0.0 "), "\(reply)")
+                }
+            }
+            try await instance.waitForMail(of: "alice", count: 5)
+        }
+    }
+
+    @Test(
+        "a program that is no filter is not started again and again",
+        arguments: ["echo hello; sleep 0.05", "echo '#hungry'; sleep 0.05", "exit 1", "echo '#hungry'; echo '#hungry'"])
+    func storm(body: String) async throws {
+        try await Instance.run { settings in
+            settings.prepareAlso { instance in
+                try instance.install(
+                    "#!/bin/sh\necho x >>'\(instance.directory)/starts'\n\(body)\n", as: "filter", mode: 0o755)
+                try instance.append(
+                    [
+                        "PARAM contentfilter \(instance.directory)/var/filter", "PARAM contentfilter-failure defer",
+                        "PARAM contentfilter-timeout 4",
+                    ], to: "share/smtpserver.conf")
+            }
+        } _: { instance in
+            let reply = try send(instance, "0", to: "alice")
+            #expect(reply.code == 451, "\(reply)")
+            let starts = instance.read("starts").split(separator: "\n").count
+            #expect(starts < 20, "\(starts) starts")
+        }
+    }
+
+    @Test("a client that goes away leaves nothing in the queue of the filter, and no file")
+    func abandoned() async throws {
+        try await run(["contentfilter-maxpar 1", "contentfilter-timeout 60"]) { instance, _ in
+            do {
+                let clients = try (0..<20).map { _ in try Connection.greeted(port: instance.port) }
+                for client in clients {
+                    #expect(try client.command("MAIL FROM:<a@client.test>").code == 250)
+                    #expect(try client.command("RCPT TO:<alice@example.test>").code == 250)
+                    #expect(try client.command("DATA").code == 354)
+                    try client.send(Array((Self.message("!sleep 3|0") + ".\r\n").utf8))
+                }
+                try await waitUntil("all wait for the filter", details: { instance.report }) {
+                    instance.spoolFiles["public"]?.count == 20
+                }
+            }
+            try await waitUntil("what nobody waits for is gone", details: { instance.report }) {
+                (instance.spoolFiles["public"]?.count ?? 0) <= 1
+            }
+            #expect(try send(instance, "-1", to: "alice").code == 550)
+            #expect(instance.maildir("alice").count == 0)
         }
     }
 

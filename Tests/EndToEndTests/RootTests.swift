@@ -135,7 +135,7 @@ struct RootTests {
                 let script = """
                     #!/bin/sh
                     while echo "#hungry" && read -r path; do
-                        if head -c 100 "$path" >/dev/null && ! { echo >>"$path"; } 2>/dev/null && ! { echo >public/x; } 2>/dev/null
+                        if head -c 100 "$path" >/dev/null && ! ls queue transport freezer router 2>/dev/null && ! { echo >>"$path"; } 2>/dev/null && ! { echo >public/x; } 2>/dev/null
                         then echo "-1 550 5.7.1 seen by $(id -u)"; else echo "-1 550 5.7.1 cannot read, or can write"; fi
                     done
 

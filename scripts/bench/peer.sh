@@ -4,7 +4,7 @@
 # Environment: BENCH_PORT (listen on 127.0.0.1), BENCH_SINK_PORT (next hop on 127.0.0.1), BENCH_SPOOL (everything is
 # below it), BENCH_MAXCONN (sessions to allow), BENCH_PROFILE (default, idle, reject), BENCH_USERS, ZMAILER_LAYOUT
 # (programs as scripts/build makes them, default .build/layout). With BENCH_TLS_PORT, BENCH_TLS_CERT and BENCH_TLS_KEY (PEM
-# files): STARTTLS, and TLS from the first octet on that port of 127.0.0.1.
+# files): STARTTLS, and TLS from the first octet on that port of 127.0.0.1. With BENCH_FILTER: that program is the content filter.
 #
 # Relays relay.test and *.fan.test to the sink, delivers u1..uN@local.test to $BENCH_SPOOL/maildir/uN/, refuses the rest.
 # Durability is the default: message file and directory entry are synced before 250.
@@ -71,6 +71,7 @@ PARAM tls-cert-file $BENCH_TLS_CERT
 PARAM tls-key-file $BENCH_TLS_KEY
 END
     fi
+    if [ -n "${BENCH_FILTER:-}" ]; then echo "PARAM contentfilter $BENCH_FILTER" >>"$spool/share/smtpserver.conf"; fi
     echo '* 999 ve' >>"$spool/share/smtpserver.conf"
     if [ "$profile" = reject ]; then :; fi # there is no limit on refused recipients in a session
     "$layout/bin/zmailer" newdb -Z "$conf" >/dev/null

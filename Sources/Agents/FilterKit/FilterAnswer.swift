@@ -17,13 +17,16 @@ public struct FilterAnswer: Hashable, Sendable {
 
     /// Octets of a line, the job's path and LF included.
     public static let maximumLine = 64 << 10
-    /// Edits of one message.
+    /// Edits of one message, beside recipients.
     public static let maximumEdits = 200
 
     /// The lines of the interface, each ended by LF: remarks, which name the message by its `id`, and with `prefix` in front edits
     /// and the result.
     func lines(prefix: String, id: String) throws(FilterAnswerError) -> [UInt8] {
-        guard edits.count <= Self.maximumEdits else { throw .tooManyEdits(edits.count) }
+        let count = edits.count { edit in
+            if case .rewriteTo = edit { false } else { true }
+        }
+        guard count <= Self.maximumEdits else { throw .tooManyEdits(count) }
         var out: [UInt8] = []
         for remark in remarks { out += Array("# \(id): \(Octets.cleaned(String(remark.prefix(1000))))\n".utf8) }
         func append(_ line: String) throws(FilterAnswerError) {

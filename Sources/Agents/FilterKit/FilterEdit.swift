@@ -42,6 +42,7 @@ public enum FilterEdit: Hashable, Sendable {
             guard number > 0 else { throw .fieldNumber(number) }
             return "-header \(try Self.checked(name))/\(number)"
         case .rewriteTo(let address):
+            if asciiLowercased(address) == "postmaster" { return "rewrite-to <postmaster>" }
             guard let mailbox = Mailbox(address) else { throw .recipient(address) }
             return "rewrite-to <\(mailbox)>"
         case .tag(let word):

@@ -108,9 +108,9 @@ public struct MilterSettings: Hashable, Sendable {
             return nil
         },
         "max-connections": { number($1, 1...64, &$0.maximumConnections) },
-        "connect-timeout": { number($1, 1...600, &$0.connectTimeout) },
-        "timeout": { number($1, 1...3600, &$0.timeout) },
-        "message-timeout": { number($1, 1...3600, &$0.messageTimeout) },
+        "connect-timeout": { number($1, 1...100, &$0.connectTimeout) },
+        "timeout": { number($1, 1...110, &$0.timeout) },
+        "message-timeout": { number($1, 1...110, &$0.messageTimeout) },
         "daemon-name": { settings, text in
             settings.daemonName = text
             return nil

@@ -36,6 +36,8 @@ public struct FilterDialogue: Sendable {
         var edits = MessageEdits()
         /// The last remark while it was there.
         var remark = ""
+        /// A change was asked for that could not be understood: what is not refused has no result, because it would go on without.
+        var isSpoiled = false
     }
 
     private enum Phase {
@@ -65,12 +67,15 @@ public struct FilterDialogue: Sendable {
     public var freeCredits: Int { phase == .serving ? credits : 0 }
     public var isBroken: Bool { phase == .broken }
     public var hasStarted: Bool { phase != .starting }
+    /// It has come to the point where it may be given jobs.
+    public private(set) var hasServed = false
     /// Numbers of the jobs that it has, in the order in which they were given.
     public var openJobs: [Int] { jobs.map(\.number) }
 
     public mutating func endAnnouncement() {
         guard phase == .announcing else { return }
         phase = .serving
+        hasServed = true
     }
 
     /// The line to send. Only with a credit.
@@ -88,10 +93,14 @@ public struct FilterDialogue: Sendable {
         phase = .broken
     }
 
+    /// It is to be given no more, whatever it says; results for what it has still count.
+    public mutating func giveUp() { phase = .broken }
+
     /// A line without its LF. Text behind ``maximumLineLength`` must have been cut off, and `isCut` be set.
     public mutating func receive(_ line: ArraySlice<UInt8>, isCut: Bool = false) -> [Event] {
         if !isCut, Octets.equal(Self.trimmed(line), "#hungry") { return hungry() }
         guard !isCut || line.first == UInt8(ascii: "#") else {
+            spoil(nil)
             return violate("a line of more than \(Self.maximumLineLength) octets")
         }
         var index = jobs.count == 1 ? 0 : nil
@@ -104,19 +113,24 @@ public struct FilterDialogue: Sendable {
         do throws(MessageEdit.Problem) {
             if let edit = try MessageEdit(line: line) {
                 guard let index else { return violate("for which message is '\(Self.quoted(line))'?") }
-                guard !jobs[index].edits.isFull else {
-                    return violate("more than \(MessageEdits.maximumCount) changes of one message")
+                guard jobs[index].edits.add(edit) else {
+                    spoil(index)
+                    return violate("more changes of one message than are possible")
                 }
-                jobs[index].edits.add(edit)
                 return []
             }
         } catch {
+            spoil(index)
             return violate("'\(Self.quoted(line))': \(error)")
         }
         guard let verdict = FilterVerdict(line: line) else { return violate("no result: '\(Self.quoted(line))'") }
         guard let index else { return violate("for which message is '\(Self.quoted(line))'?") }
         let job = jobs.remove(at: index)
         owed += 1
+        if job.isSpoiled, verdict.disposition != .refuse {
+            let problem = "a change that it asked for could not be understood"
+            return [.finished(job: job.number, FilterAnswer(verdict: nil, problem: problem))]
+        }
         return [.finished(job: job.number, FilterAnswer(verdict: verdict, edits: job.edits))]
     }
 
@@ -129,6 +143,11 @@ public struct FilterDialogue: Sendable {
         }
         owed += 1
         return noResult(jobs.remove(at: index))
+    }
+
+    /// `nil`: it is not known which job was meant.
+    private mutating func spoil(_ index: Int?) {
+        for each in jobs.indices where index == nil || each == index { jobs[each].isSpoiled = true }
     }
 
     private func noResult(_ job: Job) -> Event {

@@ -98,6 +98,8 @@ public enum MessageEdit: Hashable, Sendable {
     }
 
     private static func address(_ text: ArraySlice<UInt8>) throws(Problem) -> String {
+        // Who needs no domain (RFC 5321 §4.1.1.3).
+        if asciiLowercased(Octets.text(text)) == "<postmaster>" { return "postmaster" }
         guard text.first == UInt8(ascii: "<"), text.last == UInt8(ascii: ">"),
             let mailbox = Mailbox(Octets.text(text.dropFirst().dropLast()))
         else { throw Problem("'\(Octets.cleaned(Octets.text(text.prefix(100))))' is no <address>") }

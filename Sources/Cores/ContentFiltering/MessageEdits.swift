@@ -5,14 +5,26 @@ import SpoolFormat
 public struct MessageEdits: Hashable, Sendable {
     /// In the filter's order.
     public private(set) var edits: [MessageEdit] = []
-    /// Edits of one filter for one message.
+    /// Edits of one filter for one message, beside recipients.
     public static let maximumCount = 200
+    public static let maximumRecipients = 10_000
+    private var recipientCount = 0
 
     public init() {}
 
     public var isEmpty: Bool { edits.isEmpty }
-    public var isFull: Bool { edits.count >= Self.maximumCount }
-    public mutating func add(_ edit: MessageEdit) { edits.append(edit) }
+
+    /// `false`: there are too many.
+    public mutating func add(_ edit: MessageEdit) -> Bool {
+        if case .recipient = edit {
+            guard recipientCount < Self.maximumRecipients else { return false }
+            recipientCount += 1
+        } else {
+            guard edits.count - recipientCount < Self.maximumCount else { return false }
+        }
+        edits.append(edit)
+        return true
+    }
 
     public var tags: [String] {
         edits.compactMap { edit in
@@ -46,10 +58,16 @@ public struct MessageEdits: Hashable, Sendable {
 
     // MARK: envelope
 
-    /// Tags become comments. New recipients ask for reports as the standard says, whatever the old ones did.
+    /// Tags become comments. Recipients that stay keep what they have asked for; new ones ask for reports as the standard says.
     public func apply(to envelope: inout MessageEnvelope) {
         envelope.comments += tags.map { "filter tag \($0)" }
-        if !recipients.isEmpty { envelope.recipients = recipients.map { EnvelopeRecipient(address: $0) } }
+        let recipients = recipients
+        guard !recipients.isEmpty else { return }
+        var known: [String: EnvelopeRecipient] = [:]
+        for recipient in envelope.recipients where known[recipient.address] == nil {
+            known[recipient.address] = recipient
+        }
+        envelope.recipients = recipients.map { known[$0] ?? EnvelopeRecipient(address: $0) }
     }
 
     // MARK: header
@@ -61,24 +79,53 @@ public struct MessageEdits: Hashable, Sendable {
     public func header(of content: ArraySlice<UInt8>, end: Int) -> [UInt8] {
         var header: [UInt8] = []
         for case .addFirst(let name, let value) in edits { Self.append(name, value, to: &header) }
-        var counts: [String: Int] = [:]
+        var removals = Self.removals(edits)
         var start = content.startIndex
         while start < end {
             let next = Self.fieldEnd(content, start, end)
-            let name = asciiLowercased(Octets.text(Self.name(of: content[start..<next])))
-            counts[name, default: 0] += 1
-            if !isRemoved(name, number: counts[name] ?? 0) { header.append(contentsOf: content[start..<next]) }
+            let name = Self.name(of: content[start..<next])
+            var isRemoved = false
+            for index in removals.indices where removals[index].name.count == name.count {
+                if removals[index].takes(name) { isRemoved = true }
+            }
+            if !isRemoved { header.append(contentsOf: content[start..<next]) }
             start = next
         }
         for case .addLast(let name, let value) in edits { Self.append(name, value, to: &header) }
         return header
     }
 
-    private func isRemoved(_ name: String, number: Int) -> Bool {
-        edits.contains { edit in
-            guard case .remove(let removed, let which) = edit else { return false }
-            return asciiLowercased(removed) == name && (which == nil || which == number)
+    /// Fields of one name that go.
+    private struct Removal {
+        /// In lower case.
+        let name: [UInt8]
+        var areAll = false
+        var numbers: Set<Int> = []
+        /// Fields of the name so far.
+        private var count = 0
+
+        init(_ name: [UInt8]) { self.name = name }
+
+        /// Counts the field if it has the name; whether it goes.
+        mutating func takes(_ field: ArraySlice<UInt8>) -> Bool {
+            guard zip(field, name).allSatisfy({ ((0x41...0x5a).contains($0) ? $0 | 0x20 : $0) == $1 }) else {
+                return false
+            }
+            count += 1
+            return areAll || numbers.contains(count)
         }
+    }
+
+    private static func removals(_ edits: [MessageEdit]) -> [Removal] {
+        var removals: [Removal] = []
+        for case .remove(let name, let number) in edits {
+            let key = Array(asciiLowercased(name).utf8)
+            if !removals.contains(where: { $0.name == key }) { removals.append(Removal(key)) }
+            for index in removals.indices where removals[index].name == key {
+                if let number { removals[index].numbers.insert(number) } else { removals[index].areAll = true }
+            }
+        }
+        return removals
     }
 
     private static func append(_ name: String, _ value: [String], to header: inout [UInt8]) {

@@ -44,7 +44,6 @@ public struct MilterSession: Sendable {
     private var outcome: MilterOutcome?
     private var modifications: MilterModifications
     private var accepted: [String] = []
-    private var refusals: [Reply] = []
 
     /// For a message without an ``MilterMessage/obstacle``, with one recipient at least.
     public init(_ message: MilterMessage) {
@@ -190,21 +189,14 @@ public struct MilterSession: Sendable {
         }
     }
 
-    private mutating func refuse(_ reply: Reply) {
-        // Who is to come again would be lost if the message went on without that recipient: it comes again as a whole.
-        guard stage == .recipient, reply.isPermanent else { return finish(.refuse(reply)) }
-        refusals.append(reply)
-        index += 1
-        guard index == message.recipients.count, accepted.isEmpty else { return }
-        finish(.refuse(refusals.first ?? reply))
-    }
+    /// Also for one recipient of several: who is refused behind the end of the message would be lost if it went on without him.
+    private mutating func refuse(_ reply: Reply) { finish(.refuse(reply)) }
 
     private mutating func finish(_ verdict: MilterOutcome.Verdict) {
         var outcome = MilterOutcome(verdict)
         outcome.hasLeadingBlanks = options.steps.contains(.leadingBlanks)
         if verdict == .accept {
             if let reason = modifications.quarantine { outcome.verdict = .quarantine(reason) }
-            for reply in refusals { outcome.remarks.append("the milter refuses a recipient: \(reply.summary)") }
             modifications.complete(&outcome, recipients: accepted, all: message.recipients)
         }
         self.outcome = outcome

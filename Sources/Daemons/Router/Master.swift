@@ -17,7 +17,7 @@ final class Master {
     /// Milliseconds for the children to finish.
     static let stopTime: Int64 = 10_000
     /// Seconds after which a leftover of `public/` is removed.
-    static let publicLifetime: Int64 = 2 * 86_400
+    static let publicLifetime: Int64 = 12 * 3600
 
     private let postoffice: Postoffice
     private let configuration: MailConfiguration
@@ -173,7 +173,7 @@ final class Master {
                 log.warning("requeued", ["messages": "\(orphans.count)", "reason": "no control file"])
             }
             for name in try Recovery.removeLeftovers(postoffice, olderThan: Int64(time(nil)) - Self.publicLifetime) {
-                log.notice("removed", ["file": "public/\(name)", "reason": "older than 2 days"])
+                log.notice("removed", ["file": "public/\(name)", "reason": "older than 12 hours"])
             }
         } catch {
             log.error("recovery", ["reason": error.description])

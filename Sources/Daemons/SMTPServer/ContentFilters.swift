@@ -9,6 +9,7 @@ final class ContentFilters: Sendable {
     private let queues: [String: NIOLoopBound<FilterQueue>]
     private let loop: any EventLoop
     private let bypassed = Atomic<Int>(0)
+    private let lastNumber = Atomic<Int>(0)
 
     init(_ settings: Settings, loop: any EventLoop, log: EventLog) {
         self.loop = loop
@@ -16,21 +17,15 @@ final class ContentFilters: Sendable {
         let names = Set(groups.flatMap(\.contentFilters))
         let made = loop.submit {
             names.map { name in
-                let (socket, program) = Self.place(name, settings)
                 let queue = FilterQueue(
-                    name, socket: socket, program: program, settings: settings, loop: loop, log: log)
+                    name, startSocket: FilterPlace.startSocket(of: name, settings), settings: settings, loop: loop,
+                    log: log)
                 return (name, NIOLoopBound(queue, eventLoop: loop))
             }
         }
         // A closure that does not throw, on a loop that runs.
         guard let pairs = try? made.wait() else { preconditionFailure("an event loop did not start") }
         queues = Dictionary(uniqueKeysWithValues: pairs)
-    }
-
-    /// `unix:PATH`, and a path that is a socket, are connected to; for a program the master has a socket.
-    private static func place(_ name: String, _ settings: Settings) -> (socket: String, program: String?) {
-        if let path = FilterPlace.socket(of: name) { return (path, nil) }
-        return (FilterPlace.startSocket(of: name, settings), name)
     }
 
     /// Starts a process of each, and looks after them from now on.
@@ -44,14 +39,19 @@ final class ContentFilters: Sendable {
     }
 
     /// Calls `then` once, on the filters' loop.
+    ///
+    /// - Returns: to be called when nobody waits for the answer any more; then `then` may not be called.
     func ask(
         _ name: String, path: String, fingerprint: Int, then: @escaping @Sendable (FilterOutcome) -> Void
-    ) {
+    ) -> @Sendable () -> Void {
         guard let queue = queues[name] else {
             then(.failed("\(name) is not configured"))
-            return
+            return {}
         }
-        loop.execute { queue.value.submit(path: path, fingerprint: fingerprint, done: then) }
+        let number = lastNumber.add(1, ordering: .relaxed).newValue
+        let loop = loop
+        loop.execute { queue.value.submit(number, path: path, fingerprint: fingerprint, done: then) }
+        return { loop.execute { queue.value.withdraw(number) } }
     }
 
     /// A message went unfiltered, because `contentfilter-failure accept` says so. - Returns: how many were there so far.
@@ -74,6 +74,7 @@ enum FilterPlace {
     /// What keeps the filters from being used, as far as it can be told beforehand.
     static func problems(_ settings: Settings) -> [String] {
         var problems = settings.filterPrograms.compactMap { program -> String? in
+            guard socket(of: program) == nil else { return nil }
             var info = stat()
             if stat(program, &info) != 0 {
                 return "PARAM contentfilter \(program): \(String(cString: strerror(errno)))"
@@ -84,18 +85,18 @@ enum FilterPlace {
             return nil
         }
         let user = settings.configuration.contentFiltering.user
-        if !user.isEmpty {
+        if !settings.filterPrograms.isEmpty {
             do throws(FilterIdentity.Problem) { _ = try FilterIdentity.find(settings) } catch {
                 problems.append("PARAM \(error)")
             }
-            if geteuid() != 0 {
-                problems.append("PARAM contentfilter-user \(user): needs a smtpserver that is started by root")
-            }
+        }
+        if !user.isEmpty, geteuid() != 0 {
+            problems.append("PARAM contentfilter-user \(user): needs a smtpserver that is started by root")
         }
         return problems
     }
 
-    /// The socket that somebody else serves; `nil`: it is a program.
+    /// The socket that somebody else serves, as it is now; `nil`: it is a program.
     static func socket(of name: String) -> String? {
         if name.hasPrefix("unix:") { return String(name.dropFirst(5)) }
         var info = stat()

@@ -12,13 +12,18 @@ final class FilterProcess: ChannelInboundHandler {
     static let announcement: Int64 = 100
     /// Octets and remarks that a process may say without a result.
     private static let maximumChatter = 1 << 20
-    private static let maximumRemarks = 1000
+    private static let maximumRemarks = 100
 
     var dialogue = FilterDialogue()
     /// No more jobs: its program has changed, or it is not needed any more.
     var isRetiring = false
+    /// It has been given a message.
+    private var isUsed = false
+    /// It was ended without a fault of its own.
+    private var isDismissed = false
+    private let begun = NIODeadline.now()
     /// When it had something to do last.
-    var lastUse = NIODeadline.now()
+    private(set) var lastUse = NIODeadline.now()
     /// What was read is also in the log.
     private let trace: EventLog?
     private unowned let queue: FilterQueue
@@ -28,6 +33,7 @@ final class FilterProcess: ChannelInboundHandler {
     private var chatter = 0
     private var remarks = 0
     private var startDeadline: Scheduled<Void>?
+    private var hasViolated = false
     private var hasEnded = false
     var isOver: Bool { hasEnded }
 
@@ -36,7 +42,16 @@ final class FilterProcess: ChannelInboundHandler {
         self.trace = trace
     }
 
-    var isFree: Bool { !isRetiring && dialogue.freeCredits > 0 }
+    /// Of one that has ended: another would hardly fare better. One that has said `#hungry`, and ends at once and without a message,
+    /// would else be started again and again.
+    var hasFailedToStart: Bool {
+        guard !isDismissed, !isUsed else { return false }
+        return !dialogue.hasServed || NIODeadline.now() - begun < .seconds(1)
+    }
+
+    /// It has a message that other processes have come to grief at, and gets no other beside it.
+    var isExclusive = false
+    var isFree: Bool { !isRetiring && !isExclusive && dialogue.freeCredits > 0 }
     var isIdle: Bool { dialogue.hasStarted && dialogue.openJobs.isEmpty }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -52,6 +67,7 @@ final class FilterProcess: ChannelInboundHandler {
     func give(_ job: FilterJob) {
         guard let context else { return }
         lastUse = .now()
+        isUsed = true
         chatter = 0
         remarks = 0
         let octets = dialogue.begin(job.number, path: job.path)
@@ -98,6 +114,7 @@ final class FilterProcess: ChannelInboundHandler {
             guard let context else { return }
             let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: .milliseconds(Self.announcement)) {
+                guard !bound.value.hasEnded else { return }
                 bound.value.dialogue.endAnnouncement()
                 bound.value.queue.processStarted(bound.value)
             }
@@ -119,7 +136,9 @@ final class FilterProcess: ChannelInboundHandler {
 
     /// It has broken the protocol: nothing more is sent, its input ends, and what it has to say yet is heard.
     private func violated(_ what: String) {
-        guard !hasEnded else { return }
+        guard !hasEnded, !hasViolated else { return }
+        hasViolated = true
+        dialogue.giveUp()
         queue.log.warning("filter-violation", ["filter": queue.name, "reason": what])
         isRetiring = true
         if dialogue.openJobs.isEmpty { end(what) } else { context?.close(mode: .output, promise: nil) }
@@ -130,6 +149,11 @@ final class FilterProcess: ChannelInboundHandler {
         dialogue.forget(number)
         isRetiring = true
         if dialogue.openJobs.isEmpty { end("no answer in time") }
+    }
+
+    func dismiss(_ reason: String) {
+        isDismissed = true
+        end(reason)
     }
 
     func end(_ reason: String) {

@@ -12,6 +12,8 @@ enum FilterOutcome: Sendable {
     case answered(FilterAnswer)
     /// No valid result, and why.
     case failed(String)
+    /// Too many messages wait.
+    case busy(String)
     /// The message, not the filter, seems to be the trouble.
     case poison(String)
 }
@@ -25,6 +27,10 @@ final class FilterJob {
     private let done: (FilterOutcome) -> Void
     var deadline: Scheduled<Void>?
     weak var process: FilterProcess?
+    /// A process has died while it had it, perhaps because of another one that it had too: it is given alone from now on.
+    var isSuspect = false
+    /// Of processes that had nothing else.
+    var deaths = 0
 
     init(number: Int, path: String, fingerprint: Int, done: @escaping (FilterOutcome) -> Void) {
         self.number = number
@@ -50,6 +56,17 @@ final class FilterQueue {
     private static let maximumDeaths = 2
     /// Fingerprints of messages that a filter has died at.
     private static let maximumSuspects = 1000
+    /// For so long.
+    private static let suspicion = TimeAmount.hours(1)
+    /// Messages that wait for a process.
+    private static let maximumWaiting = 1000
+
+    private struct Suspect {
+        var deaths = 0
+        /// Messages that had been answered before the first death.
+        let answered: Int
+        let since = NIODeadline.now()
+    }
 
     /// As the configuration has it.
     let name: String
@@ -58,29 +75,29 @@ final class FilterQueue {
     private let answerTimeout: Int
     private let maximumProcesses: Int
     private let loop: any EventLoop
-    /// Where a connection is a process.
-    private let socket: String
-    /// The program, if it is one.
-    private let program: String?
+    /// The master's, where a connection is a process of the program.
+    private let startSocket: String
     private let trace: EventLog?
     private var processes: [FilterProcess] = []
     private var connecting = 0
+    /// Processes that messages have needed: one that is lost is replaced before the next message needs it.
+    private var wanted = 1
     private var waiting = Deque<FilterJob>()
     private var given: [Int: FilterJob] = [:]
-    private var lastNumber = 0
+    /// Messages that have got a result.
+    private var answered = 0
     /// Starts that have failed since the last that did not.
     private var failures = 0
     private var retryAt = NIODeadline.now()
-    private var suspects: [Int: Int] = [:]
+    private var suspects: [Int: Suspect] = [:]
     private var signature: [Int]
     private var isDraining = false
 
     init(
-        _ name: String, socket: String, program: String?, settings: Settings, loop: any EventLoop, log: EventLog
+        _ name: String, startSocket: String, settings: Settings, loop: any EventLoop, log: EventLog
     ) {
         self.name = name
-        self.socket = socket
-        self.program = program
+        self.startSocket = startSocket
         self.loop = loop
         self.log = log
         let filtering = settings.configuration.contentFiltering
@@ -88,33 +105,50 @@ final class FilterQueue {
         answerTimeout = filtering.answerTimeout
         maximumProcesses = filtering.maximumProcesses
         trace = filtering.isTraced ? log : nil
-        signature = program.map(Self.signature) ?? []
+        signature = Self.signature(name)
     }
 
-    /// Calls `done` once, on this loop: within `contentfilter-timeout`.
-    func submit(path: String, fingerprint: Int, done: @escaping (FilterOutcome) -> Void) {
-        lastNumber += 1
-        let job = FilterJob(number: lastNumber, path: path, fingerprint: fingerprint, done: done)
+    /// Calls `done` once, on this loop, within `contentfilter-timeout`; not at all if the job is withdrawn before it is given.
+    func submit(_ number: Int, path: String, fingerprint: Int, done: @escaping (FilterOutcome) -> Void) {
+        let job = FilterJob(number: number, path: path, fingerprint: fingerprint, done: done)
+        guard waiting.count < Self.maximumWaiting else {
+            job.finish(.busy("\(Self.maximumWaiting) messages wait for \(name)"))
+            return
+        }
         let bound = NIOLoopBound((self, job), eventLoop: loop)
         job.deadline = loop.scheduleTask(in: .seconds(Int64(answerTimeout))) { bound.value.0.expired(bound.value.1) }
         waiting.append(job)
         dispatch()
     }
 
+    /// Nobody waits for it any more.
+    func withdraw(_ number: Int) {
+        guard let index = waiting.firstIndex(where: { $0.number == number }) else { return }
+        waiting.remove(at: index).deadline?.cancel()
+    }
+
     private func dispatch() {
-        while !waiting.isEmpty, let process = processes.first(where: \.isFree) {
-            let job = waiting.removeFirst()
+        var index = 0
+        while index < waiting.count, let process = processes.first(where: \.isFree) {
+            let job = waiting[index]
+            guard let taker = job.isSuspect ? processes.first(where: { $0.isFree && $0.isIdle }) : process else {
+                index += 1
+                continue
+            }
+            waiting.remove(at: index)
             given[job.number] = job
-            job.process = process
-            process.give(job)
+            job.process = taker
+            taker.isExclusive = job.isSuspect
+            taker.give(job)
         }
-        guard !waiting.isEmpty else { return }
+        let count = connecting + processes.count { !$0.isRetiring }
         let coming = connecting + processes.count { !$0.isRetiring && !$0.dialogue.hasStarted }
         // A process that is starting may say that it takes several.
-        guard coming < waiting.count else { return }
-        if NIODeadline.now() >= retryAt, processes.count(where: { !$0.isRetiring }) + connecting < maximumProcesses {
+        if coming < waiting.count, count < maximumProcesses { wanted = max(wanted, count + 1) }
+        guard count < wanted, coming < max(1, waiting.count), !isDraining || !waiting.isEmpty else { return }
+        if NIODeadline.now() >= retryAt {
             connect()
-        } else if coming == 0, !processes.contains(where: { !$0.isRetiring }) {
+        } else if count == 0 {
             failWaiting("\(name) cannot be started")
         }
     }
@@ -139,11 +173,17 @@ final class FilterQueue {
         dispatch()
     }
 
-    /// One more filter has come to grief at this message.
+    /// One more process has come to grief at this message. It is the message's fault if the filter has been able to answer others
+    /// since the first time: else the filter is broken.
     private func isPoison(_ job: FilterJob) -> Bool {
-        if suspects.count >= Self.maximumSuspects, suspects[job.fingerprint] == nil { suspects = [:] }
-        suspects[job.fingerprint, default: 0] += 1
-        return (suspects[job.fingerprint] ?? 0) >= Self.maximumDeaths
+        let limit = NIODeadline.now() - Self.suspicion
+        if suspects.count >= Self.maximumSuspects { suspects = suspects.filter { $0.value.since > limit } }
+        if suspects.count >= Self.maximumSuspects { suspects = [:] }
+        var suspect = suspects[job.fingerprint] ?? Suspect(answered: answered)
+        if suspect.since < limit { suspect = Suspect(answered: answered) }
+        suspect.deaths += 1
+        suspects[job.fingerprint] = suspect
+        return suspect.deaths >= Self.maximumDeaths && answered > suspect.answered
     }
 
     // MARK: processes
@@ -165,7 +205,7 @@ final class FilterQueue {
                     try channel.pipeline.syncOperations.addHandler(process.value)
                 }
             }
-            .connect(unixDomainSocketPath: SocketPath.reachable(socket))
+            .connect(unixDomainSocketPath: SocketPath.reachable(FilterPlace.socket(of: name) ?? startSocket))
             .hop(to: loop)
             .whenComplete { result in
                 let queue = bound.value
@@ -185,13 +225,14 @@ final class FilterQueue {
 
     func processStarted(_ process: FilterProcess) {
         failures = 0
+        retryAt = .now()
         processChanged(process)
     }
 
     /// It may have a credit more, or nothing left to do.
     func processChanged(_ process: FilterProcess) {
         if process.isIdle, process.isRetiring || isDraining && waiting.isEmpty {
-            process.end("retired")
+            process.dismiss("retired")
         } else {
             dispatch()
         }
@@ -199,14 +240,18 @@ final class FilterQueue {
 
     func finished(_ number: Int, _ answer: FilterAnswer) {
         guard let job = given.removeValue(forKey: number) else { return }
-        suspects[job.fingerprint] = nil
+        if job.isSuspect { job.process?.isExclusive = false }
+        if answer.verdict != nil {
+            answered += 1
+            suspects[job.fingerprint] = nil
+        }
         job.finish(answer.verdict == nil ? .failed("\(name): \(answer.problem)") : .answered(answer))
     }
 
     func processEnded(_ process: FilterProcess, reason: String) {
         processes.removeAll { $0 === process }
         let jobs = process.dialogue.openJobs.compactMap { given.removeValue(forKey: $0) }
-        if !process.dialogue.hasStarted {
+        if process.hasFailedToStart {
             startFailed(reason)
             return
         }
@@ -216,70 +261,78 @@ final class FilterQueue {
         for job in jobs.reversed() {
             if process.dialogue.isBroken {
                 job.finish(.failed("no result of \(name)"))
-            } else if isPoison(job) {
-                job.finish(.poison("\(name) has died at it \(Self.maximumDeaths) times"))
-            } else {
-                // It may not be to blame: once more, ahead of the others.
-                waiting.prepend(job)
+                continue
             }
+            // With several messages it is not known which of them it was: each goes on alone.
+            if jobs.count == 1 {
+                job.deaths += 1
+                if isPoison(job) {
+                    job.finish(.poison("\(name) has died at it \(Self.maximumDeaths) times"))
+                    continue
+                }
+                if job.deaths >= Self.maximumDeaths {
+                    job.finish(.failed("\(name) has died \(Self.maximumDeaths) times"))
+                    continue
+                }
+            }
+            job.isSuspect = true
+            waiting.prepend(job)
         }
         dispatch()
     }
 
     private func startFailed(_ reason: String) {
-        failures += 1
-        let delay = min(60, 1 << min(failures - 1, 6))
+        // Several that were started together fail together: that is one failure.
+        if NIODeadline.now() >= retryAt { failures += 1 }
+        let delay = min(60, 1 << min(max(failures, 1) - 1, 6))
         retryAt = .now() + .seconds(Int64(delay))
         log.error("filter-not-started", ["filter": name, "reason": reason, "next-try": "\(delay) s"])
         let bound = NIOLoopBound(self, eventLoop: loop)
-        loop.scheduleTask(in: .seconds(Int64(delay))) { bound.value.retry() }
+        loop.scheduleTask(in: .seconds(Int64(delay))) { bound.value.dispatch() }
         dispatch()
-    }
-
-    private func retry() {
-        if waiting.isEmpty { warmUp() } else { dispatch() }
     }
 
     // MARK: now and then
 
     /// Once a second: processes of a program that has changed, and those that nobody needs, are let go.
     func look() {
-        if let program {
-            let now = Self.signature(program)
-            if !now.isEmpty, now != signature {
-                signature = now
-                if !processes.isEmpty { log.notice("filter-changed", ["filter": name]) }
-                retireAll()
-                failures = 0
-                retryAt = .now()
-                if !isDraining { warmUp() }
-            }
+        let now = Self.signature(name)
+        if !now.isEmpty, now != signature {
+            signature = now
+            failures = 0
+            retryAt = .now()
+            if !processes.isEmpty { log.notice("filter-changed", ["filter": name]) }
+            retireAll()
+            if !isDraining { warmUp() }
         }
         let limit = NIODeadline.now() - .seconds(Int64(Self.idleTime))
         let unused = processes.filter { $0.isIdle && $0.lastUse < limit }
-        for process in unused.dropFirst(unused.count == processes.count ? 1 : 0) { process.end("idle") }
+        for process in unused.dropFirst(unused.count == processes.count ? 1 : 0) {
+            wanted = max(1, wanted - 1)
+            process.dismiss("idle")
+        }
     }
 
     private func retireAll() {
         for process in processes {
             process.isRetiring = true
-            if process.isIdle { process.end("retired") }
+            if process.isIdle { process.dismiss("retired") }
         }
     }
 
     /// The sessions that are left may still need it.
     func drain() {
         isDraining = true
-        for process in processes where process.isIdle { process.end("retired") }
+        for process in processes where process.isIdle { process.dismiss("retired") }
     }
 
     func stop() {
         isDraining = true
         failWaiting("the server ends")
-        for process in processes { process.end("the server ends") }
+        for process in processes { process.dismiss("the server ends") }
     }
 
-    /// Empty: the file cannot be looked at.
+    /// Of a program. Empty: it cannot be looked at, or is none.
     private static func signature(_ path: String) -> [Int] {
         var info = stat()
         guard stat(path, &info) == 0 else { return [] }

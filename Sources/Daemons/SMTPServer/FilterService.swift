@@ -113,7 +113,10 @@ final class FilterService {
     }
 
     private func reap(_ filter: Filter) {
+        // What it has started would keep the worker waiting. Its group is its own for as long as it is not reaped.
+        kill(-filter.process.pid, SIGKILL)
         guard let exit = filter.process.reap() else { return }
+        shutdown(filter.connection, Int32(SHUT_RDWR))
         drop(filter)
         filters[filter.process.descriptor] = nil
         if exit != .code(0), filter.endsBy == nil {
@@ -161,25 +164,28 @@ final class FilterService {
     }
 }
 
-/// Who a content filter runs as: where smtpserver is started by root, `contentfilter-user` with the group of the spool, so that it can
-/// read what it is given there and nothing else; else whoever runs smtpserver.
+/// Who a content filter runs as: where smtpserver is started by root, `contentfilter-user` (`daemon`) with the group of TRUSTEDUSER, by
+/// which it may open what it is given; else whoever runs smtpserver.
 enum FilterIdentity {
     struct Problem: Error, CustomStringConvertible {
         let description: String
     }
 
+    private static let usualUser = "daemon"
+
     static func find(_ settings: Settings) throws(Problem) -> ChildRequest.Identity? {
-        let name = settings.configuration.contentFiltering.user
-        guard geteuid() == 0, !name.isEmpty else { return TrustedUser.identity(settings.environment) }
+        let wanted = settings.configuration.contentFiltering.user
+        guard geteuid() == 0 else { return nil }
+        guard let owner = TrustedUser.identity(settings.environment) else {
+            guard wanted.isEmpty else { throw Problem(description: "contentfilter-user needs a TRUSTEDUSER") }
+            return nil
+        }
+        let name = wanted.isEmpty ? usualUser : wanted
         guard let account = getpwnam(name) else {
             throw Problem(description: "contentfilter-user \(name): there is no such account")
         }
         guard account.pointee.pw_uid != 0 else { throw Problem(description: "contentfilter-user must not be root") }
-        var info = stat()
-        guard stat("\(settings.postoffice)/public", &info) == 0 else {
-            throw Problem(description: "\(settings.postoffice)/public: \(String(cString: strerror(errno)))")
-        }
-        return ChildRequest.Identity(uid: account.pointee.pw_uid, gid: info.st_gid)
+        return ChildRequest.Identity(uid: account.pointee.pw_uid, gid: owner.gid)
     }
 }
 

@@ -84,6 +84,12 @@ final class IncomingMessage {
         return false
     }
 
+    /// All of it is in a file.
+    func releaseMemory() {
+        intake.release(allowance)
+        allowance = 0
+    }
+
     /// Takes the octets out, for the pool.
     func takeOctets() -> [UInt8] {
         let taken = octets

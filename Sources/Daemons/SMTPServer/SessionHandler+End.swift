@@ -96,7 +96,7 @@ extension SessionHandler {
         early = [:]
         unsent = []
         countAbandoned()
-        filterRun = nil
+        abandonFiltering()
         withdraw()
         exchange = nil
         let unlogged = session.refusals - ServerSession.maximumRecordedRefusals

@@ -16,6 +16,8 @@ final class FilterRun {
     let filters: [String]
     /// Which of them has it.
     var position = 0
+    /// To be called when nobody waits for the filter that has it.
+    var withdraw: @Sendable () -> Void = {}
     /// What the client is to be told, if a filter has words of its own.
     var reply: Reply?
     let fingerprint: Int
@@ -32,6 +34,8 @@ final class FilterRun {
 extension SessionHandler {
     /// Seconds that are given to the files, beside the filters.
     private static let filteringMargin = 60
+    /// Octets at the end of a message by which it is known again.
+    private static let fingerprintOctets = 4096
 
     func wantsFiltering(of message: IncomingMessage) -> Bool {
         guard !profile.configuration.contentFilters.isEmpty else { return false }
@@ -57,6 +61,8 @@ extension SessionHandler {
         fingerprint.combine(record.sender)
         fingerprint.combine(message.transaction.recipients.map(\.forwardPath.address))
         fingerprint.combine(message.contentSize)
+        // The beginning has our own trace field, which is another one each time.
+        fingerprint.combine(octets.suffix(Self.fingerprintOctets))
         let filters = profile.configuration.contentFilters
         let run = FilterRun(record, filters: filters, fingerprint: fingerprint.finalize())
         filterRun = run
@@ -65,6 +71,7 @@ extension SessionHandler {
         let intake = loop.intake
         let draft = message.draft
         message.draft = nil
+        message.releaseMemory()
         let id = record.id
         resume(run) { () throws(PostofficeError) in
             try intake.publish(id, draft, octets, traits: traits)
@@ -107,7 +114,8 @@ extension SessionHandler {
     private func askFilter(_ run: FilterRun) {
         let bound = NIOLoopBound((self, run), eventLoop: loop.loop)
         let eventLoop = loop.loop
-        loop.filters.ask(run.filters[run.position], path: run.path, fingerprint: run.fingerprint) { outcome in
+        run.withdraw = loop.filters.ask(run.filters[run.position], path: run.path, fingerprint: run.fingerprint) {
+            outcome in
             eventLoop.execute {
                 let (handler, run) = bound.value
                 if handler.filterRun === run { handler.filterAnswered(run, outcome) }
@@ -123,6 +131,10 @@ extension SessionHandler {
             apply(verdict, answer.edits, run)
         case .failed(let reason):
             filterFailed(run, reason)
+        case .busy(let reason):
+            log(run, "none: \(reason)")
+            pendingReason = "content filter: \(reason)"
+            settle(run, Reply(451, EnhancedStatusCode(4, 3, 2), "Too many messages are being checked, try later"))
         case .poison(let reason):
             log(run, "poison: \(reason)")
             freeze(run, FilterVerdict(.freeze(1)), "poison: \(reason)")
@@ -155,6 +167,8 @@ extension SessionHandler {
         resume(run) { () throws(PostofficeError) in
             try draft.revised(by: edits, in: postoffice)
         } then: { handler, revised in
+            guard let revised else { return handler.filterFailed(run, "its header is too large to be changed") }
+            handler.letGo(draft)
             run.draft = revised
             if !edits.recipients.isEmpty { run.record.recipients = edits.recipients.count }
             handler.proceed(run, verdict)
@@ -205,7 +219,7 @@ extension SessionHandler {
     }
 
     private func store(_ run: FilterRun) {
-        guard let draft = run.draft else { return }
+        guard let draft = run.draft, phase == .open else { return abandonFiltering() }
         filterRun = nil
         isCommitting = true
         let bound = NIOLoopBound(self, eventLoop: loop.loop)
@@ -222,18 +236,22 @@ extension SessionHandler {
 
     /// The message is not kept: the client hears so, or what the filter wants it to hear.
     private func settle(_ run: FilterRun, _ reply: Reply) {
-        filterRun = nil
+        abandonFiltering()
         message = nil
-        run.draft?.discard()
         guard phase == .open else { return }
         isActive(loop.timeouts.command)
         self.reply { session.messageDecided([reply], into: &$0) }
     }
 
-    /// The process ends: the client comes again.
+    /// The message is not waited for any more, and not kept.
     func abandonFiltering() {
         guard let run = filterRun else { return }
-        pendingReason = "shutdown"
-        settle(run, Reply(421, EnhancedStatusCode(4, 3, 2), "\(loop.settings.hostName) shutting down, try again soon"))
+        filterRun = nil
+        run.withdraw()
+        if let draft = run.draft { letGo(draft) }
+        run.draft = nil
     }
+
+    /// A large file takes time to go: not on the loop.
+    private func letGo(_ draft: MessageDraft) { loop.intake.pool.submit { withExtendedLifetime(draft) {} } }
 }

@@ -123,10 +123,10 @@ struct Settings: Sendable {
     /// Where passwords are checked (docs/protocols.md §7).
     var credentialSocket: String { "\(postoffice)/.auth-\(instanceName)" }
 
-    /// The programs among the content filters of all listeners.
+    /// The content filters of all listeners that are, or may be, programs.
     var filterPrograms: [String] {
         let groups = [configuration] + configuration.groups
-        return Set(groups.flatMap(\.contentFilters)).filter { FilterPlace.socket(of: $0) == nil }.sorted()
+        return Set(groups.flatMap(\.contentFilters)).filter { !$0.hasPrefix("unix:") }.sorted()
     }
 
     /// Where the policy is asked.

@@ -39,7 +39,7 @@ final class Worker: Sendable {
         pool = BlockingPool(threads: poolThreads)
         let intake = try Intake(settings, pool: pool, loadAverage: loadAverage, log: log)
         self.intake = intake
-        if !settings.configuration.contentFiltering.user.isEmpty { try intake.postoffice.admitGroupToPublic() }
+        if !settings.filterPrograms.isEmpty { try intake.postoffice.admitFilters() }
         intake.conditions.look(countsQueue: true)
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
         let filters = ContentFilters(settings, loop: group.next(), log: log)

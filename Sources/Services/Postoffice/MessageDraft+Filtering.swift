@@ -25,22 +25,20 @@ extension MessageDraft {
     }
 
     /// The same message, changed as a filter wants it; this draft stays as it is until it is discarded. A published draft's name is
-    /// then the new one's.
+    /// then the new one's. `nil`: its header is too large, or cannot be told from its content.
     public func revised(
         by edits: MessageEdits, in postoffice: Postoffice
-    ) throws(PostofficeError) -> MessageDraft {
+    ) throws(PostofficeError) -> MessageDraft? {
         let head = try read(upTo: Self.maximumHead)
         let isWhole = head.count == size
         let parsed: (envelope: MessageEnvelope, headerStart: Int)
         do throws(MessageFileError) {
             parsed = try MessageEnvelope.parse(head)
         } catch {
-            throw PostofficeError(.system, publicPath, "not to be changed: \(error)")
+            return nil
         }
         let content = head[parsed.headerStart...]
-        guard let end = MessageEdits.headerEnd(of: content, isWhole: isWhole) else {
-            throw PostofficeError(.system, publicPath, "not to be changed: its header is too large")
-        }
+        guard let end = MessageEdits.headerEnd(of: content, isWhole: isWhole) else { return nil }
         var envelope = parsed.envelope
         edits.apply(to: &envelope)
         let header = edits.header(of: content, end: end)
@@ -117,9 +115,14 @@ extension MessageDraft {
 }
 
 extension Postoffice {
-    /// Lets the group of the spool pass through `public/`, so that a filter of another user can open what it is given there.
-    public func admitGroupToPublic() throws(PostofficeError) {
-        let path = "\(root)/\(SpoolDirectory.public.rawValue)"
-        guard chmod(path, 0o710) == 0 else { throw PostofficeError(path, code: errno) }
+    /// Lets the group of the spool pass through `public/`, so that a filter of another user can open what it is given there, and
+    /// keeps it out of the other folders.
+    public func admitFilters() throws(PostofficeError) {
+        for directory in SpoolDirectory.allCases {
+            let path = "\(root)/\(directory.rawValue)"
+            guard chmod(path, directory == .public ? 0o710 : 0o700) == 0 else {
+                throw PostofficeError(path, code: errno)
+            }
+        }
     }
 }

@@ -132,7 +132,10 @@ extension Postoffice {
 
     /// Removes a frozen message and its note; nobody is told. Not durable before the next sync: until then a power cut brings it back.
     public func drop(_ id: SpoolID, sync: Bool = true) throws(PostofficeError) {
-        guard unlink(stagingPath(id)) == 0 || errno == ENOENT else {
+        if unlink(stagingPath(id)) == 0 {
+            // A power cut must not bring back this name alone: it would be delivered.
+            try routerSync.wait()
+        } else if errno != ENOENT {
             throw PostofficeError(stagingPath(id), code: errno)
         }
         let name = path(.freezer, id)
