@@ -31,6 +31,7 @@ import Testing
         (.addField(name: "X-A", body: "b", place: .top), "+header X-A:b"), (.removeFields(named: "X-A"), "-header X-A"),
         (.removeField(named: "X-A", number: 2), "-header X-A/2"),
         (.rewriteTo("\"a b\"@c.test"), "rewrite-to <\"a b\"@c.test>"),
+        (.rewriteTo("PostMaster"), "rewrite-to <postmaster>"),
         (.tag("virus=Eicar-Test.1"), "tag virus=Eicar-Test.1"),
     ]
 
@@ -50,7 +51,7 @@ import Testing
         FilterAnswer(.accept(), edits: [.field("A", String(repeating: "a", count: 996))]),
         FilterAnswer(.accept(), edits: [.field(String(repeating: "A", count: 77), "x")]),
         FilterAnswer(.accept(), edits: [.field(".A", "x")]),
-        FilterAnswer(.accept(), edits: [.rewriteTo("postmaster")]),
+        FilterAnswer(.accept(), edits: [.rewriteTo("nobody")]),
         FilterAnswer(.accept(), edits: [.rewriteTo("a@b.test, c@d.test")]), FilterAnswer(.accept(), edits: [.tag("")]),
         FilterAnswer(.accept(), edits: [.tag("a b")]),
         FilterAnswer(.accept(), edits: [.tag(String(repeating: "a", count: 65))]),

@@ -62,7 +62,7 @@ extension SessionHandler {
         fingerprint.combine(message.transaction.recipients.map(\.forwardPath.address))
         fingerprint.combine(message.contentSize)
         // The beginning has our own trace field, which is another one each time.
-        fingerprint.combine(octets.suffix(Self.fingerprintOctets))
+        fingerprint.combine(octets.suffix(min(Self.fingerprintOctets, message.contentSize)))
         let filters = profile.configuration.contentFilters
         let run = FilterRun(record, filters: filters, fingerprint: fingerprint.finalize())
         filterRun = run
