@@ -380,6 +380,27 @@ struct ContentFilterTests {
         }
     }
 
+    @Test("the end of the server is told to who waits for a filter, and keeps nothing")
+    func shutdown() async throws {
+        try await run { instance, _ in
+            let client = try Connection.greeted(port: instance.port)
+            #expect(try client.command("MAIL FROM:<a@client.test>").code == 250)
+            #expect(try client.command("RCPT TO:<alice@example.test>").code == 250)
+            #expect(try client.command("DATA").code == 354)
+            // A command behind the message is not answered any more.
+            try client.send(Array((Self.message("!sleep 30|0") + ".\r\nNOOP\r\n").utf8))
+            try await waitUntil("the filter has it", details: { instance.report }) {
+                instance.spoolFiles["public"]?.count == 1
+            }
+            instance.supervisor?.signal(SIGTERM)
+            let reply = try client.readReply(deadline: .seconds(30))
+            #expect(reply.code == 421, "\(reply)")
+            #expect(throws: HarnessError.self) { try client.readReply(deadline: .seconds(30)) }
+            try await instance.stop()
+            #expect(instance.spoolFiles.isEmpty, "\(instance.spoolFiles)")
+        }
+    }
+
     @Test("--check tells of filters that cannot be used, and the server runs without them")
     func unusable() async throws {
         try await run(["contentfilter /nonexistent/filter", "contentfilter-failure defer"]) { instance, filter in
