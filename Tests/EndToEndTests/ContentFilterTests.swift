@@ -380,6 +380,50 @@ struct ContentFilterTests {
         }
     }
 
+    @Test(
+        "a filter may be a daemon at a socket, named as such or found to be one, also when it comes after us",
+        arguments: ["unix:", ""])
+    func socket(prefix: String) async throws {
+        let daemon = #"""
+            import os, socket, sys, threading
+            def serve(client):
+                stream = client.makefile("rw", newline="\n")
+                stream.write("#hungry\n"); stream.flush()
+                for path in stream:
+                    text = open(path.rstrip("\n"), "rb").read()
+                    stream.write("-1 550 5.7.1 by socket\n#hungry\n" if b"X-Do: bad" in text else "0\n#hungry\n")
+                    stream.flush()
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(sys.argv[1])
+            listener.listen(8)
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+            """#
+        try await Instance.run { settings in
+            settings.prepareAlso { instance in
+                try instance.append(
+                    [
+                        "PARAM contentfilter \(prefix)\(instance.directory)/filter.sock",
+                        "PARAM contentfilter-failure defer",
+                    ],
+                    to: "share/smtpserver.conf")
+            }
+        } _: { instance in
+            #expect(try send(instance, "good", to: "alice").code == 451, "nobody is there yet")
+            let script = "\(instance.directory)/var/daemon.py"
+            try instance.install(daemon, as: "daemon.py", mode: 0o755)
+            let process = try instance.spawn("/usr/bin/python3", [script, "\(instance.directory)/filter.sock"])
+            try await waitUntil("the daemon is asked", deadline: .seconds(60), details: { instance.report }) {
+                try send(instance, "bad", to: "alice").code == 550
+            }
+            #expect(try send(instance, "good", to: "alice").code == 250)
+            try await instance.waitForMail(of: "alice", count: 1)
+            process.signal(SIGTERM)
+            try await process.waitForExit()
+        }
+    }
+
     @Test("the end of the server is told to who waits for a filter, and keeps nothing")
     func shutdown() async throws {
         try await run { instance, _ in

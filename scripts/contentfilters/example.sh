@@ -6,7 +6,7 @@
 # number answers (below 0 refuse, 0 accept, above 0 freeze). Standard error goes to a log.
 LC_ALL=C && export LC_ALL
 while echo '#hungry' && IFS= read -r path; do
-    [ -r "$path" ] || exit 1 # No answer is better than a wrong one: smtpserver then does what its contentfilter-failure says.
+    [ -r "$path" ] || continue # No result is better than a wrong one: smtpserver then does what its contentfilter-failure says.
     # The envelope: lines NAME VALUE up to env-end. It is read by the shell, the content (which may hold any octet) by sed.
     sender= recipients=0
     while IFS=' ' read -r name value; do

@@ -92,6 +92,7 @@ final class FilterQueue {
     private var suspects: [Int: Suspect] = [:]
     private var signature: [Int]
     private var isDraining = false
+    private var isStopped = false
 
     init(
         _ name: String, startSocket: String, settings: Settings, loop: any EventLoop, log: EventLog
@@ -128,6 +129,7 @@ final class FilterQueue {
     }
 
     private func dispatch() {
+        guard !isStopped else { return }
         var index = 0
         while index < waiting.count, let process = processes.first(where: \.isFree) {
             let job = waiting[index]
@@ -259,7 +261,7 @@ final class FilterQueue {
             log.warning("filter-died", ["filter": name, "reason": reason, "messages": "\(jobs.count)"])
         }
         for job in jobs.reversed() {
-            if process.dialogue.isBroken {
+            if process.dialogue.isBroken || isStopped {
                 job.finish(.failed("no result of \(name)"))
                 continue
             }
@@ -328,6 +330,7 @@ final class FilterQueue {
 
     func stop() {
         isDraining = true
+        isStopped = true
         failWaiting("the server ends")
         for process in processes { process.dismiss("the server ends") }
     }
