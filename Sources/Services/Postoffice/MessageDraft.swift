@@ -135,7 +135,7 @@ public final class MessageDraft: @unchecked Sendable {
     }
 
     private func commit(_ path: String, _ sync: DirectorySync) throws(PostofficeError) {
-        guard cposix_link_fd(descriptor, path) == 0 else { throw PostofficeError(path, code: errno, missing: .missing) }
+        guard name(path) == 0 else { throw PostofficeError(path, code: errno, missing: .missing) }
         do throws(PostofficeError) {
             cposix_start_writing(descriptor)
             try sync.wait()
@@ -146,6 +146,14 @@ public final class MessageDraft: @unchecked Sendable {
             throw error
         }
         discard()
+    }
+
+    /// One that a filter has looked at has a name already, and gets another in one step.
+    private func name(_ path: String) -> Int32 {
+        guard isPublic else { return cposix_link_fd(descriptor, path) }
+        let result = cposix_rename_new(publicPath, path)
+        if result == 0 { isPublic = false }
+        return result
     }
 
     /// Drops the file unless it was committed.

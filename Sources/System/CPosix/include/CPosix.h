@@ -32,6 +32,9 @@ int cposix_pidfd_signal(int pidfd, int signal);
 int cposix_tmpfile(const char *directory, mode_t mode);
 /* Gives an unnamed file a name; fails with EEXIST if it is taken. */
 int cposix_link_fd(int fd, const char *path);
+
+/* rename(2) that does not replace what has the new name (EEXIST). */
+int cposix_rename_new(const char *from, const char *to);
 /* Zeroed memory with a descriptor (memfd_create, close-on-exec) whose size nobody can change any more, or -1. */
 int cposix_memory_file(const char *name, size_t size);
 int cposix_open(const char *path, int flags, mode_t mode);
