@@ -1,3 +1,4 @@
+import COpenSSL
 import Testing
 
 @testable import TransportSecurity
@@ -110,6 +111,40 @@ struct HandshakeTests {
         let outcome = pair.handshake()
         #expect(outcome.server.failure?.description == "no shared cipher")
         #expect(outcome.client.failure?.kind == .alert(40))
+    }
+
+    /// What the host of a server asks before it takes the next octets on its event loop.
+    @Test(
+        "only the client's last word of TLS 1.3, with no certificate asked for, is said to cost nothing",
+        arguments: [
+            ("X25519", TLSProtocolVersion.tls13, false, [false, true]),
+            // HelloRetryRequest: the second ClientHello is where the server calculates.
+            ("X448:P-256", .tls13, false, [false, false, true]), ("X25519", .tls13, true, [false, false]),
+            ("X25519:P-256", .tls12, false, [false, false]),
+        ])
+    func confirmation(groups: String, version: TLSProtocolVersion, asks: Bool, expected: [Bool]) throws {
+        var settings = TLSServerSettings()
+        settings.clientCertificates = asks ? .ask : .none
+        var clientSettings = TLSClientSettings()
+        clientSettings.maximumProtocol = version
+        let pair = try Pair(
+            try TestKeys.shared().material("ec"), settings, client: TLSMaterial(), clientSettings)
+        let setGroupsList: Int32 = 92
+        var names = Array(groups.utf8CString)
+        #expect(SSL_ctrl(pair.client.ssl, setGroupsList, 0, &names) == 1)
+        var said: [Bool] = []
+        var isDone = false
+        while !isDone, said.count < 5 {
+            _ = try pair.client.handshake()
+            let octets = pair.client.takeOutput()
+            said.append(pair.server.awaitsConfirmation)
+            try octets.withUnsafeBytes { try pair.server.receive($0) }
+            isDone = try pair.server.handshake() == .established
+            let answer = pair.server.takeOutput()
+            try answer.withUnsafeBytes { try pair.client.receive($0) }
+        }
+        #expect(said == expected)
+        #expect(!pair.server.awaitsConfirmation)
     }
 
     @Test("an idle client gets no answer and the server waits")

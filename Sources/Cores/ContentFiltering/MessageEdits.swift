@@ -8,6 +8,8 @@ public struct MessageEdits: Hashable, Sendable {
     /// Edits of one filter for one message, beside recipients.
     public static let maximumCount = 200
     public static let maximumRecipients = 10_000
+    /// More are counted only: a line of the log stays one.
+    private static let recipientsInSummary = 5
     private var recipientCount = 0
 
     public init() {}
@@ -52,7 +54,10 @@ public struct MessageEdits: Hashable, Sendable {
         var words: [String] = []
         if counts.added > 0 { words.append("+\(counts.added)") }
         if counts.removed > 0 { words.append("-\(counts.removed)") }
-        words += recipients.map { "to=\($0)" } + tags
+        let recipients = recipients
+        words += recipients.prefix(Self.recipientsInSummary).map { "to=\($0)" }
+        if recipients.count > Self.recipientsInSummary { words.append("to-all=\(recipients.count)") }
+        words += tags
         return words.joined(separator: ",")
     }
 

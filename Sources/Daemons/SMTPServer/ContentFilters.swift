@@ -90,6 +90,11 @@ enum FilterPlace {
                 problems.append("PARAM \(error)")
             }
         }
+        if user.isEmpty, geteuid() == 0, !settings.filterPrograms.isEmpty,
+            TrustedUser.identity(settings.environment) == nil
+        {
+            problems.append("PARAM contentfilter: filters run as root, as all does without a TRUSTEDUSER")
+        }
         if !user.isEmpty, geteuid() != 0 {
             problems.append("PARAM contentfilter-user \(user): needs a smtpserver that is started by root")
         }

@@ -95,7 +95,7 @@ extension MessageDraft {
             let got = pread(other.descriptor, &chunk, chunk.count, off_t(offset))
             if got < 0, errno == EINTR { continue }
             guard got > 0 else { throw PostofficeError(publicPath, code: got == 0 ? EIO : errno) }
-            try append(Array(chunk[..<got]))
+            try append(got == chunk.count ? chunk : Array(chunk[..<got]))
             offset += got
         }
     }

@@ -111,9 +111,12 @@ public final class TLSConnection {
     /// A call threw, or the next will: ``read(into:)`` has given what came before the error.
     public var hasFailed: Bool { failure != nil }
 
-    /// Of a server in a handshake: TLS 1.3 is agreed and our keys are sent, so that a client that shows no certificate has only
-    /// to confirm, which costs no arithmetic worth mentioning.
-    public var awaitsConfirmation: Bool { isServer && !state.isHandshakeDone && SSL_version(ssl) == TLS1_3_VERSION }
+    /// Of a server in a handshake of TLS 1.3: all of its own part is sent, and no certificate is asked for, so that the client has only
+    /// to confirm, which costs no arithmetic worth mentioning. Not after a HelloRetryRequest, behind which keys are still to be made.
+    public var awaitsConfirmation: Bool {
+        isServer && SSL_version(ssl) == TLS1_3_VERSION && !state.isHandshakeDone && SSL_get_finished(ssl, nil, 0) > 0
+            && SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE
+    }
 
     // MARK: The program's side
 
