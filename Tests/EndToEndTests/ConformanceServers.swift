@@ -50,12 +50,14 @@ actor ConformanceServers {
             let sink = try Sink(
                 keywords: ["PIPELINING", "8BITMIME", "SIZE 0", "CHUNKING", "DSN", "SMTPUTF8", "ENHANCEDSTATUSCODES"])
             defer { sink.stop() }
-            try await Instance.run { settings in
-                kind.configure(&settings, sinkPort: sink.port)
-            } _: { instance in
-                let store = ConformanceStore(instance: instance.directory, sink: sink)
-                await servers.started(kind, .success(Running(port: instance.port, store: store)))
-                await servers.waitForEnd()
+            try await InstanceSlots.runWithout {
+                try await Instance.run { settings in
+                    kind.configure(&settings, sinkPort: sink.port)
+                } _: { instance in
+                    let store = ConformanceStore(instance: instance.directory, sink: sink)
+                    await servers.started(kind, .success(Running(port: instance.port, store: store)))
+                    await servers.waitForEnd()
+                }
             }
         } catch {
             await servers.started(kind, .failure(error))

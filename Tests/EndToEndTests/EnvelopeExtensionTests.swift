@@ -52,28 +52,35 @@ struct EnvelopeExtensionTests {
 
     @Test("a held message survives kill -9, shows in the queue with its time, and arrives in its second, not before")
     func held() async throws {
+        // A machine that is too slow for the first times gets a longer one.
+        for seconds in [20, 60, 240] where try await isHeld(for: seconds) { return }
+        Issue.record("the machine needs four minutes for a crash, a start, and a message")
+    }
+
+    /// `false`: everything before the release took longer than `seconds`, and nothing is proven.
+    private func isHeld(for seconds: Int) async throws -> Bool {
+        var isProven = false
         try await Instance.run { instance in
-            let release = Self.now + 45
+            let release = Self.now + seconds
             let id = try submit(
-                instance, to: ["bob@example.test"], ["holduntil \(release) for=45"], subject: "later", number: 1)
-            try await waitUntil("the scheduler has it", details: { instance.report }) {
-                instance.spoolFiles["transport"]?.contains(id) == true
-            }
+                instance, to: ["bob@example.test"], ["holduntil \(release) for=\(seconds)"], subject: "later", number: 1)
             try await waitUntil("the log says so", details: { instance.report }) {
-                instance.read("zmailer.out").contains("held queue-id=\(id)")
+                instance.read("zmailer.out").contains("held queue-id=\(id)") || Self.now >= release
             }
             let listed = try await queue(instance)
-            #expect(listed.contains("\"held_until\":\(release)"), "\(listed)")
-            #expect(listed.contains("\"state\":\"held\""), "\(listed)")
             instance.crash()
             try await instance.start()
             try submit(instance, to: ["alice@example.test"], [], subject: "now", number: 2)
             try await instance.waitForMail(of: "alice", count: 1)
-            #expect(Self.now < release, "the machine is too slow for this test")
-            #expect(instance.maildir("bob").count == 0)
+            let early = instance.maildir("bob").count
             let shown = try await instance.zmailer("queue").output
+            guard Self.now < release else { return }
+            isProven = true
+            #expect(listed.contains("\"held_until\":\(release)"), "\(listed)")
+            #expect(listed.contains("\"state\":\"held\""), "\(listed)")
+            #expect(early == 0)
             #expect(shown.contains("held until"), "\(shown)")
-            try await instance.waitForMail(of: "bob", count: 1, deadline: .seconds(120))
+            try await instance.waitForMail(of: "bob", count: 1, deadline: .seconds(seconds + 60))
             #expect(Self.now >= release, "delivered before its time")
             // The delivery itself may take its time on a busy machine.
             let released = instance.read("zmailer.out").firstMatch(of: /released queue-id=([0-9]+) late=([0-9]+)/)
@@ -81,6 +88,7 @@ struct EnvelopeExtensionTests {
             #expect((0...2).contains(released.flatMap { Int($0.2) } ?? -1), "released \(released?.0 ?? "never")")
             try await instance.waitForEmptySpool()
         }
+        return isProven
     }
 
     @Test("what is left of the time and the priority go to a next hop that takes them, and a traced relay is told")

@@ -52,6 +52,12 @@ final class Instance {
         _ change: (inout Settings) throws -> Void = { _ in },
         _ body: (Instance) async throws -> Void
     ) async throws {
+        try await InstanceSlots.run { try await runNow(change, body) }
+    }
+
+    private static func runNow(
+        _ change: (inout Settings) throws -> Void, _ body: (Instance) async throws -> Void
+    ) async throws {
         var settings = Settings()
         try change(&settings)
         let instance = try await Instance(settings)
