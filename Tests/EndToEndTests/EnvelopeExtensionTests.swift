@@ -63,7 +63,8 @@ struct EnvelopeExtensionTests {
         try await Instance.run { instance in
             let release = Self.now + seconds
             let id = try submit(
-                instance, to: ["bob@example.test"], ["holduntil \(release) for=\(seconds)"], subject: "later", number: 1)
+                instance, to: ["bob@example.test"], ["holduntil \(release) for=\(seconds)"], subject: "later", number: 1
+            )
             try await waitUntil("the log says so", details: { instance.report }) {
                 instance.read("zmailer.out").contains("held queue-id=\(id)") || Self.now >= release
             }
