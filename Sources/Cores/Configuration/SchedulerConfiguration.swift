@@ -160,6 +160,8 @@ public struct SchedulerSettings: Hashable, Sendable {
     public var clauseName = ""
     /// Indices of all clauses whose values these are. Equal ones mean equal values.
     public var matched: [Int] = []
+    /// A number for ``matched``: no agent serves threads of two, because their users, commands or limits may differ.
+    public var variant: Int { matched.reduce(17) { ($0 &* 31) &+ $1 &+ 1 } }
     public var interval: Duration = .seconds(60)
     private var idle: Duration?
     /// Not tried after this (default 3 days).
