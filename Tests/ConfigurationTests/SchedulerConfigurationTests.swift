@@ -97,7 +97,7 @@ struct SchedulerConfigurationTests {
             a/{b  command="x"
             b/*  command="/bin/sh -c" skew=0
             c/*  command="A=b"
-                 reporttimes=1h bychannel frobnicate=1
+                 reporttimes=1h,30m bychannel=maybe frobnicate=1
                  user= nice=99 command="x $nothing" command="x ${NAME"
             d/*  command="unclosed
             e/*

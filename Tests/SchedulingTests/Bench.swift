@@ -10,6 +10,8 @@ final class Bench {
     var rules: ThreadRules
     var started: [(agent: Int, channel: String, host: String)] = []
     var fed: [(agent: Int, id: SpoolID, host: String)] = []
+    /// Of the last job.
+    var messagesPerConnection: Int?
     var closed: [Int] = []
     var killed: [Int] = []
     var records: [(id: SpoolID, vertex: Int, record: ResultRecord, tag: ControlRecipient.Tag?)] = []
@@ -71,7 +73,9 @@ final class Bench {
     private func perform(_ action: SchedulerAction) {
         switch action {
         case .startAgent(let agent, let channel, let host): started.append((agent, channel, host))
-        case .feed(let agent, let id, let host): fed.append((agent, id, host))
+        case .feed(let agent, let id, let host, let limit):
+            fed.append((agent, id, host))
+            messagesPerConnection = limit
         case .closeAgent(let agent): closed.append(agent)
         case .killAgent(let agent): killed.append(agent)
         case .append(let id, let vertex, let record, let tag):

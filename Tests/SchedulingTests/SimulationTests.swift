@@ -175,7 +175,7 @@ private final class World {
             agents[number] = FakeAgent(channel: channel)
             if below(20) == 0 { at(below(3), .death(number)) } else { at(below(3), .hungry(number, 1 + below(5))) }
             if below(3) == 0 { at(10 + below(5000), .death(number)) }
-        case .feed(let number, let id, let host):
+        case .feed(let number, let id, let host, _):
             jobs += 1
             if releases[id] ?? 0 > core.now { problems.append("fed before its release") }
             guard let agent = agents[number] else {

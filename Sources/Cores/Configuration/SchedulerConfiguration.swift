@@ -10,6 +10,7 @@ public struct SchedulerConfiguration: Hashable, Sendable {
         var settings = SchedulerSettings()
         for (index, clause) in clauses.enumerated() where clause.matches(channel: channel, host: host) {
             settings.apply(clause)
+            settings.matched.append(index)
             if settings.command != nil {
                 settings.clause = index
                 settings.clauseName = clause.name
@@ -31,6 +32,11 @@ public struct SchedulerParameters: Hashable, Sendable {
     public var authFile: String?
     /// `mailqsock`: where mailq of version 2 is answered (default: nowhere, because it opens a port).
     public var mailqSocket: MailqSocket?
+    /// `notifysock`: accepted for ZMailer's files. Notices always come through `.scheduler.notify` of POSTOFFICE, which every
+    /// program of an instance knows.
+    public var notifySocket: String?
+    /// `msgwriteasync`: accepted for ZMailer's files. Records are always written by threads beside the loop.
+    public var writesAsynchronously = true
 
     public init() {}
 }
@@ -58,6 +64,17 @@ public struct SchedulerClause: Hashable, Sendable {
     public var wakesOnRestartOnly: Bool?
     public var isAgeOrdered: Bool?
     public var nice: SchedulerNiceness?
+    public var maximumHostJobs: Int?
+    public var rate: SchedulerRate?
+    public var messagesPerConnection: Int?
+    public var isHostBound: Bool?
+    /// Accepted for ZMailer's files: an agent always serves one channel only.
+    public var isChannelBound: Bool?
+    public var deliveryForm: String?
+    public var expiryForm: String?
+    public var reportTimes: [Duration]?
+    /// Where each keyword was set last, for ``SchedulerConfiguration/explanation(channel:host:)``.
+    var sources: [String: SchedulerValueSource] = [:]
 
     init(pattern: SchedulerPattern, line: Int) {
         patterns = [pattern]
@@ -75,6 +92,21 @@ public struct SchedulerClause: Hashable, Sendable {
 public enum SchedulerNiceness: Hashable, Sendable {
     case relative(Int)
     case absolute(Int)
+}
+
+/// `maxrate=n/time`: messages in any span of that length.
+public struct SchedulerRate: Hashable, Sendable {
+    /// 0: no limit.
+    public var count: Int
+    /// A whole number of seconds, at least 1.
+    public var interval: Duration
+
+    public init(count: Int, interval: Duration) {
+        self.count = count
+        self.interval = interval
+    }
+
+    public static let unlimited = SchedulerRate(count: 0, interval: .seconds(1))
 }
 
 /// `command=`: `[VAR=value …] program arguments…`, split into words; no shell sees them.
@@ -126,6 +158,10 @@ public struct SchedulerSettings: Hashable, Sendable {
     /// Index of the clause with the command: its threads form a ring.
     public var clause = 0
     public var clauseName = ""
+    /// Indices of all clauses whose values these are. Equal ones mean equal values.
+    public var matched: [Int] = []
+    /// A number for ``matched``: no agent serves threads of two, because their users, commands or limits may differ.
+    public var variant: Int { matched.reduce(17) { ($0 &* 31) &+ $1 &+ 1 } }
     public var interval: Duration = .seconds(60)
     private var idle: Duration?
     /// Not tried after this (default 3 days).
@@ -149,8 +185,26 @@ public struct SchedulerSettings: Hashable, Sendable {
     public var wakesOnRestartOnly = false
     public var isAgeOrdered = false
     public var nice: SchedulerNiceness?
+    /// `maxconn`: jobs, and so connections, at a time for one destination host, whatever the channel; `Int.max`: no limit.
+    public var maximumHostJobs = Int.max
+    /// `maxrate`: messages handed out for one channel and host.
+    public var rate = SchedulerRate.unlimited
+    /// `maxmsgs`: messages an agent sends over one connection; `nil`: no limit.
+    public var messagesPerConnection: Int? { connectionMessages == .max ? nil : connectionMessages }
+    private var connectionMessages = Int.max
+    /// `byhost`: an agent serves one host only, also if its command does not name it.
+    public var isHostBound = false
+    /// `deliveryform`: the name of a file in `$MAILSHARE/forms` for reports of failure (default: `delivery`).
+    public var deliveryForm: String?
+    /// `expiryform`: likewise for what has expired (default: `expired`).
+    public var expiryForm: String?
+    /// `reporttimes`: ages at which the sender is told that a recipient is late; at most 4, in ascending order.
+    public var reportTimes: [Duration] = []
 
     public init() {}
+
+    /// An agent serves one host only.
+    public var isAgentPerHost: Bool { isHostBound || (command?.namesHost ?? false) }
 
     /// How long an agent with nothing to do is kept (default three intervals).
     public var idleLimit: Duration { idle ?? interval * 3 }
@@ -180,5 +234,12 @@ public struct SchedulerSettings: Hashable, Sendable {
         set(\.wakesOnRestartOnly, clause.wakesOnRestartOnly)
         set(\.isAgeOrdered, clause.isAgeOrdered)
         setOptional(\.nice, clause.nice)
+        set(\.maximumHostJobs, clause.maximumHostJobs)
+        set(\.rate, clause.rate)
+        set(\.connectionMessages, clause.messagesPerConnection)
+        set(\.isHostBound, clause.isHostBound)
+        setOptional(\.deliveryForm, clause.deliveryForm)
+        setOptional(\.expiryForm, clause.expiryForm)
+        set(\.reportTimes, clause.reportTimes)
     }
 }

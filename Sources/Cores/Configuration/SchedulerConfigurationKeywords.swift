@@ -22,20 +22,20 @@ enum SchedulerKeyword {
         "ageorder": flag({ $0.isAgeOrdered = $1 }),
         "nice": { setNice(&$0, $1) { .relative($0) } },
         "priority": { setNice(&$0, $1) { .absolute($0) } },
+        "maxconn": count({ $0.maximumHostJobs = $1 }, 0...100_000, zeroIsUnlimited: true),
+        "maxrate": rate,
+        "maxmsgs": count({ $0.messagesPerConnection = $1 }, 0...1_000_000, zeroIsUnlimited: true),
+        "byhost": flag({ $0.isHostBound = $1 }),
+        "bychannel": flag({ $0.isChannelBound = $1 }),
+        "deliveryform": form({ $0.deliveryForm = $1 }),
+        "expiryform": form({ $0.expiryForm = $1 }),
+        "reporttimes": reportTimes,
     ]
 
-    /// Keywords of ZMailer that would do nothing here: a configuration must not believe otherwise.
-    static let unavailable: [String: String] = [
-        "bychannel": "has no effect here: a thread is always one channel and one host; remove it",
-        "byhost": "has no effect here: a thread is always one channel and one host; remove it",
-        "sysnice": "is not available; use nice=",
-        "syspriority": "is not available; use priority=",
-        "deliveryform": "is not available: notifications use the form 'delivery' of $MAILSHARE/forms; remove it",
-        "expiryform": "is not available: notifications use the form 'delivery' of $MAILSHARE/forms; remove it",
-        "reporttimes": "is not available: there are no notifications of delay yet; remove it",
-    ]
+    /// Other names of ZMailer's for the same.
+    static let aliases = ["sysnice": "nice", "syspriority": "priority"]
 
-    static var names: String { (table.keys + ["command"]).sorted().joined(separator: " ") }
+    static var names: String { (Array(table.keys) + aliases.keys + ["command"]).sorted().joined(separator: " ") }
 
     private static func time(
         _ set: @escaping @Sendable (inout SchedulerClause, Duration) -> Void, zeroIsValid: Bool
@@ -95,6 +95,63 @@ enum SchedulerKeyword {
         }
         clause.retries = numbers
         return nil
+    }
+
+    /// Times after which a sender is told of a delay (scheduler.md §2).
+    static let maximumReportTimes = 4
+
+    private static let reportTimes: Setter = { clause, value in
+        let words = (value ?? "").split { $0 == " " || $0 == "\t" || $0 == "," }
+        if words.count == 1, words[0].lowercased() == "none" {
+            clause.reportTimes = []
+            return nil
+        }
+        let valid =
+            "valid are 1 to \(maximumReportTimes) times, each later than the one before it, as in"
+            + " reporttimes=\"4h 1d\", or none"
+        let times = words.compactMap { SchedulerTime.parse($0) }
+        guard !words.isEmpty, times.count == words.count else { return "'\(value ?? "")' are no times; \(valid)" }
+        guard times.count <= maximumReportTimes else { return "has \(times.count) times; \(valid)" }
+        var last = Duration.zero
+        for (word, time) in zip(words, times) {
+            guard time > last else {
+                return last == .zero
+                    ? "'\(word)' is no time after the arrival; \(valid)"
+                    : "'\(word)' is not later than the time before it; \(valid)"
+            }
+            last = time
+        }
+        clause.reportTimes = times
+        return nil
+    }
+
+    private static let rate: Setter = { clause, value in
+        let valid = "valid is n/time, as in maxrate=100/1m, with 1 to 1000000 messages in 1s to 1d, or 0: no limit"
+        let parts = (value ?? "").split(separator: "/", omittingEmptySubsequences: false)
+        if value == "0" {
+            clause.rate = .unlimited
+            return nil
+        }
+        guard parts.count == 2, let count = Int(parts[0]), (1...1_000_000).contains(count),
+            let time = SchedulerTime.parse(parts[1]), time >= .seconds(1), time <= .seconds(86400)
+        else { return "'\(value ?? "")' is no rate; \(valid)" }
+        clause.rate = SchedulerRate(count: count, interval: time)
+        return nil
+    }
+
+    /// The name of a file in one folder: it must not lead out of it.
+    private static func form(_ set: @escaping @Sendable (inout SchedulerClause, String) -> Void) -> Setter {
+        { clause, value in
+            guard let value, !value.isEmpty, value.utf8.count <= 255, !value.hasPrefix("."),
+                value.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") })
+            else {
+                return
+                    "'\(value ?? "")' is not valid; valid is the name of a file in $MAILSHARE/forms, without / and not"
+                    + " beginning with a dot"
+            }
+            set(&clause, value)
+            return nil
+        }
     }
 
     private static func setNice(

@@ -20,11 +20,19 @@ public struct SchedulerPattern: Hashable, Sendable {
         self.hosts = hosts
     }
 
-    public func matches(channel: String, host: String) -> Bool {
+    /// What of a pattern can differ.
+    public enum Part: String, Hashable, Sendable {
+        case channel, host
+    }
+
+    public func matches(channel: String, host: String) -> Bool { mismatch(channel: channel, host: host) == nil }
+
+    /// The first part that does not match; `nil`: it matches.
+    public func mismatch(channel: String, host: String) -> Part? {
         let channel = channel.utf8.map(Self.lowered)
-        guard channels.contains(where: { Self.matches($0[...], channel[...]) }) else { return false }
+        guard channels.contains(where: { Self.matches($0[...], channel[...]) }) else { return .channel }
         let host = host.utf8.map(Self.lowered)
-        return hosts.contains { Self.matches($0[...], host[...]) }
+        return hosts.contains { Self.matches($0[...], host[...]) } ? nil : .host
     }
 
     private static func lowered(_ octet: UInt8) -> UInt8 { (65...90).contains(octet) ? octet + 32 : octet }

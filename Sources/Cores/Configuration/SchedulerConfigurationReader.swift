@@ -42,8 +42,8 @@ private struct Reader {
 
     mutating func read(_ line: Substring, _ number: Int) {
         let isIndented = line.first == " " || line.first == "\t"
-        let tokens: [Token]
-        switch Token.split(line) {
+        let tokens: [SchedulerToken]
+        switch SchedulerToken.split(line) {
         case .success(let found): tokens = found
         case .failure(let problem):
             fail(number, "", problem.reason)
@@ -77,18 +77,15 @@ private struct Reader {
     }
 
     /// The clause that values go to; an empty one in front of it joins it.
-    private mutating func keyword(_ token: Token, _ number: Int) {
+    private mutating func keyword(_ token: SchedulerToken, _ number: Int) {
         if !waiting.isEmpty {
             var clause = SchedulerClause(pattern: waiting[0].pattern, line: waiting[0].line)
             clause.patterns = waiting.map(\.pattern)
             waiting = []
             clauses.append(clause)
         }
-        let key = asciiLowered(token.name)
-        if let reason = SchedulerKeyword.unavailable[key] {
-            fail(number, key, reason)
-            return
-        }
+        let written = asciiLowered(token.name)
+        let key = SchedulerKeyword.aliases[written] ?? written
         var scratch = SchedulerClause(pattern: Self.nothing, line: number)
         let target = hasBadPattern || clauses.isEmpty ? nil : clauses.count - 1
         if let target { scratch = clauses[target] }
@@ -106,6 +103,10 @@ private struct Reader {
         } else {
             fail(number, key, "is not a keyword; valid are \(SchedulerKeyword.names)")
         }
+        // nice and priority are two ways to say one thing: the last one holds.
+        if key == "nice" { scratch.sources["priority"] = nil }
+        if key == "priority" { scratch.sources["nice"] = nil }
+        scratch.sources[key] = SchedulerValueSource(line: number, text: token.value ?? "yes")
         if let target { clauses[target] = scratch }
     }
 
@@ -114,7 +115,7 @@ private struct Reader {
         return pattern
     }()
 
-    private mutating func parameter(_ tokens: [Token], _ number: Int) {
+    private mutating func parameter(_ tokens: [SchedulerToken], _ number: Int) {
         var name = String(tokens[0].name.dropFirst(5))
         var value = tokens[0].value
         var rest = tokens.dropFirst()
@@ -150,14 +151,35 @@ private struct Reader {
             case let other?: fail(number, key, "'\(other)' is not valid; yes or no")
             }
         case "authfile", "mailqsock", "mailqpath": mailq(name, value ?? "", number)
-        case "notifysock", "msgwriteasync":
-            fail(number, key, "is not available; remove it (valid are \(Self.parameterNames))")
+        case "notifysock": notifySocket(value ?? "", number)
+        case "msgwriteasync":
+            switch value.map({ asciiLowered($0) }) {
+            case nil, "", "yes", "true", "1", "on": parameters.writesAsynchronously = true
+            case "no", "false", "0", "off":
+                fail(
+                    number, key,
+                    "cannot be switched off: records are always written beside the loop; remove it, or =yes")
+            case let other?: fail(number, key, "'\(other)' is not valid; the word alone, or =yes")
+            }
         default: fail(number, key, "is not a parameter; valid are \(Self.parameterNames)")
         }
     }
 
     private static let parameterNames =
-        "PARAMauthfile PARAMglobal-report-interval PARAMmailqsock PARAMstore-error-on-error"
+        "PARAMauthfile PARAMglobal-report-interval PARAMmailqpath PARAMmailqsock PARAMmsgwriteasync PARAMnotifysock"
+        + " PARAMstore-error-on-error"
+
+    private mutating func notifySocket(_ text: String, _ number: Int) {
+        switch expanded(text, allowing: []) {
+        case .failure(let problem): fail(number, "PARAMnotifysock", problem.reason)
+        case .success(let value):
+            let path = asciiLowered(value.prefix(5)) == "unix:" ? String(value.dropFirst(5)) : value
+            guard path.hasPrefix("/") else {
+                return fail(number, "PARAMnotifysock", "'\(value)' is not valid; valid is UNIX:/path")
+            }
+            parameters.notifySocket = path
+        }
+    }
 
     private mutating func mailq(_ name: String, _ text: String, _ number: Int) {
         let key = "PARAM\(name)"
@@ -194,7 +216,7 @@ private struct Reader {
         return SchedulerConfiguration(clauses: clauses, parameters: parameters)
     }
 
-    private func command(_ value: String) -> Result<SchedulerCommand, Problem> {
+    private func command(_ value: String) -> Result<SchedulerCommand, SchedulerProblem> {
         var words: [String] = []
         for token in value.split(whereSeparator: { $0 == " " || $0 == "\t" }) {
             switch expanded(String(token), allowing: ["channel", "host"]) {
@@ -203,21 +225,21 @@ private struct Reader {
             }
         }
         let assignments = words.prefix { word in
-            word.firstIndex(of: "=").map { Token.isName(word[..<$0]) } ?? false
+            word.firstIndex(of: "=").map { SchedulerToken.isName(word[..<$0]) } ?? false
         }
         let rest = words.dropFirst(assignments.count)
         guard let program = rest.first else {
-            return .failure(Problem("names no program; valid is [VAR=value ...] program arguments"))
+            return .failure(SchedulerProblem("names no program; valid is [VAR=value ...] program arguments"))
         }
         guard !program.contains("/"), !program.hasPrefix("."), !program.contains("$") else {
-            return .failure(Problem("'\(program)' is not the name of a file in $MAILBIN/ta"))
+            return .failure(SchedulerProblem("'\(program)' is not the name of a file in $MAILBIN/ta"))
         }
         return .success(
             SchedulerCommand(environment: Array(assignments), program: program, arguments: Array(rest.dropFirst())))
     }
 
     /// With `${NAME}` and `$NAME` replaced; a name that zmailer.conf does not set is a mistake.
-    private func expanded(_ text: String, allowing kept: [String]) -> Result<String, Problem> {
+    private func expanded(_ text: String, allowing kept: [String]) -> Result<String, SchedulerProblem> {
         var out = ""
         var rest = text[...]
         while let dollar = rest.firstIndex(of: "$") {
@@ -228,7 +250,7 @@ private struct Reader {
             let name = rest.prefix { $0 == "_" || ($0.isASCII && ($0.isLetter || $0.isNumber)) }
             rest = rest.dropFirst(name.count)
             if isBraced {
-                guard rest.first == "}" else { return .failure(Problem("'${\(name)' is not closed")) }
+                guard rest.first == "}" else { return .failure(SchedulerProblem("'${\(name)' is not closed")) }
                 rest = rest.dropFirst()
             }
             if let value = environment[String(name)] {
@@ -237,7 +259,7 @@ private struct Reader {
                 out += "$\(name)"
             } else {
                 return .failure(
-                    Problem(
+                    SchedulerProblem(
                         "$\(name) is not set in zmailer.conf"
                             + (kept.isEmpty ? "" : "; valid are its names, $channel and $host")))
             }
@@ -246,56 +268,6 @@ private struct Reader {
     }
 }
 
-private struct Problem: Error {
-    let reason: String
-    init(_ reason: String) { self.reason = reason }
-}
-
 private func asciiLowered(_ text: some StringProtocol) -> String {
     String(decoding: text.utf8.map { (65...90).contains($0) ? $0 + 32 : $0 }, as: UTF8.self)
-}
-
-/// `name`, `name=value`, `name="value with blanks"`.
-private struct Token {
-    var name: String
-    var value: String?
-    /// As it stood, quotes removed.
-    var text: String
-
-    static func isName(_ text: some StringProtocol) -> Bool {
-        !text.isEmpty && text.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0 & 0xdf) || $0 == 0x5f }
-    }
-
-    /// `#` begins a comment at the start of a word.
-    static func split(_ line: Substring) -> Result<[Token], Problem> {
-        var tokens: [Token] = []
-        var rest = line
-        while true {
-            rest = rest.drop { $0 == " " || $0 == "\t" || $0 == "\r" }
-            guard let first = rest.first, first != "#" else { return .success(tokens) }
-            var text = ""
-            var equals: String.Index?
-            while let character = rest.first, character != " ", character != "\t", character != "\r" {
-                rest = rest.dropFirst()
-                switch character {
-                case "\"", "'":
-                    guard let close = rest.firstIndex(of: character) else {
-                        return .failure(Problem("the quote \(character) is not closed"))
-                    }
-                    text += rest[..<close]
-                    rest = rest[rest.index(after: close)...]
-                case "=" where equals == nil:
-                    equals = text.endIndex
-                    text.append("=")
-                default: text.append(character)
-                }
-            }
-            if let equals {
-                tokens.append(
-                    Token(name: String(text[..<equals]), value: String(text[text.index(after: equals)...]), text: text))
-            } else {
-                tokens.append(Token(name: text, value: nil, text: text))
-            }
-        }
-    }
 }

@@ -23,10 +23,8 @@ extension DeliveryScheduler {
     private func credit(_ agent: Agent) {
         agent.credits += 1
         agent.lastCredit = now
-        if agent.isStarting {
-            agent.isStarting = false
-            agent.pool.starting -= 1
-        }
+        markDirty(agent.pool)
+        hasStarted(agent)
         // A credit that was used ahead now stands for a job being worked on: only as many jobs as are owed credits are still ahead.
         if agent.credits <= 0, agent.jobs.count(where: { !$0.isCounted }) > -agent.credits,
             let next = agent.jobs.first(where: { !$0.isCounted })
@@ -34,7 +32,17 @@ extension DeliveryScheduler {
             count(next)
         }
         if agent.jobs.isEmpty { timers.arm(.agent(agent), at: now + agent.pool.rules.idleLimit) }
-        markDirty(agent.pool)
+    }
+
+    /// It has said something, or is gone.
+    private func hasStarted(_ agent: Agent) {
+        guard agent.isStarting else { return }
+        agent.isStarting = false
+        agent.pool.starting -= 1
+        for count in [total, agent.pool.channel, agent.pool.ring] {
+            count.starting -= 1
+            unblock(count)
+        }
     }
 
     /// Its idle time is over, or its oldest job should have been.
@@ -59,9 +67,10 @@ extension DeliveryScheduler {
         let pool = agent.pool
         timers.cancel(agent)
         pool.agents.removeAll { $0 === agent }
-        if agent.isStarting { pool.starting -= 1 }
+        let hasSaidNothing = agent.isStarting
+        hasStarted(agent)
         // One that dies before it has done anything, again and again, is started less and less often.
-        if agent.hasWorked || (agent.isRetiring && !agent.isStarting) {
+        if agent.hasWorked || (agent.isRetiring && !hasSaidNothing) {
             pool.failures = 0
             pool.notBefore = 0
         } else {
@@ -72,6 +81,7 @@ extension DeliveryScheduler {
         agent.jobs = []
         markDirty(pool)
         if pools[pool.key] !== pool, let current = pools[pool.key] { markDirty(current) }
+        dropIfEmpty(pool)
     }
 
     /// The job's agent has gone without reporting all of it.
@@ -130,7 +140,10 @@ extension DeliveryScheduler {
     /// The job's last report has come: back to the queue with what is left of it.
     func end(_ vertex: Vertex, at agent: Agent) {
         if let index = agent.jobs.firstIndex(where: { $0 === vertex }) { agent.jobs.remove(at: index) }
+        let wasWorkedOn = vertex.isCounted
         uncount(vertex)
+        // What was handed ahead comes next, without a word of ours: nobody else may have its place.
+        if wasWorkedOn, agent.credits < 0, let next = agent.jobs.first(where: { !$0.isCounted }) { count(next) }
         vertex.agent = nil
         vertex.state = .waiting
         vertex.deaths = 0

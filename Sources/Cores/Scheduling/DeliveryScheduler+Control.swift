@@ -15,14 +15,20 @@ extension DeliveryScheduler {
             pool.suspects.removeAll()
             timers.cancel(pool)
         }
+        total.removeWaiters()
+        for channel in channels.values { channel.removeWaiters() }
         pools = [:]
         rings = [:]
         dirtyPools = []
-        blockedPools = []
-        for thread in threads.values {
+        // In one order, so that the same events lead to the same run.
+        let threads = threads.values.sorted { ($0.key.channel, $0.key.host) < ($1.key.channel, $1.key.host) }
+        for thread in threads {
             let had = thread.rules != nil
             assignPool(thread)
             thread.isQueued = false
+            setRate(thread)
+            // What a lower limit does not reach any more is nothing to have learned.
+            if thread.window >= thread.rules?.maximumThreadJobs ?? 0 { thread.window = .max }
             thread.pool?.ring.active += thread.active
             if thread.rules == nil, had, let vertex = thread.ready.elements.first(where: { $0.state == .ready }) {
                 let key = thread.key
@@ -35,6 +41,6 @@ extension DeliveryScheduler {
         for message in messages.values {
             for vertex in message.vertices where vertex.state != .done { arm(vertex) }
         }
-        for thread in threads.values { makeRunnable(thread) }
+        for thread in threads { makeRunnable(thread) }
     }
 }

@@ -28,15 +28,16 @@ extension DeliveryScheduler {
         pool.runnable.append(thread, priority: thread.queuedPriority, since: now)
     }
 
-    /// Somewhere a job has ended: what waits for a limit may go on, the pool that got something least recently first.
-    func unblockPools() {
-        guard !blockedPools.isEmpty else { return }
-        let pools = blockedPools.sorted { $0.servedAt < $1.servedAt }
-        blockedPools.removeAll(keepingCapacity: true)
-        for pool in pools {
-            pool.isBlocked = false
-            markDirty(pool)
-        }
+    /// Somewhere a job has ended: who waits for a limit may go on, the pool that got something least recently first. One of each
+    /// limit: when it has been served the next one is asked, so that ten thousand that wait cost no more than one.
+    func unblock(_ count: JobCount) {
+        for pool in count.takeWaiters() { markDirty(pool) }
+    }
+
+    private func unblock(beside pool: AgentPool) {
+        unblock(total)
+        unblock(pool.channel)
+        unblock(pool.ring)
     }
 
     func dispatch() {
@@ -47,6 +48,7 @@ extension DeliveryScheduler {
             for pool in pools {
                 pool.isDirty = false
                 serve(pool)
+                unblock(beside: pool)
             }
         }
     }
@@ -55,10 +57,7 @@ extension DeliveryScheduler {
         serveSuspects(pool)
         while let turn = pool.runnable.next({ judge($0, in: pool) }) {
             let thread = turn.element
-            if isAtLimit(pool) {
-                handAhead(pool)
-                return block(pool)
-            }
+            if block(pool, forStart: false) { return handAhead(pool) }
             guard let agent = agent(for: thread, in: pool) else {
                 startAgent(pool, host: thread.key.host)
                 break
@@ -71,15 +70,17 @@ extension DeliveryScheduler {
         handAhead(pool)
     }
 
-    private func isAtLimit(_ pool: AgentPool) -> Bool {
-        total.active >= pool.rules.maximumJobs || pool.channel.active >= pool.rules.maximumChannelJobs
-            || pool.ring.active >= pool.rules.maximumRingJobs
+    /// `true`: the pool is at a limit, and waits until there is room.
+    private func block(_ pool: AgentPool, forStart: Bool) -> Bool {
+        wait(pool, for: total, pool.rules.maximumJobs, forStart)
+            || wait(pool, for: pool.channel, pool.rules.maximumChannelJobs, forStart)
+            || wait(pool, for: pool.ring, pool.rules.maximumRingJobs, forStart)
     }
 
-    private func block(_ pool: AgentPool) {
-        guard !pool.isBlocked else { return }
-        pool.isBlocked = true
-        blockedPools.append(pool)
+    private func wait(_ pool: AgentPool, for count: JobCount, _ limit: Int, _ forStart: Bool) -> Bool {
+        if count.hasRoom(limit, forStart: forStart) { return false }
+        count.append(pool, limit: limit, forStart: forStart)
+        return true
     }
 
     private func judge(_ thread: DeliveryThread, in pool: AgentPool) -> TurnQueue<DeliveryThread>.Verdict {
@@ -113,14 +114,27 @@ extension DeliveryScheduler {
             timers.arm(.pool(pool), at: pool.notBefore)
             return nil
         }
+        if block(pool, forStart: true) { return nil }
+        makeRoom(for: pool)
         lastAgent += 1
         let agent = Agent(number: lastAgent, pool: pool)
         agents[lastAgent] = agent
         pool.agents.append(agent)
         pool.starting += 1
+        for count in [total, pool.channel, pool.ring] { count.starting += 1 }
         counters.startedAgents += 1
         actions.append(.startAgent(agent: lastAgent, channel: pool.key.channel, host: pool.key.host ?? host))
         return agent
+    }
+
+    /// Agents with nothing to do go when there are as many processes as jobs are allowed: those of hosts that were served a moment ago
+    /// would otherwise be kept for ``ThreadRules/idleLimit``, one for each host.
+    private func makeRoom(for pool: AgentPool) {
+        guard agents.count >= pool.rules.maximumJobs else { return }
+        let idle = agents.values.filter {
+            $0.jobs.isEmpty && !$0.isStarting && !$0.isRetiring && !$0.isReserved && $0.pool.runnable.isEmpty
+        }
+        if let oldest = idle.min(by: { ($0.lastCredit, $0.number) < ($1.lastCredit, $1.number) }) { retire(oldest) }
     }
 
     /// Further jobs of a thread to an agent that is busy with just this thread, when no other thread waits for its next credit.
@@ -131,9 +145,10 @@ extension DeliveryScheduler {
         for agent in pool.agents where agent.credits <= 0 && !agent.isRetiring && !agent.isReserved {
             guard let thread = agent.jobs.first?.thread, pool.runnable.first?.element ?? thread === thread,
                 thread.pool === pool, thread.wakeup <= now, !thread.isProbing,
+                !agent.jobs.contains(where: \.isHeldByThread),
                 agent.jobs.allSatisfy({ $0.thread === thread })
             else { continue }
-            while -agent.credits < pool.rules.overfeed, let vertex = nextReady(thread) {
+            while -agent.credits < pool.rules.overfeed, thread.rateOpens <= now, let vertex = nextReady(thread) {
                 feed(vertex, to: agent, counted: false)
             }
         }
@@ -141,20 +156,19 @@ extension DeliveryScheduler {
 
     /// Jobs that agents have died with, each alone on an agent of its own.
     private func serveSuspects(_ pool: AgentPool) {
-        while let vertex = pool.suspects.first {
-            guard vertex.state == .suspect else {
-                pool.suspects.removeFirst()
-                continue
-            }
-            if isAtLimit(pool) { return block(pool) }
+        pool.suspects.removeAll { $0.state != .suspect }
+        while let index = pool.suspects.firstIndex(where: { $0.thread.hasRoom(at: now) }) {
+            let vertex = pool.suspects[index]
+            if block(pool, forStart: false) { return }
             guard let agent = pool.agents.first(where: { $0.isReserved }) else {
                 startAgent(pool, host: vertex.thread.key.host)?.isReserved = true
                 return
             }
             guard agent.jobs.isEmpty, agent.credits > 0, vertex.writes == 0 else { return }
-            pool.suspects.removeFirst()
+            pool.suspects.remove(at: index)
             feed(vertex, to: agent, counted: true)
         }
+        guard pool.suspects.isEmpty else { return }
         for agent in pool.agents where agent.isReserved && agent.jobs.isEmpty { agent.isReserved = false }
     }
 
@@ -180,7 +194,11 @@ extension DeliveryScheduler {
         jobsHandedOut += 1
         agent.pool.servedAt = jobsHandedOut
         if counted { count(vertex) }
-        actions.append(.feed(agent: agent.number, id: vertex.message.id, host: thread.key.host))
+        noteHandOut(thread)
+        actions.append(
+            .feed(
+                agent: agent.number, id: vertex.message.id, host: thread.key.host,
+                messagesPerConnection: agent.pool.rules.messagesPerConnection))
         if thread.ready.isEmpty { thread.isReleased = false }
     }
 
@@ -188,6 +206,7 @@ extension DeliveryScheduler {
         guard !vertex.isCounted, let pool = vertex.agent?.pool else { return }
         vertex.isCounted = true
         vertex.thread.active += 1
+        vertex.thread.host.active += 1
         pool.channel.active += 1
         total.active += 1
         // After a new configuration the thread may belong to another ring than its agent did.
@@ -198,9 +217,16 @@ extension DeliveryScheduler {
         guard vertex.isCounted, let pool = vertex.agent?.pool else { return }
         vertex.isCounted = false
         vertex.thread.active -= 1
+        vertex.thread.host.active -= 1
         pool.channel.active -= 1
         total.active -= 1
-        (vertex.thread.pool ?? pool).ring.active -= 1
-        unblockPools()
+        let ring = (vertex.thread.pool ?? pool).ring
+        ring.active -= 1
+        unblock(total)
+        unblock(pool.channel)
+        unblock(ring)
+        // The other channels of the host come first: the thread itself is asked when its job has been put away.
+        for member in vertex.thread.host.members where member.thread !== vertex.thread { makeRunnable(member.thread) }
+        if let pool = vertex.thread.pool, !pool.suspects.isEmpty { markDirty(pool) }
     }
 }

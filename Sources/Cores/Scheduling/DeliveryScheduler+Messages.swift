@@ -7,9 +7,13 @@ extension DeliveryScheduler {
     @discardableResult
     public func load(_ loaded: LoadedMessage) -> Bool {
         guard messages[loaded.id] == nil else { return false }
-        let message = QueuedMessage(loaded)
+        let message = QueuedMessage(loaded, sender: strings.shared(loaded.sender))
         messages[loaded.id] = message
-        for recipient in loaded.recipients.sorted(by: { $0.offset < $1.offset }) { add(recipient, to: message) }
+        // With one recipient there is nothing to look up.
+        var byThread: [ObjectIdentifier: Vertex] = [:]
+        let isSorted = zip(loaded.recipients, loaded.recipients.dropFirst()).allSatisfy { $0.offset <= $1.offset }
+        let recipients = isSorted ? loaded.recipients : loaded.recipients.sorted { $0.offset < $1.offset }
+        for recipient in recipients { add(recipient, to: message, &byThread) }
         setTimes(loaded, of: message)
         for vertex in message.vertices { join(vertex) }
         counters.receivedMessages += 1
@@ -25,14 +29,27 @@ extension DeliveryScheduler {
         return true
     }
 
-    private func add(_ loaded: LoadedRecipient, to message: QueuedMessage) {
+    private func add(
+        _ loaded: LoadedRecipient, to message: QueuedMessage, _ byThread: inout [ObjectIdentifier: Vertex]
+    ) {
         let thread = thread(for: ThreadKey(channel: loaded.channel, host: loaded.host), asking: message.id)
         let vertex: Vertex
-        if let known = message.vertices.last(where: { $0.thread === thread }) {
+        if let last = message.vertices.last, last.thread === thread {
+            vertex = last
+        } else if let known = byThread[ObjectIdentifier(thread)] {
             vertex = known
         } else {
             vertex = Vertex(message: message, thread: thread, number: message.vertices.count)
             vertex.recipients.reserveCapacity(1)
+            if message.vertices.isEmpty {
+                message.vertices.reserveCapacity(1)
+            } else {
+                // Only from the second one on is there anything to tell apart.
+                if byThread.isEmpty, let first = message.vertices.first {
+                    byThread[ObjectIdentifier(first.thread)] = first
+                }
+                byThread[ObjectIdentifier(thread)] = vertex
+            }
             message.vertices.append(vertex)
         }
         let state: QueuedRecipient.State
@@ -45,9 +62,10 @@ extension DeliveryScheduler {
             QueuedRecipient(
                 offset: UInt32(clamping: loaded.offset), headerOffset: Int32(clamping: loaded.headerOffset),
                 notaryOffset: Int32(clamping: loaded.notaryOffset), notify: loaded.notify, state: state,
-                hasErrorAddress: loaded.hasErrorAddress, deadline: loaded.deadline, address: loaded.address,
+                hasErrorAddress: loaded.hasErrorAddress, deadline: loaded.deadline,
+                toldAt: UInt32(clamping: loaded.toldAt), address: loaded.address,
                 original: loaded.original,
-                status: loaded.status, problem: loaded.problem))
+                status: strings.shared(loaded.status), problem: strings.shared(loaded.problem)))
         message.recipientCount += 1
         switch loaded.outcome {
         case .pending:
@@ -90,7 +108,7 @@ extension DeliveryScheduler {
             let earliest = max(now, thread.lastAttempt + rules.interval)
             if earliest < thread.wakeup {
                 thread.wakeup = earliest
-                timers.arm(.thread(thread), at: earliest)
+                armWakeup(thread)
             }
         }
         placeReady(vertex)
@@ -207,30 +225,36 @@ extension DeliveryScheduler {
 
     func thread(for key: ThreadKey, asking id: SpoolID) -> DeliveryThread {
         if let known = threads[key] { return known }
-        let thread = DeliveryThread(key: key)
+        let host = hosts[key.host] ?? HostJobs()
+        if host.members.isEmpty { hosts[key.host] = host }
+        let thread = DeliveryThread(key: key, host: host)
+        host.members.append(HostJobs.Member(thread: thread))
         threads[key] = thread
         assignPool(thread)
+        if let resting = restingRates.removeValue(forKey: key) {
+            thread.handOuts = resting.window
+            setRate(thread)
+        }
         if thread.rules == nil { actions.append(.log(.unmatched(channel: key.channel, host: key.host, id: id))) }
         return thread
     }
 
     func assignPool(_ thread: DeliveryThread) {
-        thread.rules = rules(thread.key.channel, thread.key.host)
-        guard let rules = thread.rules else {
-            thread.pool = nil
-            return
-        }
+        thread.pool = nil
+        guard let rules = rules(thread.key.channel, thread.key.host) else { return }
         let key = AgentPool.Key(
-            ring: rules.ring, channel: thread.key.channel, host: rules.isAgentPerHost ? thread.key.host : nil)
+            rules: rules, channel: thread.key.channel, host: rules.isAgentPerHost ? thread.key.host : nil)
         if let pool = pools[key] {
             thread.pool = pool
+            pool.threads += 1
             return
         }
         let ring = rings[rules.ring] ?? JobCount()
         rings[rules.ring] = ring
         let channel = channels[thread.key.channel] ?? JobCount()
         channels[thread.key.channel] = channel
-        let pool = AgentPool(key: key, rules: rules, ring: ring, channel: channel)
+        let pool = AgentPool(key: key, ring: ring, channel: channel)
+        pool.threads = 1
         pools[key] = pool
         thread.pool = pool
     }
@@ -240,7 +264,21 @@ extension DeliveryScheduler {
         guard thread.vertices == 0 else { return }
         thread.ready.removeAll()
         timers.cancel(thread)
-        if threads[thread.key] === thread { threads[thread.key] = nil }
+        guard threads[thread.key] === thread else { return }
+        threads[thread.key] = nil
+        thread.host.members.removeAll { $0.thread === thread }
+        if thread.host.members.isEmpty { hosts[thread.key.host] = nil }
+        rest(thread)
+        guard let pool = thread.pool else { return }
+        pool.threads -= 1
+        dropIfEmpty(pool)
+    }
+
+    /// Of a pool that serves one host nothing is kept when its mail and its agents are gone.
+    func dropIfEmpty(_ pool: AgentPool) {
+        guard pool.key.host != nil, pool.threads == 0, pool.agents.isEmpty, pools[pool.key] === pool else { return }
+        timers.cancel(pool)
+        pools[pool.key] = nil
     }
 
     // MARK: Vertices
@@ -269,8 +307,8 @@ extension DeliveryScheduler {
         let expiry = vertex.message.deliverableFrom + rules.expiry
         let last = vertex.isOverdue && !vertex.hasBeenTried ? expiry + lateness(rules) : expiry
         switch vertex.state {
-        case .waiting: timers.arm(.vertex(vertex), at: min(vertex.nextAttempt, last))
-        case .ready, .suspect: timers.arm(.vertex(vertex), at: last)
+        case .waiting: timers.arm(.vertex(vertex), at: min(vertex.nextAttempt, last, nextNotice(vertex)))
+        case .ready, .suspect: timers.arm(.vertex(vertex), at: min(last, nextNotice(vertex)))
         case .held, .active, .done: timers.cancel(vertex)
         }
     }
@@ -285,10 +323,12 @@ extension DeliveryScheduler {
 
     func fire(_ vertex: Vertex) {
         if hasExpired(vertex) { return expire(vertex) }
+        if nextNotice(vertex) <= now { tellDelays(vertex.message) }
         switch vertex.state {
         case .waiting where vertex.nextAttempt <= now: placeReady(vertex)
         case .ready, .waiting, .suspect:
-            if !vertex.isOverdue {
+            if !vertex.isOverdue, let rules = vertex.thread.rules, now >= vertex.message.deliverableFrom + rules.expiry
+            {
                 vertex.isOverdue = true
                 vertex.thread.overdue += 1
             }

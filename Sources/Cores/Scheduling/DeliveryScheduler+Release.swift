@@ -69,7 +69,7 @@ extension DeliveryScheduler {
     private func open(_ thread: DeliveryThread) {
         thread.wakeup = 0
         thread.isReleased = true
-        timers.cancel(thread)
+        armWakeup(thread)
     }
 
     private func letGo(_ thread: DeliveryThread) {

@@ -9,13 +9,10 @@ extension DeliveryScheduler {
     static let recentAnswer: Int64 = 60
 
     func take(_ report: AgentReport, from agent: Agent) {
-        guard let found = messages[report.file]?.locate(report.offset), found.vertex.agent === agent,
-            found.vertex.recipients[found.index].state == .awaiting
-        else {
+        guard let (vertex, index) = agent.locate(report.file, report.offset) else {
             actions.append(.log(.strayReport(agent: agent.number, report)))
             return
         }
-        let (vertex, index) = found
         let message = vertex.message
         agent.hasWorked = true
         switch report.result {
@@ -167,10 +164,11 @@ extension DeliveryScheduler {
         let notary = notary(vertex, index, report)
         vertex.recipients[index].state = .open
         vertex.awaiting -= 1
-        vertex.recipients[index].status = notary.status
-        vertex.recipients[index].problem = report.message
-        vertex.thread.status = notary.status
-        vertex.thread.problem = report.message
+        let problem = strings.shared(report.message)
+        vertex.recipients[index].status = strings.shared(notary.status)
+        vertex.recipients[index].problem = problem
+        vertex.thread.status = vertex.recipients[index].status
+        vertex.thread.problem = problem
         log(vertex, index, notary, .deferred, report.message)
         // Enough for the schedule to survive a restart, and no more than a record for each doubling of the attempts.
         if vertex.attempts & (vertex.attempts - 1) == 0 {
@@ -193,7 +191,7 @@ extension DeliveryScheduler {
             thread.wakeup =
                 seconds > 0
                 ? now + seconds : rules.nextAttempt(after: now, index: &thread.retryIndex, random: &random)
-            timers.arm(.thread(thread), at: thread.wakeup)
+            armWakeup(thread)
             actions.append(
                 .log(
                     .backOff(

@@ -101,13 +101,11 @@ extension DeliveryScheduler {
         vertex.recipients[index].deadline = .none
         let text = lateText(vertex, index)
         let isWanted = recipient.notify.contains(.delay) && recipient.hasErrorAddress && !message.isErrorMessage
-        actions.append(.log(.late(id: message.id, recipient: recipient.address, text: text, isTold: isWanted)))
-        guard isWanted else { return false }
-        message.unreported += 1
-        let notary = Notary(
-            finalRecipient: recipient.address, action: .delayed, status: "4.4.7",
-            diagnostic: "x-local; 400 (\(text))", agent: Notary.scheduler)
-        record(vertex, index, notary, text, tag: nil, isReported: false)
+        guard isWanted else {
+            actions.append(.log(.late(id: message.id, recipient: recipient.address, text: text, isTold: false)))
+            return false
+        }
+        writeNotice(vertex, index, text)
         return true
     }
 

@@ -31,9 +31,13 @@ public final class DeliveryScheduler {
     var wallTimers = TimerQueue()
     var heldMessages = 0
     var actions: [SchedulerAction] = []
-    /// Pools in which something may be handed out, and those that wait for a limit.
+    /// Pools in which something may be handed out.
     var dirtyPools: [AgentPool] = []
-    var blockedPools: [AgentPool] = []
+    var hosts: [String: HostJobs] = [:]
+    /// Of threads that are gone and whose rate is not.
+    var restingRates: [ThreadKey: (window: HandOutWindow, until: UnixTime)] = [:]
+    var restingRatesLimit = 1024
+    var strings = StringCache()
     var lastAgent = 0
     var jobsHandedOut: UInt64 = 0
     var openRecipients = 0
@@ -79,7 +83,7 @@ public final class DeliveryScheduler {
         while let target = timers.popDue(now) {
             switch target {
             case .vertex(let vertex): fire(vertex)
-            case .thread(let thread): makeRunnable(thread)
+            case .thread(let thread): wake(thread)
             case .message(let message): report(message)
             case .agent(let agent): fire(agent)
             case .pool(let pool): markDirty(pool)

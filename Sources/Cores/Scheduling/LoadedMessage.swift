@@ -111,6 +111,8 @@ public struct LoadedRecipient: Sendable {
     /// Likewise that it is late.
     public var hasUntoldDelay: Bool
     public var deadline: Deadline
+    /// When the last record says that its sender was told that it is late; 0: never.
+    public var toldAt: UnixTime
 
     public init(
         offset: Int, channel: String, host: String, address: String, original: String? = nil,
@@ -133,6 +135,7 @@ public struct LoadedRecipient: Sendable {
         isUnreported = false
         hasUntoldDelay = false
         deadline = .none
+        toldAt = 0
     }
 
     init(
@@ -158,7 +161,9 @@ public struct LoadedRecipient: Sendable {
             case nil: .none
             }
         if let notice = history?.notice {
-            if deadline == .notify { deadline = .none }
+            // Of a time that came later the sender has not been told.
+            if deadline == .notify, let time = recipient.deliverBy?.time, notice.time >= time { deadline = .none }
+            toldAt = notice.time
             hasUntoldDelay = !notice.isReported
         }
         guard let history, let last = history.last else { return }

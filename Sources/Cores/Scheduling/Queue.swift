@@ -34,23 +34,16 @@ final class QueuedMessage: Timed {
     var isFinishing = false
     var isReporting = false
 
-    init(_ loaded: LoadedMessage) {
+    init(_ loaded: LoadedMessage, sender: String) {
         id = loaded.id
         arrived = loaded.arrived
         size = loaded.size
-        sender = loaded.sender
+        self.sender = sender
         isErrorMessage = loaded.isErrorMessage
         priority = loaded.priority
         deliverableFrom = max(loaded.arrived, loaded.heldUntil ?? loaded.arrived)
     }
 
-    /// The vertex and index of the recipient whose `r` is at `offset`.
-    func locate(_ offset: Int) -> (vertex: Vertex, index: Int)? {
-        for vertex in vertices {
-            if let index = vertex.index(of: offset) { return (vertex, index) }
-        }
-        return nil
-    }
 }
 
 /// What a sender has set for a message. Its timer runs by the wall clock.
@@ -94,6 +87,8 @@ struct QueuedRecipient {
     var hasErrorAddress: Bool
     /// What is still to be done when the message's deliver-by-time comes.
     var deadline: LoadedRecipient.Deadline
+    /// When its sender was last told that it is late, seconds since 1970; 0: never.
+    var toldAt: UInt32
     var address: String
     var original: String?
     var status: String
@@ -184,8 +179,9 @@ struct ThreadKey: Hashable {
 final class DeliveryThread: Timed {
     let key: ThreadKey
     /// `nil`: no clause has a command for it.
-    var rules: ThreadRules?
+    var rules: ThreadRules? { pool?.rules }
     var pool: AgentPool?
+    let host: HostJobs
     var ready = TurnQueue<Vertex>()
     /// Vertices not done, and those of them that are held.
     var vertices = 0
@@ -217,33 +213,50 @@ final class DeliveryThread: Timed {
     var problem = ""
     /// Number of the agent that had the last job: it may have the connection open.
     var lastAgent = 0
+    /// What was handed out lately, where there is a rate; and from when on the rate allows another one.
+    var handOuts = HandOutWindow()
+    var rateOpens: UnixTime = 0
 
-    init(key: ThreadKey) { self.key = key }
+    init(key: ThreadKey, host: HostJobs) {
+        self.key = key
+        self.host = host
+    }
 
     /// Jobs at a time just now.
     var limit: Int { isProbing ? 1 : min(window, rules?.maximumThreadJobs ?? 0) }
 
     func canRun(at now: UnixTime) -> Bool {
-        guard let rules, !ready.isEmpty, wakeup <= now, active < limit else { return false }
-        return !rules.isQueueOnly || isReleased
+        guard !ready.isEmpty, let pool, hasRoom(at: now) else { return false }
+        return !pool.rules.isQueueOnly || isReleased
+    }
+
+    /// One job more would break no limit of the host.
+    func hasRoom(at now: UnixTime) -> Bool {
+        wakeup <= now && rateOpens <= now && active < limit && host.active < pool?.rules.maximumHostJobs ?? 0
     }
 }
 
-/// Jobs of a channel or ring that are being worked on.
-final class JobCount {
+/// Jobs for one host that are being worked on, and its threads: one of each channel.
+final class HostJobs {
+    struct Member {
+        unowned let thread: DeliveryThread
+    }
     var active = 0
+    var members: [Member] = []
 }
 
-/// The agents that can serve a thread: those of its clause and channel, and of its host if the command names it. Its timer is the
+/// The agents that can serve a thread: those of its rules and channel, and of its host if they are bound to one. Its timer is the
 /// time from which a process may be started again.
 final class AgentPool: Timed {
     struct Key: Hashable {
-        let ring: Int
+        let rules: ThreadRules
         let channel: String
         let host: String?
     }
     let key: Key
-    let rules: ThreadRules
+    var rules: ThreadRules { key.rules }
+    /// Threads that it serves.
+    var threads = 0
     let ring: JobCount
     let channel: JobCount
     /// Threads that can run, in turn.
@@ -256,13 +269,16 @@ final class AgentPool: Timed {
     var failures = 0
     var notBefore: UnixTime = 0
     var isDirty = false
-    var isBlocked = false
+    /// The limit that it waits for.
+    var waitsFor: (count: JobCount, forStart: Bool)?
+    /// Of its place there: places with an older number are void.
+    var waitNumber: UInt64 = 0
+    var isBlocked: Bool { waitsFor != nil }
     /// When it last got something, counted in jobs of all pools.
     var servedAt: UInt64 = 0
 
-    init(key: Key, rules: ThreadRules, ring: JobCount, channel: JobCount) {
+    init(key: Key, ring: JobCount, channel: JobCount) {
         self.key = key
-        self.rules = rules
         self.ring = ring
         self.channel = channel
     }
@@ -289,5 +305,13 @@ final class Agent: Timed {
     init(number: Int, pool: AgentPool) {
         self.number = number
         self.pool = pool
+    }
+
+    /// The job and index of a recipient that it has not reported on.
+    func locate(_ id: SpoolID, _ offset: Int) -> (vertex: Vertex, index: Int)? {
+        for job in jobs where job.message.id == id {
+            if let index = job.index(of: offset), job.recipients[index].state == .awaiting { return (job, index) }
+        }
+        return nil
     }
 }

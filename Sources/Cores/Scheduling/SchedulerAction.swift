@@ -5,7 +5,8 @@ import SpoolFormat
 public enum SchedulerAction: Sendable {
     /// Start a process; its messages are given to the core under this number.
     case startAgent(agent: Int, channel: String, host: String)
-    case feed(agent: Int, id: SpoolID, host: String)
+    /// `messagesPerConnection`: after so many messages the agent is to open a new connection; `nil`: no limit.
+    case feed(agent: Int, id: SpoolID, host: String, messagesPerConnection: Int?)
     /// Close its input: it finishes what it has and ends.
     case closeAgent(Int)
     /// It has had a job for far too long; its jobs go to others when it has ended.
@@ -46,7 +47,7 @@ public enum SchedulerEvent: Sendable {
     case held(id: SpoolID, until: UnixTime)
     /// That time has come; `late`: seconds since.
     case released(id: SpoolID, late: Int64)
-    /// Its deliver-by-time has passed, and delivery goes on; `isTold`: its sender hears of it.
+    /// Its deliver-by-time or a time to tell of a delay has passed, and delivery goes on; `isTold`: its sender hears of it.
     case late(id: SpoolID, recipient: String, text: String, isTold: Bool)
     /// The agent found nothing to deliver for a job.
     case resync(agent: Int, id: SpoolID)

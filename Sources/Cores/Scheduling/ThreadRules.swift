@@ -27,15 +27,27 @@ public struct ThreadRules: Hashable, Sendable {
     public var wakesOnRestartOnly: Bool
     /// Oldest message first, also among those tried before.
     public var isAgeOrdered: Bool
-    /// An agent serves one host only: its command names it.
+    /// An agent serves one host only: its command names it, or the clause says so.
     public var isAgentPerHost: Bool
+    /// Threads whose rules or agents' commands and users differ have different numbers: no agent serves both.
+    public var variant: Int
+    /// Jobs being worked on for one host, over the threads of all channels.
+    public var maximumHostJobs: Int
+    /// Messages handed out for one thread in any ``rateInterval`` seconds.
+    public var rate: Int
+    public var rateInterval: Int64
+    /// What an agent sends over one connection.
+    public var messagesPerConnection: Int?
+    /// Seconds after which the sender is told that a recipient is late, in ascending order.
+    public var reportTimes: [Int64]
 
     public init(
         ring: Int = 0, interval: Int64 = 60, retries: [Int] = [1, 1, 2, 3, 5, 8, 13, 21, 34], skew: Int64 = 5,
         expiry: Int64 = 3 * 86400, expiry2: Int64 = 0, maximumJobs: Int = .max, maximumChannelJobs: Int = .max,
         maximumRingJobs: Int = .max, maximumThreadJobs: Int = 1, overfeed: Int = 0, idleLimit: Int64 = 180,
         isQueueOnly: Bool = false, wakesOnRestartOnly: Bool = false, isAgeOrdered: Bool = false,
-        isAgentPerHost: Bool = false
+        isAgentPerHost: Bool = false, variant: Int = 0, maximumHostJobs: Int = .max, rate: Int = .max,
+        rateInterval: Int64 = 1, messagesPerConnection: Int? = nil, reportTimes: [Int64] = []
     ) {
         precondition(interval > 0 && skew > 0 && !retries.isEmpty, "rules without a next attempt")
         self.ring = ring
@@ -54,6 +66,12 @@ public struct ThreadRules: Hashable, Sendable {
         self.wakesOnRestartOnly = wakesOnRestartOnly
         self.isAgeOrdered = isAgeOrdered
         self.isAgentPerHost = isAgentPerHost
+        self.variant = variant
+        self.maximumHostJobs = maximumHostJobs
+        self.rate = max(1, rate)
+        self.rateInterval = max(1, rateInterval)
+        self.messagesPerConnection = messagesPerConnection
+        self.reportTimes = reportTimes
     }
 
     /// The next attempt after one at `time` (scheduler.md §2.1): always later than `time`. `index` counts the attempts; beyond the

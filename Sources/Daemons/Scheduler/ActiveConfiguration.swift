@@ -58,7 +58,7 @@ struct ActiveConfiguration {
     }
 
     func rules(channel: String, host: String) -> ThreadRules? {
-        guard let settings = settings(channel: channel, host: host), let command = settings.command else { return nil }
+        guard let settings = settings(channel: channel, host: host) else { return nil }
         let isLeftOut = !(onlyThread?.matches(channel: channel, host: host) ?? true)
         return ThreadRules(
             ring: settings.clause, interval: max(1, settings.interval.components.seconds), retries: settings.retries,
@@ -68,7 +68,12 @@ struct ActiveConfiguration {
             maximumThreadJobs: settings.maximumThreadJobs, overfeed: settings.overfeed,
             idleLimit: max(1, settings.idleLimit.components.seconds),
             isQueueOnly: settings.isQueueOnly || isLeftOut, wakesOnRestartOnly: settings.wakesOnRestartOnly,
-            isAgeOrdered: settings.isAgeOrdered, isAgentPerHost: command.namesHost)
+            isAgeOrdered: settings.isAgeOrdered, isAgentPerHost: settings.isAgentPerHost, variant: settings.variant,
+            maximumHostJobs: settings.maximumHostJobs,
+            rate: settings.rate == .unlimited ? .max : settings.rate.count,
+            rateInterval: settings.rate.interval.components.seconds,
+            messagesPerConnection: settings.messagesPerConnection,
+            reportTimes: settings.reportTimes.map { $0.components.seconds })
     }
 }
 

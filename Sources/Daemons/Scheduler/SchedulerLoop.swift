@@ -157,7 +157,7 @@ final class SchedulerLoop {
     private func perform(_ action: SchedulerAction) {
         switch action {
         case .startAgent(let number, let channel, let host): startAgent(number, channel: channel, host: host)
-        case .feed(let number, let id, let host):
+        case .feed(let number, let id, let host, _):
             agents[number].map { agent in
                 agent.send(.deliver(file: id, host: host))
                 touch(agent)
