@@ -252,7 +252,7 @@ let package = Package(
             [
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
-                "ChildProcesses", "Telemetry", "TransportSecurity",
+                "ChildProcesses", "Telemetry", "TransportSecurity", "SASL",
             ]),
         tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
         tests(
