@@ -150,7 +150,7 @@ let package = Package(
             "Agents", "MailboxAgent",
             [
                 "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "ChildProcesses", "Telemetry", "ProgramKit",
-                "Configuration", "Tables",
+                "Configuration", "Postoffice", "Routing",
             ]),
         library(
             "Agents", "ErrorMailAgent",
@@ -250,7 +250,7 @@ let package = Package(
         tests(
             "AgentTests",
             [
-                "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel",
+                "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol", "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses", "Telemetry", "TransportSecurity", "SASL",
             ]),

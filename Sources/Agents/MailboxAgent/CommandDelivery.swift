@@ -53,7 +53,7 @@ struct CommandDelivery {
         while true {
             do throws(SpawnError) { return try ChildProcess.spawn(request) } catch {
                 // The owner may not enter the home directory that the account has.
-                guard error.code == EACCES || error.code == ENOENT, request.directory != "/" else {
+                guard [EACCES, ENOENT, ENOTDIR].contains(error.code), request.directory != "/" else {
                     throw .temporary("4.3.0", error.description)
                 }
                 request.directory = "/"

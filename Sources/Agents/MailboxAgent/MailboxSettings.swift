@@ -1,3 +1,4 @@
+import AgentKit
 import ChildProcesses
 import Configuration
 import Glibc
@@ -10,8 +11,17 @@ struct MailboxSettings: Sendable {
         case mbox(PathTemplate)
     }
 
-    let accounts: Accounts
+    /// What is done for a user's `.forward` (`FORWARD`).
+    enum Forwarding: String, Hashable, Sendable {
+        case on
+        case off
+        /// Addresses and the own mailbox; files and programs are refused.
+        case addresses
+    }
+
+    var accounts: Accounts
     let store: Store
+    let forwarding: Forwarding
     let locks: LockKeys
     /// Accounts below are not delivered to when working as root (`MINUID`).
     let minimumUID: uid_t
@@ -63,11 +73,25 @@ struct MailboxSettings: Sendable {
             guard let number = uid_t(text) else { throw SettingsError("'\(text)': valid is a number from 0") }
             return number
         }
+        forwarding = read("FORWARD", .on) { () throws(SettingsError) in
+            guard let text = zenv["FORWARD"], !text.isEmpty else { return .on }
+            guard let value = Forwarding(rawValue: text) else {
+                throw SettingsError("'\(text)': valid are on, off and addresses")
+            }
+            return value
+        }
         self.hostName = hostName
         self.zenv = zenv
         self.options = options
         changesIdentity = isRoot && !fromFile
         guard problems.isEmpty else { throw SettingsErrors(problems) }
+    }
+
+    /// A full mailbox is a permanent failure if the operator says so (`-F`).
+    func final(_ problem: DeliveryProblem) -> RecipientResult {
+        guard options.quotaIsPermanent, problem.isQuota else { return problem.result }
+        let text = problem.result.text
+        return .failed(status: "5.2.2", text: text, diagnostic: "x-local; 500 5.2.2 \(text)")
     }
 
     private static func store(_ text: String) throws(SettingsError) -> Store {

@@ -37,6 +37,22 @@ final class OpenFile {
         if let problem { throw problem }
     }
 
+    /// From the beginning, at most `limit` octets.
+    func contents(limit: Int) throws(DeliveryProblem) -> [UInt8] {
+        var octets = [UInt8](repeating: 0, count: limit)
+        var count = 0
+        while count < limit {
+            let got = octets.withUnsafeMutableBytes { buffer in
+                pread(descriptor, buffer.baseAddress.map { $0 + count }, limit - count, off_t(count))
+            }
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw .system("read", path, errno) }
+            if got == 0 { break }
+            count += got
+        }
+        return Array(octets[..<count])
+    }
+
     /// The content is on stable storage afterwards.
     func synchronize() throws(DeliveryProblem) {
         guard fsync(descriptor) == 0 else { throw .system("fsync", path, errno) }

@@ -129,7 +129,8 @@ public struct MessageExpansion {
         if let plus = name.utf8.firstIndex(of: UInt8(ascii: "+")), plus > name.startIndex {
             let base = String(name[..<plus])
             if try expand(base, &work, context) { return }
-            if try mailbox(base, &work, context) { return }
+            // The agent knows what the detail is for: a folder, a `.forward+detail` (router.md §5 step 14).
+            if try mailbox(base, &work, context, detail: String(name[plus...])) { return }
         }
         // RFC 5321 §4.5.1: there is always a postmaster.
         if asciiLowercased(name) == "postmaster", let account = try tables.postmasterOfLastResort() {
@@ -140,10 +141,12 @@ public struct MessageExpansion {
     }
 
     private mutating func mailbox(
-        _ name: String, _ work: inout Work, _ context: Context
+        _ name: String, _ work: inout Work, _ context: Context, detail: String = ""
     ) throws(RoutingTrouble) -> Bool {
         guard let account = try tables.account(name) else { return false }
-        add(Quad(channel: "local", host: "-", user: account, privilege: Self.nobody), &work, context)
+        // Whatever a stranger has put into the detail stays one local part.
+        let user = detail.isEmpty ? account : LocalPart(decoded: account + detail)?.encoded ?? account
+        add(Quad(channel: "local", host: "-", user: user, privilege: Self.nobody), &work, context)
         return true
     }
 

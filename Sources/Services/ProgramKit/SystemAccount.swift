@@ -8,6 +8,13 @@ public struct SystemAccount: Hashable, Sendable {
     /// The home directory.
     public let home: String
 
+    public init(name: String, uid: uid_t, gid: gid_t, home: String) {
+        self.name = name
+        self.uid = uid
+        self.gid = gid
+        self.home = home
+    }
+
     public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
         /// `errno`.
         public let code: Int32
