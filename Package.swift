@@ -212,7 +212,7 @@ let package = Package(
                 "Resolver", "Routing", "CPosix",
             ]),
         tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"]),
-        tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),
+        tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"], exclude: ["Golden"]),
         tests("ConfigurationTests", ["Configuration", "MailModel"]),
         tests(
             "ServicesTests",
