@@ -81,6 +81,12 @@ let package = Package(
                 "MailModel", "SpoolFormat", "DeliveryStatus", "Configuration", "Telemetry", "ProgramKit", "Postoffice",
                 "CPosix",
             ]),
+        library(
+            "Services", "SpoolCheck",
+            [
+                "MailModel", "SpoolFormat", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice",
+                "CPosix",
+            ]),
         library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy", "SASL"]),
         library(
             "Services", "Credentials",
@@ -112,13 +118,13 @@ let package = Package(
             "Daemons", "Router",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Policy", "Routing", "Configuration", "Telemetry",
-                "ChildProcesses", "ProgramKit", "Postoffice", "Freezer", "Tables", "PolicyEngine",
+                "ChildProcesses", "ProgramKit", "Postoffice", "Freezer", "SpoolCheck", "Tables", "PolicyEngine",
             ] + collections),
         library(
             "Daemons", "Scheduler",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Scheduling", "DeliveryStatus", "Configuration",
-                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests",
+                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests", "SpoolCheck",
             ] + collections),
         library(
             "Daemons", "DatabaseTools",
@@ -130,7 +136,7 @@ let package = Package(
             [
                 "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Policy", "PolicyAsking", "PolicyEngine",
                 "Resolver", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Freezer",
-                "Digests",
+                "Digests", "SpoolCheck",
             ]),
 
         // Agents
@@ -236,7 +242,7 @@ let package = Package(
             "SchedulerTests",
             [
                 "Scheduler", "Scheduling", "SpoolFormat", "Postoffice", "Configuration", "AgentProtocol",
-                "ChildProcesses", "MailModel", "ProgramKit", "Telemetry",
+                "ChildProcesses", "MailModel", "ProgramKit", "Telemetry", "SpoolCheck",
             ]),
         tests(
             "SupervisorTests",
@@ -253,6 +259,12 @@ let package = Package(
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol", "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses", "Telemetry", "TransportSecurity", "SASL",
+            ]),
+        tests(
+            "SpoolCheckTests",
+            [
+                "SpoolCheck", "Postoffice", "SpoolFormat", "AgentProtocol", "ChildProcesses", "ProgramKit",
+                "Configuration", "Telemetry", "CPosix",
             ]),
         tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
         tests(

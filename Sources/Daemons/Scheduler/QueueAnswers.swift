@@ -12,6 +12,7 @@ struct QueueAnswers {
     /// `nil`: too many wait already.
     let etrn: (_ target: ETRNTarget, _ origin: String) -> LocalETRN.Answer?
     let isLoading: () -> Bool
+    var audit: () -> QueueSocket.Answer = { { nil } }
 
     func answer(_ question: String) -> QueueSocket.Answer {
         let words = question.split(separator: " ", maxSplits: 1)
@@ -35,13 +36,14 @@ struct QueueAnswers {
             return once(QueueJSON.line(message))
         case ("etrn", 2): return once(start(words[1]))
         case ("status", 1): return once(status)
+        case ("audit", 1): return audit()
         case ("flush", _):
             guard let pattern = SchedulerPattern(words.count == 2 ? String(words[1]) : "*/*") else {
                 return once("{\"error\":\"the pattern cannot be read; valid is channel/host with * ? [a-z] {a,b}\"}\n")
             }
             return once("{\"flushed\":\(scheduler.flush { pattern.matches(channel: $0, host: $1) })}\n")
         default:
-            let valid = "queue, threads, message ID, status, flush [channel/host], etrn domain [for-whom]"
+            let valid = "queue, threads, message ID, status, audit, flush [channel/host], etrn domain [for-whom]"
             return once("{\"error\":\"valid questions are \(valid)\"}\n")
         }
     }

@@ -18,6 +18,10 @@ final class SchedulerLoop {
     let files: FileWorkers
     let postoffice: Postoffice
     let owner: SpoolOwner
+    let keeping: HouseKeeping
+    let hostName: String
+    let checks = QueueChecks()
+    private var nextCheck: Int64
     let started: UnixTime
     var active: ActiveConfiguration
     let configurationPath: String
@@ -55,8 +59,12 @@ final class SchedulerLoop {
     init(
         environment: ZEnvironment, options: SchedulerOptions, active: ActiveConfiguration, configurationPath: String,
         log: EventLog, signals: SignalSource?, notices: NoticeReceiver, postoffice: Postoffice,
-        owner: SpoolOwner, files: FileWorkers
+        owner: SpoolOwner, files: FileWorkers, keeping: HouseKeeping = HouseKeeping(), hostName: String = "localhost"
     ) {
+        self.keeping = keeping
+        self.hostName = hostName
+        nextCheck =
+            keeping.checkInterval.map { Self.monotonicMilliseconds() + min(QueueChecks.firstDelay, $0 * 1000) } ?? .max
         self.environment = environment
         self.options = options
         self.active = active
@@ -80,9 +88,10 @@ final class SchedulerLoop {
 
     /// Returns after SIGTERM, when the agents have ended.
     func run() throws(QueueSocket.Failure) {
-        let answers = QueueAnswers(
+        var answers = QueueAnswers(
             scheduler: core, started: started, etrn: { [unowned self] in etrn($0, origin: $1) },
             isLoading: { [unowned self] in loading.isBusy })
+        answers.audit = { [unowned self] in Self.audit(core, loading) }
         let path = "\(postoffice.root)/.scheduler.mailq"
         queueSocket = try QueueSocket(path: path, owner: owner.uid, poller: poller, answer: answers.answer)
         owner.own(path)
@@ -117,7 +126,9 @@ final class SchedulerLoop {
 
     private func timeout() -> Int32 {
         let now = Self.monotonicMilliseconds()
-        var next = min(nextSync, nextRetry, nextScan, shutdownDeadline, etrns.due, mailq?.due ?? .max) - now
+        var next =
+            min(
+                nextSync, nextRetry, nextScan, nextCheck, shutdownDeadline, etrns.due, mailq?.due ?? .max) - now
         if filesInFlight > 0 { next = min(next, Self.quietInterval) }
         if let event = core.nextEvent { next = min(next, event * 1000 - Self.milliseconds()) }
         return Int32(clamping: max(0, next))
@@ -130,6 +141,7 @@ final class SchedulerLoop {
         if now >= nextSync { syncAll() }
         if now >= nextRetry { retryStuck() }
         if now >= nextScan { scan() }
+        if now >= nextCheck { nextCheck = stops ? .max : checkQueue(at: now) }
         if now >= shutdownDeadline { endAgents() }
         mailq?.advance(to: now)
         startETRNs(at: now)

@@ -36,13 +36,20 @@ public enum SchedulerProgram {
         } catch {
             Program.fail(error.description, .configuration)
         }
+        let keeping: HouseKeeping
+        do throws(ConfigurationErrors) {
+            keeping = try HouseKeeping.read(environment)
+        } catch {
+            Program.fail(error.description, .configuration)
+        }
         if options.checksOnly { exit(0) }
         if !options.isForeground, !options.isDetached { detach(arguments, environment, options) }
-        serve(environment, options, active, path)
+        serve(environment, options, active, path, keeping)
     }
 
     private static func serve(
-        _ environment: ZEnvironment, _ options: SchedulerOptions, _ active: ActiveConfiguration, _ path: String
+        _ environment: ZEnvironment, _ options: SchedulerOptions, _ active: ActiveConfiguration, _ path: String,
+        _ keeping: HouseKeeping
     ) -> Never {
         // Before the first thread, so that all of them leave signals to the loop.
         let signals = SignalSource([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM])
@@ -78,7 +85,8 @@ public enum SchedulerProgram {
             }
             let loop = SchedulerLoop(
                 environment: environment, options: options, active: active, configurationPath: path, log: log,
-                signals: signals, notices: notices, postoffice: postoffice, owner: owner, files: files)
+                signals: signals, notices: notices, postoffice: postoffice, owner: owner, files: files,
+                keeping: keeping, hostName: hostName)
             log.notice("started", ["version": Program.version, "postoffice": postoffice.root])
             try loop.run()
             log.notice("stopped")

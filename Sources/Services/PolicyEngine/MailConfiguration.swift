@@ -13,6 +13,8 @@ public struct MailConfiguration {
     public let mailshare: String
     /// FREEZERMAXAGE, FREEZERAGED; `nil`: frozen mail stays.
     public let freezerAgeing: FreezerAgeing?
+    /// QUEUECHECK, PUBLICMAXAGE, POSTMANMAXAGE.
+    public let houseKeeping: HouseKeeping
     public let accounts: Accounts.Source
     /// MINUID: accounts of the system below it have no mailbox, so mail for them is refused and not returned later.
     public let minimumUID: uid_t
@@ -34,6 +36,12 @@ public struct MailConfiguration {
             freezerAgeing = try FreezerAgeing.read(environment)
         } catch {
             freezerAgeing = nil
+            errors += error.errors
+        }
+        do throws(ConfigurationErrors) {
+            houseKeeping = try HouseKeeping.read(environment)
+        } catch {
+            houseKeeping = HouseKeeping()
             errors += error.errors
         }
         if let source = Accounts.Source(environment["ACCOUNTS"]) {
