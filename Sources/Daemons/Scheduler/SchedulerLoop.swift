@@ -169,9 +169,10 @@ final class SchedulerLoop {
     private func perform(_ action: SchedulerAction) {
         switch action {
         case .startAgent(let number, let channel, let host): startAgent(number, channel: channel, host: host)
-        case .feed(let number, let id, let host, _):
+        case .feed(let number, let id, let host, let messages):
             agents[number].map { agent in
-                agent.send(.deliver(file: id, host: host))
+                let limits = AgentJobLimits(messagesPerConnection: messages)
+                agent.send(.deliver(file: id, host: host, limits: limits))
                 touch(agent)
             }
         case .closeAgent(let number):
