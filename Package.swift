@@ -62,7 +62,7 @@ let package = Package(
         library("Cores", "Policy", ["MailModel"]),
         library("Cores", "ContentFiltering", ["MailModel", "SpoolFormat"]),
         library("Cores", "Routing", ["MailModel", "SpoolFormat"]),
-        library("Cores", "Scheduling", ["MailModel", "SpoolFormat", "AgentProtocol"] + collections),
+        library("Cores", "Scheduling", ["MailModel", "SpoolFormat", "AgentProtocol", "Configuration"] + collections),
         library("Cores", "DeliveryStatus", ["MailModel", "SpoolFormat"]),
         library("Cores", "Configuration", ["MailModel"]),
         library("Cores", "PeerIdentity", ["MailModel"]),
@@ -211,7 +211,7 @@ let package = Package(
                 "PolicyEngine", "Policy", "MailModel", "Configuration", "Telemetry", "ChildProcesses", "Tables",
                 "Resolver", "Routing", "CPosix",
             ]),
-        tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"]),
+        tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel", "Configuration"]),
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),
         tests("ConfigurationTests", ["Configuration", "MailModel"]),
         tests(
