@@ -62,7 +62,7 @@ let package = Package(
         library("Cores", "Policy", ["MailModel"]),
         library("Cores", "ContentFiltering", ["MailModel", "SpoolFormat"]),
         library("Cores", "Routing", ["MailModel", "SpoolFormat"]),
-        library("Cores", "Scheduling", ["MailModel", "SpoolFormat", "AgentProtocol"] + collections),
+        library("Cores", "Scheduling", ["MailModel", "SpoolFormat", "AgentProtocol", "Configuration"] + collections),
         library("Cores", "DeliveryStatus", ["MailModel", "SpoolFormat"]),
         library("Cores", "Configuration", ["MailModel"]),
         library("Cores", "PeerIdentity", ["MailModel"]),
@@ -219,6 +219,8 @@ let package = Package(
             ]),
         tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"]),
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"], exclude: ["Golden"]),
+        tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel", "Configuration"]),
+        tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),
         tests("ConfigurationTests", ["Configuration", "MailModel"]),
         tests(
             "ServicesTests",

@@ -1,4 +1,5 @@
 import AgentProtocol
+import Configuration
 import MailModel
 import SpoolFormat
 import Testing
@@ -37,6 +38,7 @@ private final class World {
         case recorded(SpoolID, Int)
         case finished(SpoolID)
         case reported(SpoolID)
+        case moved(SpoolID, [Int], String, String)
     }
 
     private final class FakeAgent {
@@ -107,6 +109,7 @@ private final class World {
             finished.insert(id)
             core.finished(id)
         case .reported(let id): core.reported(id, count: 1)
+        case .moved(let id, let offsets, let channel, let host): moved(id, offsets, channel, host)
         case .death(let number):
             guard agents.removeValue(forKey: number) != nil else { return }
             deaths += 1
@@ -120,6 +123,62 @@ private final class World {
             core.received(.hungry, from: number)
             end(number, agent)
         }
+    }
+
+    private(set) var operated = 0
+
+    /// An operator does something to some of the queue, and suspends or resumes something.
+    func operate() {
+        let verbs: [QueueOperation.Verb] = [
+            .hold, .release, .retry, .remove, .bounce, .move(channel: "c\(below(rules.count))", host: "h\(below(40))"),
+        ]
+        var selection = QueueSelection()
+        selection.hosts = [GlobPattern("h*\(below(10))")]
+        let operation = QueueOperation(
+            verbs[below(verbs.count)], selection, OperatorNote(operatorName: "o", reason: "r", time: core.now))
+        var tally = OperationTally()
+        for id in core.messageIDs { core.apply(operation, to: id, &tally) }
+        operated += tally.recipients
+        if below(3) == 0 {
+            _ = core.suspend(
+                Suspension(
+                    host: GlobPattern("h\(below(40))"), until: below(2) == 0 ? core.now + Int64(below(3000)) : nil))
+        }
+        if below(5) == 0 { _ = core.resume { $0.number % 2 == 0 } }
+        if below(2) == 0 { core.sweep(below(200)) }
+        settle()
+    }
+
+    func endOperations() {
+        _ = core.resume { _ in true }
+        while core.isSweeping { core.sweep(100) }
+        var tally = OperationTally()
+        let note = OperatorNote(operatorName: "o", reason: "r", time: core.now)
+        for id in core.messageIDs { core.apply(QueueOperation(.release, QueueSelection(), note), to: id, &tally) }
+        settle()
+    }
+
+    /// What the file holds after a move.
+    private func moved(_ id: SpoolID, _ offsets: [Int], _ channel: String, _ host: String) {
+        guard let description = core.describe(id) else { return problems.append("moved a message that is gone") }
+        if description.recipients.contains(where: { $0.state == .active }) { problems.append("moved in hand") }
+        guard let list = recipients[id] else { return }
+        var loaded = LoadedMessage(
+            id: id, arrived: description.arrived, size: 1, sender: "s@x", isErrorMessage: false, recipients: [],
+            heldUntil: releases[id], deliverBy: description.deliverBy, priority: description.priority)
+        for (recipient, now) in zip(list, description.recipients) {
+            var recipient = recipient
+            recipient.channel = now.channel
+            recipient.host = now.host
+            switch now.state {
+            case .delivered: recipient.outcome = .delivered
+            case .failed, .removed: recipient.outcome = .failed
+            case .held, .waiting, .active, .deferred, .suspended:
+                if offsets.contains(recipient.offset) { (recipient.channel, recipient.host) = (channel, host) }
+            }
+            loaded.recipients.append(recipient)
+        }
+        core.moved(loaded)
     }
 
     private func end(_ number: Int, _ agent: FakeAgent) {
@@ -194,6 +253,9 @@ private final class World {
             at(below(3), .recorded(id, vertex))
         case .report(let id): at(below(3), .reported(id))
         case .finish(let id, _): at(below(3), .finished(id))
+        case .move(let id, let offsets, let channel, let host, _):
+            at(below(3), .moved(id, offsets, channel, host))
+        case .reroute: problems.append("nobody asked to route again")
         case .reread: problems.append("nobody asked to read again")
         case .log(.result(let entry)): note(entry)
         case .log(.strayReport): problems.append("stray report")
@@ -250,7 +312,10 @@ private final class World {
                 case .ready: hasNext = vertex.due != .max && vertex.thread.ready.elements.contains { $0 === vertex }
                 case .suspect:
                     hasNext = vertex.due != .max && (vertex.thread.pool?.suspects.contains { $0 === vertex } ?? false)
-                case .held: hasNext = vertex.message.times.map { $0.due != .max } ?? false
+                case .held:
+                    hasNext =
+                        vertex.message.times.map { $0.due != .max } ?? false || core.isKeptBack(vertex)
+                        || core.isSweeping
                 case .done: hasNext = false
                 }
                 if !hasNext { problems.append("\(message.id): \(vertex.state) without a next event") }
@@ -290,15 +355,19 @@ struct SimulationTests {
                 world.core.configure(
                     reportInterval: 600, rules: { channel, _ in rules.first { "c\($0.ring)" == channel } })
             }
+            if round % 10 == 9 { world.operate() }
             if round % 70 == 69 { _ = world.core.flush { _, host in host.hasSuffix("1") } }
         }
-        world.run(until: world.core.now + 3 * 86400)
+        world.endOperations()
+        world.run(until: world.core.now + 8 * 86400)
         world.checkNextEvents()
         #expect(world.problems.prefix(5) == [])
         #expect(world.isEmpty)
+        #expect(world.operated > 100)
+        #expect(world.core.operatorHeldCount == 0)
         #expect(world.finished == world.loaded)
         #expect(world.outcomes.count == world.expected)
-        #expect(Set(world.outcomes.values) == [.relayed, .failed, .expired])
+        #expect(Set(world.outcomes.values) == [.relayed, .failed, .expired, .removed])
         // A job in hand may end later than its expiry; nothing else may.
         #expect(world.longestExpiryDelay <= 100)
         #expect(world.deaths > 10)

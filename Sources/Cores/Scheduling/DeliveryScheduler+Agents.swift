@@ -91,10 +91,12 @@ extension DeliveryScheduler {
         vertex.agent = nil
         reopen(vertex)
         vertex.state = .waiting
+        carryOutPromises(vertex)
         if isPastDeadline(vertex.message) { returnLate(vertex) }
         if vertex.open == 0 { return leaveIfDone(vertex) }
         if hasExpired(vertex) { return expire(vertex) }
         if wasWorkedOn, !agent.isRetiring { vertex.deaths += 1 } else { vertex.attempts -= 1 }
+        if park(vertex) { return beginMove(vertex.message) }
         if vertex.deaths >= Self.deathsUntilDeferred {
             // When its time comes it is tried alone again.
             vertex.deaths = Self.deathsUntilAlone - 1
@@ -148,6 +150,7 @@ extension DeliveryScheduler {
         vertex.state = .waiting
         vertex.deaths = 0
         let thread = vertex.thread
+        carryOutPromises(vertex)
         if isPastDeadline(vertex.message) { returnLate(vertex) }
         if vertex.open == 0 {
             leaveIfDone(vertex)
@@ -158,6 +161,7 @@ extension DeliveryScheduler {
         } else {
             deferAlone(vertex)
         }
+        beginMove(vertex.message)
         makeRunnable(thread)
         if agent.isReserved { markDirty(agent.pool) }
     }
@@ -166,6 +170,7 @@ extension DeliveryScheduler {
     private func deferAlone(_ vertex: Vertex) {
         guard let rules = vertex.thread.rules else { return placeReady(vertex) }
         vertex.nextAttempt = rules.nextAttempt(after: now, index: &vertex.retryIndex, random: &random)
+        if park(vertex) { return }
         vertex.state = .waiting
         arm(vertex)
     }

@@ -125,7 +125,7 @@ extension DeliveryScheduler {
         if isWanted { message.unreported += 1 }
         // The removal of a message with one recipient is its record, unless somebody has to be told first.
         if message.recipientCount > 1 || isWanted {
-            record(vertex, index, notary, text, tag: state == .failed ? .failed : .delivered, isReported: !isWanted)
+            record(vertex, index, notary, text, tag: state == .delivered ? .delivered : .failed, isReported: !isWanted)
         }
         awaitReport(message)
     }

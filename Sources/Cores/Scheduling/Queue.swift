@@ -78,6 +78,8 @@ struct QueuedRecipient {
         case awaiting
         case delivered
         case failed
+        /// Taken out by an operator.
+        case removed
     }
     var offset: UInt32
     var headerOffset: Int32
@@ -97,7 +99,7 @@ struct QueuedRecipient {
     var isDone: Bool {
         switch state {
         case .open, .awaiting: false
-        case .delivered, .failed: true
+        case .delivered, .failed, .removed: true
         }
     }
 }
@@ -105,7 +107,7 @@ struct QueuedRecipient {
 /// The recipients of one message in one thread: what an agent gets as one job (ZMailer's word).
 final class Vertex: Timed {
     enum State: UInt8 {
-        /// Its message is not released yet.
+        /// Its message is not released yet, or an operator keeps it back.
         case held
         /// In its thread's ``DeliveryThread/ready``.
         case ready
@@ -136,6 +138,8 @@ final class Vertex: Timed {
     var lastAttempt: UnixTime = 0
     /// Agents that have died with it in hand.
     var deaths = 0
+    /// When an operator let it go again; 0: never kept back.
+    var keptUntil: UnixTime = 0
     /// Records on their way to the file: until they are there no agent may read it.
     var writes = 0
     /// The thread's ``DeliveryThread/deferrals`` when it came.
@@ -211,6 +215,7 @@ final class DeliveryThread: Timed {
     var lastAttempt: UnixTime = 0
     var status = ""
     var problem = ""
+    var tally = ThreadTally()
     /// Number of the agent that had the last job: it may have the connection open.
     var lastAgent = 0
     /// What was handed out lately, where there is a rate; and from when on the rate allows another one.

@@ -5,8 +5,8 @@ import SpoolFormat
 
 /// What one thread of ``FileWorkers`` does with its jobs.
 final class FileWorker {
-    private let postoffice: Postoffice
-    private let routerNotice: NoticeSender
+    let postoffice: Postoffice
+    let routerNotice: NoticeSender
     private let reports: ReportWriter
     private let storesErrorOnError: @Sendable () -> Bool
     /// Messages of which a job has failed: what comes behind it comes back too, so that the order is kept.
@@ -90,6 +90,9 @@ final class FileWorker {
                 return .synced
             }
             return .synced
+        case .move(let id, let offsets, let channel, let host):
+            return try move(id, offsets, channel: channel, host: host)
+        case .reroute(let id, let offsets): return try routeAgain(id, offsets)
         case .report(let id):
             return .reported(id, reports: try reports.send(id))
         case .finish(let id, let ending, let isUnsynced):

@@ -87,14 +87,6 @@ struct Check: ParsableCommand {
     }
 }
 
-struct Queue: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lists what has not yet been delivered.")
-    @OptionGroup var instance: Instance
-    @Flag(help: "One JSON object a line.") var json = false
-    @Flag(help: "By destination (channel/host) and not by message.") var threads = false
-    func run() throws { try finish(QueueCommand.list(instance.environment, json: json, threads: threads)) }
-}
-
 struct Flush: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Tries everything now that waits for its next attempt.")

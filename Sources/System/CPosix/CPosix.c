@@ -61,6 +61,8 @@ int cposix_rename_noreplace(const char *from, const char *to) {
     return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }
 
+int cposix_syncfs(int descriptor) { return syncfs(descriptor); }
+
 int cposix_free_space(const char *path, uint64_t *free_bytes, uint64_t *free_inodes) {
     struct statvfs fs;
     if (statvfs(path, &fs) != 0) return -1;

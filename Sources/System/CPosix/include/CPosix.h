@@ -43,6 +43,9 @@ int cposix_openat(int directory, const char *path, int flags, mode_t mode);
 void cposix_start_writing(int fd);
 /* rename that fails with EEXIST if the new name exists. */
 int cposix_rename_noreplace(const char *from, const char *to);
+
+/* syncfs(2): everything on the file system of this descriptor is durable on return. */
+int cposix_syncfs(int descriptor);
 /* Bytes available to the caller and total, of the file system of `path`; inodes likewise. 0 or -1. */
 int cposix_free_space(const char *path, uint64_t *free_bytes, uint64_t *free_inodes);
 /* An exclusive whole-file lock (OFD lock), held until the descriptor is closed. 0, or -1 with EAGAIN when it is taken. */
