@@ -164,6 +164,24 @@ let package = Package(
                 "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "DeliveryStatus", "Postoffice", "Telemetry",
                 "ProgramKit", "Configuration",
             ]),
+        library(
+            "Agents", "StreamAgent",
+            [
+                "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "ChildProcesses", "ProgramKit",
+                "Configuration",
+            ]),
+        library(
+            "Agents", "HoldAgent",
+            [
+                "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "ChildProcesses", "Telemetry", "ProgramKit",
+                "Configuration", "Postoffice", "Resolver",
+            ]),
+        library(
+            "Agents", "ExpirerAgent",
+            ["AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "ProgramKit", "Configuration"]),
+        library(
+            "Agents", "RerouteAgent",
+            ["AgentKit", "SpoolFormat", "AgentProtocol", "Telemetry", "ProgramKit", "Configuration"]),
         // Content filters: what any of them needs, and the one that asks a milter
         library("Agents", "FilterKit", ["MailModel", "SpoolFormat"]),
         library(
@@ -177,6 +195,10 @@ let package = Package(
         program("ta-smtp", ["SMTPAgent"]),
         program("ta-mailbox", ["MailboxAgent"]),
         program("ta-errormail", ["ErrorMailAgent"]),
+        program("ta-sm", ["StreamAgent"]),
+        program("ta-hold", ["HoldAgent"]),
+        program("ta-expirer", ["ExpirerAgent"]),
+        program("ta-reroute", ["RerouteAgent"]),
         program("filter-milter", ["MilterAgent"]),
         // What docs/contentfilters.md shows: built and run by the tests, not installed
         .executableTarget(
@@ -259,6 +281,8 @@ let package = Package(
             "AgentTests",
             [
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol", "MailModel",
+                "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "StreamAgent", "HoldAgent", "ExpirerAgent",
+                "RerouteAgent", "SpoolFormat", "AgentProtocol", "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses", "Telemetry", "TransportSecurity", "SASL",
             ]),

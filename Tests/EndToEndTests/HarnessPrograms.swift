@@ -68,7 +68,7 @@ enum Programs {
     static let debugLayout: String = {
         let build = debugBuild
         let layout = "\(build)/layout"
-        let agents = ["smtp", "mailbox", "errormail"]
+        let agents = ["smtp", "mailbox", "errormail", "sm", "hold", "expirer", "reroute"]
         for folder in ["libexec/zmailer/ta", "bin", "share"] { mkdirs("\(layout)/\(folder)") }
         for program in ["smtpserver", "router", "scheduler", "makedb", "filter-milter"] {
             symlink("\(build)/\(program)", "\(layout)/libexec/zmailer/\(program)")

@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import Postoffice
 import ProgramKit
 import Telemetry
 
@@ -40,5 +41,37 @@ public enum AgentProgram {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+extension AgentProgram {
+    /// For agents that give mail back to the router: opens the spool, as its owner if this is root. Ends the program if it cannot be had.
+    public static func resubmission(_ name: String, _ environment: ZEnvironment, via: String) -> Resubmission {
+        let postoffice: Postoffice
+        do throws(ProcessIdentity.Failure) {
+            // What it writes, the router must be able to read; and it needs no more than that.
+            try ProcessIdentity.becomeOwner(of: environment.postoffice)
+        } catch {
+            Program.fail("\(name): \(error)", .osError)
+        }
+        do throws(PostofficeError) { postoffice = try Postoffice(environment.postoffice) } catch {
+            Program.fail("\(name): \(error)", .cannotCreate)
+        }
+        return Resubmission(
+            postoffice: postoffice,
+            notice: NoticeSender(socketPath: "\(postoffice.root)/.router.notify", directory: "router"),
+            hostName: hostName(environment), via: via)
+    }
+}
+
+extension CommandLineOptions {
+    /// The value of an option that is a number; `nil` if it was not given.
+    public func number(_ key: String, _ range: ClosedRange<Int>) throws(UsageError) -> Int? {
+        guard let text = value(key) else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            let option = key.count == 1 ? "-\(key)" : "--\(key)"
+            throw UsageError("\(option) \(text): valid are \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
     }
 }

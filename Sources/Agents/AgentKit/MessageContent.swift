@@ -42,4 +42,18 @@ public final class MessageContent {
         if let failure { throw failure }
         return octets
     }
+
+    /// The envelope in front, as it was accepted; `nil` if it cannot be read as one.
+    public func envelope() throws(FileError) -> MessageEnvelope? {
+        var failure: FileError?
+        let octets = [UInt8](unsafeUninitializedCapacity: start) { buffer, count in
+            do throws(FileError) {
+                count = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        do throws(MessageFileError) { return try MessageEnvelope.parse(octets).envelope } catch { return nil }
+    }
 }
