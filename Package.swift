@@ -250,7 +250,8 @@ let package = Package(
         tests(
             "AgentTests",
             [
-                "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol", "MailModel",
+                "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol",
+                "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses", "Telemetry", "TransportSecurity",
             ]),
