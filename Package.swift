@@ -285,6 +285,8 @@ let package = Package(
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol", "MailModel",
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "StreamAgent", "HoldAgent", "ExpirerAgent",
                 "RerouteAgent", "SpoolFormat", "AgentProtocol", "MailModel",
+                "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol",
+                "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
                 "ChildProcesses", "Telemetry", "TransportSecurity", "SASL",
                 "MessageConversion", "Digests",

@@ -72,26 +72,45 @@ struct LocalDelivery {
 
     func toMailbox(_ user: User, detail: String?) throws(DeliveryProblem) -> RecipientResult {
         let account = user.account
-        var path = settings.store.template.path(user: account.name, home: account.home, domain: user.domain)
-        while path.hasSuffix("/"), path != "/" { path.removeLast() }
+        let path = path(of: user, detail: detail)
         let identity = user.identity.map { ChildRequest.Identity(uid: $0.uid, gid: group($0.gid, writing: path)) }
         let copy = try localCopy(prefix: traceFields(uid: identity?.uid ?? getuid()))
         switch settings.store {
         case .maildir:
-            let maildir = Maildir(path: path, base: settings.store.template.usesHome ? account.home : nil)
             let name = Maildir.name(of: job.id, offset: recipient.recipient.offset, host: settings.hostName)
             let mayBeThere = job.id.milliseconds < max(started, SystemTime.milliseconds - Self.oldMessage)
             var outcome = Maildir.Outcome.delivered
             try Identity.perform(as: identity) { () throws(DeliveryProblem) in
+                let folder = settings.usesFolders ? MaildirFolder.path(in: path, detail: detail) : path
+                let maildir = Maildir(
+                    path: folder, base: settings.store.template.usesHome ? account.home : nil,
+                    size: MaildirSize(maildir: path, quota: settings.quota))
                 outcome = try maildir.deliver(copy, name: name, looksInCurrent: mayBeThere)
             }
             return Self.delivered(outcome == .delivered ? "delivered to maildir" : "was delivered before, to maildir")
         case .mbox:
             var file = MailboxFile(path: path, locks: settings.locks.mailboxes)
             file.creates = settings.options.createsMailboxes
-            try append(copy, to: file, as: identity)
-            return Self.delivered("delivered to mailbox")
+            switch try append(copy, to: file, as: identity) {
+            case .delivered(let offset):
+                if settings.options.biffs {
+                    Biff.tell(user: account.name, offset: offset, port: settings.biffPort)
+                }
+                return Self.delivered("delivered to mailbox")
+            case .wasThere: return Self.delivered("was delivered before, to mailbox")
+            }
         }
+    }
+
+    private func path(of user: User, detail: String?) -> String {
+        let account = user.account
+        let local = detail.map { "\(account.name)+\($0)" } ?? account.name
+        var path = settings.store.template.path(
+            PathTemplate.Values(
+                user: account.name, home: account.home, domain: user.domain, address: "\(local)@\(user.domain)",
+                fullName: account.identity?.fullName ?? ""))
+        while path.hasSuffix("/"), path != "/" { path.removeLast() }
+        return path
     }
 
     /// A shared mail directory such as /var/mail lets its group make files and locks in it; everywhere else it is the user's own.
@@ -109,16 +128,20 @@ struct LocalDelivery {
 
     private func append(
         _ copy: LocalCopy, to file: MailboxFile, as identity: ChildRequest.Identity?
-    ) throws(DeliveryProblem) {
+    ) throws(DeliveryProblem) -> MailboxFile.Outcome {
         var file = file
+        var outcome = MailboxFile.Outcome.wasThere
+        file.format = settings.options.format
         file.keepsAccessTime = settings.options.keepsAccessTime
         let separator = TraceFields.separator(
             sender: job.sender(of: recipient), time: SystemTime.milliseconds / 1000)
         try gate.with(file.path) { () throws(DeliveryProblem) in
             try Identity.perform(as: identity) { () throws(DeliveryProblem) in
-                try file.append(copy, separator: separator)
+                outcome = try file.append(
+                    copy, separator: separator, identity: "\(job.id).\(recipient.recipient.offset)")
             }
         }
+        return outcome
     }
 
     // MARK: Files and programs
@@ -127,8 +150,8 @@ struct LocalDelivery {
     func toFile(_ path: String, owner: SystemAccount?) throws(DeliveryProblem) -> RecipientResult {
         let identity = owner.map { ChildRequest.Identity(uid: $0.uid, gid: $0.gid) }
         let copy = try localCopy(prefix: traceFields(uid: identity?.uid ?? getuid()))
-        try append(copy, to: MailboxFile(path: path, locks: settings.locks.files), as: identity)
-        return Self.delivered("delivered to file")
+        let outcome = try append(copy, to: MailboxFile(path: path, locks: settings.locks.files), as: identity)
+        return Self.delivered(outcome == .wasThere ? "was delivered before, to file" : "delivered to file")
     }
 
     /// `mark`: of the user whose `.forward` names it, by which his mail is known again.
@@ -181,7 +204,8 @@ struct LocalDelivery {
 
     private func traceFields(uid: uid_t) -> String {
         TraceFields(
-            sender: job.sender(of: recipient), recipient: recipient, envelopeID: job.control.envelopeID, uid: uid
+            sender: job.sender(of: recipient), recipient: recipient, envelopeID: job.control.envelopeID, uid: uid,
+            uniqueID: settings.options.writesUniqueID ? "\(job.id).\(recipient.recipient.offset)" : nil
         ).text
     }
 

@@ -10,7 +10,7 @@ public enum MailboxProgram {
     /// Ends the process with a code of sysexits.h.
     public static func main(_ arguments: [String]) -> Never {
         do throws(UsageError) {
-            let parsed = try CommandLineOptions.parse(arguments, MailboxOptions.parsedSpecs)
+            let parsed = try CommandLineOptions.parse(arguments, MailboxOptions.specs)
             if parsed.has("help") {
                 let summary =
                     "[options] < jobs\n\nDelivers to mailboxes, files and programs of this host; "

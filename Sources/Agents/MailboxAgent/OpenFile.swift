@@ -38,12 +38,15 @@ final class OpenFile {
     }
 
     /// From the beginning, at most `limit` octets.
-    func contents(limit: Int) throws(DeliveryProblem) -> [UInt8] {
-        var octets = [UInt8](repeating: 0, count: limit)
+    func contents(limit: Int) throws(DeliveryProblem) -> [UInt8] { try octets(at: 0, count: limit) }
+
+    /// Fewer than `count` only at the end of the file.
+    func octets(at offset: Int, count wanted: Int) throws(DeliveryProblem) -> [UInt8] {
+        var octets = [UInt8](repeating: 0, count: wanted)
         var count = 0
-        while count < limit {
+        while count < wanted {
             let got = octets.withUnsafeMutableBytes { buffer in
-                pread(descriptor, buffer.baseAddress.map { $0 + count }, limit - count, off_t(count))
+                pread(descriptor, buffer.baseAddress.map { $0 + count }, wanted - count, off_t(offset + count))
             }
             if got < 0, errno == EINTR { continue }
             guard got >= 0 else { throw .system("read", path, errno) }

@@ -22,6 +22,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int cposix_tmpfile(const char *directory, mode_t mode) {
@@ -90,6 +91,16 @@ static int set_flag(int fd, int get, int set, int flag, int on) {
     if (flags < 0) return -1;
     return fcntl(fd, set, on ? flags | flag : flags & ~flag);
 }
+int cposix_set_attribute(int fd, const char *name, const void *value, size_t size) {
+    return fsetxattr(fd, name, value, size, 0);
+}
+
+ssize_t cposix_get_attribute(int fd, const char *name, void *value, size_t size) {
+    return fgetxattr(fd, name, value, size);
+}
+
+int cposix_remove_attribute(int fd, const char *name) { return fremovexattr(fd, name); }
+
 int cposix_set_nonblocking(int fd, int on) { return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on); }
 int cposix_set_cloexec(int fd, int on) { return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on); }
 
