@@ -75,11 +75,12 @@ let package = Package(
         library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "ContentFiltering", "MailModel"]),
+        library("Services", "Forms", ["DeliveryStatus", "Configuration", "ProgramKit", "MailModel", "SpoolFormat"]),
         library(
             "Services", "Freezer",
             [
                 "MailModel", "SpoolFormat", "DeliveryStatus", "Configuration", "Telemetry", "ProgramKit", "Postoffice",
-                "CPosix",
+                "Forms", "CPosix",
             ]),
         library("Services", "Tables", ["CGDBM", "CPosix", "MailModel", "Policy", "SASL"]),
         library(
@@ -118,7 +119,7 @@ let package = Package(
             "Daemons", "Scheduler",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Scheduling", "DeliveryStatus", "Configuration",
-                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests",
+                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests", "Forms",
             ] + collections),
         library(
             "Daemons", "DatabaseTools",
@@ -156,7 +157,7 @@ let package = Package(
             "Agents", "ErrorMailAgent",
             [
                 "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "DeliveryStatus", "Postoffice", "Telemetry",
-                "ProgramKit", "Configuration",
+                "ProgramKit", "Configuration", "Forms",
             ]),
         // Content filters: what any of them needs, and the one that asks a milter
         library("Agents", "FilterKit", ["MailModel", "SpoolFormat"]),
@@ -213,6 +214,7 @@ let package = Package(
             ]),
         tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"]),
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"], exclude: ["Golden"]),
+        tests("FormsTests", ["Forms", "DeliveryStatus", "Configuration", "MailModel"]),
         tests("ConfigurationTests", ["Configuration", "MailModel"]),
         tests(
             "ServicesTests",
@@ -252,7 +254,7 @@ let package = Package(
             [
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "SpoolFormat", "AgentProtocol", "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
-                "ChildProcesses", "Telemetry", "TransportSecurity",
+                "ChildProcesses", "Telemetry", "TransportSecurity", "Forms",
             ]),
         tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
         tests(
