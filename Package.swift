@@ -76,11 +76,12 @@ let package = Package(
         library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "ContentFiltering", "MailModel"]),
+        library("Services", "Forms", ["DeliveryStatus", "Configuration", "ProgramKit", "MailModel", "SpoolFormat"]),
         library(
             "Services", "Freezer",
             [
                 "MailModel", "SpoolFormat", "DeliveryStatus", "Configuration", "Telemetry", "ProgramKit", "Postoffice",
-                "CPosix",
+                "Forms", "CPosix",
             ]),
         library(
             "Services", "SpoolCheck",
@@ -126,6 +127,7 @@ let package = Package(
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Scheduling", "DeliveryStatus", "Configuration",
                 "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests", "SpoolCheck",
+                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests", "Forms",
             ] + collections),
         library(
             "Daemons", "DatabaseTools",
@@ -163,7 +165,7 @@ let package = Package(
             "Agents", "ErrorMailAgent",
             [
                 "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "DeliveryStatus", "Postoffice", "Telemetry",
-                "ProgramKit", "Configuration",
+                "ProgramKit", "Configuration", "Forms",
             ]),
         library(
             "Agents", "StreamAgent",
@@ -245,6 +247,7 @@ let package = Package(
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"], exclude: ["Golden"]),
         tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel", "Configuration"]),
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),
+        tests("FormsTests", ["Forms", "DeliveryStatus", "Configuration", "MailModel"]),
         tests("ConfigurationTests", ["Configuration", "MailModel"]),
         tests(
             "ServicesTests",
@@ -296,6 +299,7 @@ let package = Package(
             [
                 "SpoolCheck", "Postoffice", "SpoolFormat", "AgentProtocol", "ChildProcesses", "ProgramKit",
                 "Configuration", "Telemetry", "CPosix",
+                "ChildProcesses", "Telemetry", "TransportSecurity", "Forms",
             ]),
         tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
         tests(

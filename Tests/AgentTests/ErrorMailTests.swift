@@ -1,5 +1,6 @@
 import AgentProtocol
 import DeliveryStatus
+import Forms
 import Glibc
 import MailModel
 import Postoffice
@@ -158,7 +159,7 @@ struct ErrorMailTests {
             (" a@b , ,c@d ", ["a@b", "c@d"]), ("", []),
         ])
     func addresses(list: String, addresses: [String]) {
-        #expect(ErrorMailTransportAgent.addresses(list) == addresses)
+        #expect(DeliveryReport.addresses(list) == addresses)
     }
 
     @Test("every form that comes with the system can be read and has a subject and a text")

@@ -87,6 +87,15 @@ public struct DeliveryReport: Hashable, Sendable {
             receivedFrom = nil
         }
 
+        /// Where the message came from: `octets` begin with the envelope of its message file.
+        public mutating func takeOrigin(from octets: ArraySlice<UInt8>) {
+            // It is among the first lines; recipients may be a hundred thousand.
+            let head = octets.prefix(Self.originLimit)
+            let line = Octets.split(head, at: 0x0a).first { Octets.hasPrefix($0, "rcvdfrom ", anyCase: true) }
+            receivedFrom = line.flatMap { ReceivedFrom(Octets.text($0.dropFirst(9))) }
+        }
+        private static let originLimit = 16384
+
         /// What SMTP extensions have asked for, from the message's control file.
         public mutating func takeRequests(of file: ControlFile) {
             deliverBy = file.recipients.lazy.compactMap { $0.deliverBy?.time }.min()
@@ -148,6 +157,15 @@ public struct DeliveryReport: Hashable, Sendable {
 }
 
 extension DeliveryReport {
+    /// One address, or several with commas between them (spool.md §5); a comma within quotes separates nothing.
+    public static func addresses(_ list: String) -> [String] {
+        if Mailbox(list) != nil { return [list] }
+        return list.split(separator: ",").compactMap { part in
+            let words = part.split(separator: " ")
+            return words.isEmpty ? nil : words.joined(separator: " ")
+        }
+    }
+
     /// The header of the original message.
     var headerSection: HeaderSection { HeaderSection(original.header) }
 }

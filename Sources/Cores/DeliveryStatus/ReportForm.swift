@@ -95,7 +95,7 @@ public struct ReportForm: Hashable, Sendable {
             guard !text.isEmpty, wording.set(String(name), text) else {
                 return "LBL: '\(value)': valid is a name and a text; names are "
                     + "\(ReportWording.Label.allCases.map(\.rawValue).joined(separator: " ")), "
-                    + "and subject.detail of a status code like 1.1"
+                    + "and status codes like 4.4.7 or 1.1 (subject.detail)"
             }
             return ""
         default: return nil

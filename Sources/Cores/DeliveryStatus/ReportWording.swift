@@ -22,7 +22,7 @@ public struct ReportWording: Hashable, Sendable {
     }
 
     private var labels: [Label: String]
-    /// By `subject.detail` of a status code (RFC 3463).
+    /// By a status code, or `subject.detail` of one (RFC 3463).
     private var meanings: [String: String]
 
     /// English.
@@ -45,7 +45,7 @@ public struct ReportWording: Hashable, Sendable {
         guard let code = EnhancedStatusCode(status), code.class != 2 else { return nil }
         // For now only: greylisting and the like, about which nothing in general can be said.
         if code.class == 4, code.subject == 7 { return nil }
-        return meanings["\(code.subject).\(code.detail)"]
+        return meanings[status] ?? meanings["\(code.subject).\(code.detail)"]
     }
 
     /// Takes one `LBL` line; `false`: there is no text of that name.
@@ -55,7 +55,8 @@ public struct ReportWording: Hashable, Sendable {
             return true
         }
         let parts = name.utf8.split(separator: 0x2e, omittingEmptySubsequences: false)
-        let isCode = parts.count == 2 && parts.allSatisfy { (1...3).contains($0.count) && Octets.isNumber($0) }
+        let isCode =
+            (2...3).contains(parts.count) && parts.allSatisfy { (1...3).contains($0.count) && Octets.isNumber($0) }
         if isCode { meanings[name] = text }
         return isCode
     }
@@ -89,6 +90,7 @@ public struct ReportWording: Hashable, Sendable {
         "4.4": "There is no way to the domain of the recipient.",
         "4.5": "The mail system of the recipient is overloaded.",
         "4.6": "The message went round in a loop.",
+        "4.4.7": "The message could not be delivered yet.",
         "4.7": "The message could not be delivered in time.",
         "5.3": "The message has too many recipients.",
         "6.1": "The mail system of the recipient cannot take this kind of content.",

@@ -100,7 +100,7 @@ final class FileWorker {
             switch ending {
             case .remove: if isUnsynced { try sync(id) }
             case .reportAndRemove: sent = try reports.send(id)
-            case .doubleFault: if storesErrorOnError() { try keep(id) }
+            case .doubleFault: sent = try doubleFault(id)
             }
             try postoffice.remove(id)
             return .finished(id, reports: sent)
@@ -111,6 +111,16 @@ final class FileWorker {
         do throws(PostofficeError) {
             try postoffice.syncControl(id)
         } catch  where error.kind == .notFound {}
+    }
+
+    /// A report that could not be delivered: somebody is told, or it is kept, or only the log knows.
+    private func doubleFault(_ id: SpoolID) throws(PostofficeError) -> [SentReport] {
+        switch try reports.doubleFault(id) {
+        case .sent(let report): return [report]
+        case .nobody: if storesErrorOnError() { try keep(id) }
+        case .undeliverable: try keep(id)
+        }
+        return []
     }
 
     /// A copy of the message file for the postmaster.

@@ -2,6 +2,7 @@ import AgentProtocol
 import ChildProcesses
 import Configuration
 import DequeModule
+import Forms
 import Glibc
 import Postoffice
 import Scheduling
@@ -397,7 +398,10 @@ final class SchedulerLoop {
         do throws(ConfigurationErrors) {
             active = try ActiveConfiguration.read(
                 configurationPath, environment: environment, onlyThread: options.onlyThread)
-            StoreErrorOnError.shared.set(active.configuration.parameters.storesErrorOnError)
+            ReportSettings.shared.set(active.configuration)
+            for mistake in FormLibrary.mistakes(environment) {
+                log.error("form-mistake", ["reason": mistake.description])
+            }
             core.configure(reportInterval: active.reportInterval, rules: active.rules)
             mailq?.configure(
                 active.configuration.parameters.mailqSocket, active.accounts, at: Self.monotonicMilliseconds())

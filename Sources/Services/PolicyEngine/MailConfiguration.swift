@@ -11,6 +11,8 @@ public struct MailConfiguration {
     public let tables: String
     /// MAILSHARE: `forms/` has texts of reports.
     public let mailshare: String
+    /// FORMLANGUAGE: the languages of those texts.
+    public let formLanguages: [String]
     /// FREEZERMAXAGE, FREEZERAGED; `nil`: frozen mail stays.
     public let freezerAgeing: FreezerAgeing?
     /// QUEUECHECK, PUBLICMAXAGE, POSTMANMAXAGE.
@@ -32,6 +34,7 @@ public struct MailConfiguration {
         self.postoffice = postoffice ?? environment.postoffice
         tables = "\(environment.mailvar)/db"
         mailshare = environment.mailshare
+        formLanguages = environment.formLanguages
         do throws(ConfigurationErrors) {
             freezerAgeing = try FreezerAgeing.read(environment)
         } catch {
