@@ -2,12 +2,14 @@ import Foundation
 import Glibc
 import Testing
 
+private enum Peer {
+    static let procmail = "/usr/bin/procmail"
+    static let python = "/usr/bin/python3"
+}
+
 /// Mail for programs of sm.conf, and mail that waits: from the network to what becomes of it.
 @Suite("Programs of sm.conf, and mail that is held")
 struct StreamAgentTests {
-    private static let procmail = "/usr/bin/procmail"
-    private static let python = "/usr/bin/python3"
-
     /// Lines for sm.conf and scheduler.conf; `$DIR` is the instance's folder.
     private static func with(
         _ mailers: [String], _ clauses: [String]
@@ -25,13 +27,13 @@ struct StreamAgentTests {
         #expect(reply.code == 250, "\(reply)")
     }
 
-    @Test("procmail delivers", .enabled(if: access(procmail, X_OK) == 0))
+    @Test("procmail delivers", .enabled(if: access(Peer.procmail, X_OK) == 0))
     func procmail() async throws {
         try await Instance.run { settings in
             settings.relayDomains = ["procmail.test"]
             settings.routes = ["procmail.test mailproc!folder"]
             settings.prepare = Self.with(
-                ["mailproc 8snSPf \(Self.procmail) procmail -Y -a $h DEFAULT=$DIR/procmail.mbox /dev/null"],
+                ["mailproc 8snSPf \(Peer.procmail) procmail -Y -a $h DEFAULT=$DIR/procmail.mbox /dev/null"],
                 ["mailproc/*", "        interval=1s", "        command=\"sm -c $channel\""])
         } _: { instance in
             try Self.send(
@@ -47,14 +49,15 @@ struct StreamAgentTests {
         }
     }
 
-    @Test("a batch of SMTP reaches its reader with what the sender wished", .enabled(if: access(python, X_OK) == 0))
+    @Test(
+        "a batch of SMTP reaches its reader with what the sender wished", .enabled(if: access(Peer.python, X_OK) == 0))
     func batch() async throws {
         let reader = "import sys; open(sys.argv[1], 'ab').write(sys.stdin.buffer.read())"
         try await Instance.run { settings in
             settings.relayDomains = ["batch.test"]
             settings.routes = ["batch.test batch!gate"]
             settings.prepare = Self.with(
-                ["batch BB8HRm \(Self.python) python3 -c \"\(reader)\" $DIR/batch.$h"],
+                ["batch BB8HRm \(Peer.python) python3 -c \"\(reader)\" $DIR/batch.$h"],
                 ["batch/*", "        interval=1s", "        command=\"sm -c $channel\""])
         } _: { instance in
             let client = try Connection.greeted(port: instance.port)
