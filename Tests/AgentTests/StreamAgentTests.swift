@@ -101,16 +101,39 @@ struct StreamAgentTests {
                 """))
     }
 
-    @Test("eight bit: stripped by 7, announced by B, untouched otherwise")
+    @Test("eight bit: untouched with 8, stripped by 7, made 7-bit otherwise; B announces it where it stays")
     func eightBit() throws {
         let content = "Subject: gr\u{fc}n\r\n\r\ngr\u{fc}n\r\n"
-        #expect(try text("n", content: content) == content.replacing("\r\n", with: "\n"))
+        #expect(try text("n8", content: content) == content.replacing("\r\n", with: "\n"))
         #expect(try text("n7", content: content) == "Subject: gr\u{fc}n\n\ngrC<n\n")
-        #expect(try text("B", content: content).hasPrefix("MAIL FROM:<s@a.example> SIZE=25 BODY=8BITMIME\n"))
+        let converted = try text("n", content: content)
+        #expect(converted.utf8.allSatisfy { $0 < 0x80 } && converted.hasSuffix("\n\ngr=C3=BCn\n"), "\(converted)")
+        #expect(
+            converted.contains("Subject: =?UTF-8?")
+                && converted.contains("\nContent-Transfer-Encoding: quoted-printable\n"))
+        #expect(try text("B8", content: content).hasPrefix("MAIL FROM:<s@a.example> SIZE=25 BODY=8BITMIME\n"))
+        #expect(try text("B", content: content).hasPrefix("MAIL FROM:<s@a.example> SIZE=25\nRCPT"))
+        #expect(try text("B7", content: content).hasPrefix("MAIL FROM:<s@a.example> SIZE=25\nRCPT"))
         let international = try text("B", content: content, users: ["\u{fc}@b.example"]) {
             $0.isInternationalized = true
         }
         #expect(international.contains(" BODY=8BITMIME SMTPUTF8\nRCPT TO:<\u{fc}@b.example>\n"))
+        #expect(international.contains("Subject: gr\u{fc}n\n\ngr\u{fc}n\n"))
+    }
+
+    @Test("9 decodes quoted-printable texts, and what is signed stays as it is whatever the flags")
+    func decoding() throws {
+        let encoded =
+            "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\ngr=C3=BCn\r\n.\r\n"
+        let decoded = try text("b9", content: encoded)
+        #expect(
+            decoded.hasSuffix(
+                "DATA\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\ngr\u{fc}n\n..\n.\n"
+            ), "\(decoded)")
+        #expect(try text("n8", content: encoded) == encoded.replacing("\r\n", with: "\n"))
+        let signed =
+            "Content-Type: multipart/signed; boundary=x\r\n\r\n--x\r\n\r\ngr\u{fc}n\r\n--x\r\nContent-Type: application/pgp-signature\r\n\r\nsig\r\n--x--\r\n"
+        #expect(try text("n", content: signed) == signed.replacing("\r\n", with: "\n"))
     }
 
     @Test("a header that the router has made takes the place of the message's, in the lines of the program")
@@ -348,18 +371,21 @@ struct StreamAgentTests {
         var generator = SystemRandomNumberGenerator()
         let encoding = LineEncoding(endsInCRLF: true, stuffsDots: true, quotesSeparators: true, stripsEighthBit: false)
         for length in [
-            StreamText.pieceSize - 3, StreamText.pieceSize - 1, StreamText.pieceSize, 2 * StreamText.pieceSize,
+            StreamSource.pieceSize - 3, StreamSource.pieceSize - 1, StreamSource.pieceSize, 2 * StreamSource.pieceSize,
         ] {
             var body: [UInt8] = []
-            while body.count < 3 * StreamText.pieceSize {
+            while body.count < 3 * StreamSource.pieceSize {
                 body += Array((parts.randomElement(using: &generator) ?? "").utf8) + [0x0d, 0x0a]
             }
             body += [UInt8](repeating: UInt8(ascii: "z"), count: length) + Array("\r\nFrom y\r\n.\r\n".utf8)
             let content = "Subject: x\r\n\r\n" + String(decoding: body, as: UTF8.self)
+            var expected: [UInt8] = []
+            var position = LineEncoding.Position(isAtLineStart: true, isInBody: true)
+            encoding.append(body[...], isCRLF: true, &position, to: &expected)
             try fixture.script("cat > %/out")
             try fixture.deliver(try fixture.settings("nEXR %/program program"), content: content)
             #expect(
-                fixture.read("out") == "Subject: x\r\n\r\n" + String(decoding: encoding.encoded(body), as: UTF8.self))
+                fixture.read("out") == "Subject: x\r\n\r\n" + String(decoding: expected, as: UTF8.self))
         }
     }
 

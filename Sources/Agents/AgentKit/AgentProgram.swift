@@ -14,16 +14,18 @@ public enum AgentProgram {
     }
 
     /// The log: `file` (`-l`), else `$LOGDIR/<name>`; standard error when a person runs the agent at a terminal. Whoever asks
-    /// for a log, by `-l` or by running it by hand, gets a line for each result too.
+    /// for a log, by `-l`, by `T` in SYSLOGFLG or by running it by hand, gets a line for each result too.
     public static func log(
         _ name: String, _ environment: ZEnvironment, file: String?, isVerbose: Bool
     ) -> EventLog {
         let byHand = isatty(STDIN_FILENO) == 1
-        let level: EventLog.Level = isVerbose || byHand || file != nil ? .debug : .info
+        let isCopied = copiesToSyslog(environment)
+        let level: EventLog.Level = isVerbose || byHand || file != nil || isCopied ? .debug : .info
         do throws(EventLogError) {
             let path = file ?? (byHand ? nil : "\(environment.logdir)/\(name)")
             return try EventLog(
-                program: name, destination: path.map { .file($0) } ?? .standardError, level: level)
+                program: name, destination: path.map { .file($0) } ?? .standardError, level: level,
+                copiesToSyslog: isCopied)
         } catch {
             // Mail goes on without its log file; whoever started us reads standard error.
             Program.print("\(name): \(error.description)", to: STDERR_FILENO)
@@ -33,6 +35,11 @@ public enum AgentProgram {
         } catch {
             Program.fail("\(name): \(error.description)", .cannotCreate)
         }
+    }
+
+    /// Whether agents log to syslog(3) too: `T` in SYSLOGFLG of zmailer.conf (transport-agents.md §1).
+    public static func copiesToSyslog(_ environment: ZEnvironment) -> Bool {
+        (environment["SYSLOGFLG"] ?? "").utf8.contains { $0 | 0x20 == UInt8(ascii: "t") }
     }
 
     /// The name by which this host is known: HOSTNAME of zmailer.conf, else the system's.

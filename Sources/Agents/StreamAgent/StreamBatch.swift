@@ -11,7 +11,9 @@ struct StreamBatch {
     let sender: String?
     let recipients: [JobRecipient]
     let control: ControlFile
-    /// Octets of the message as it is written between DATA and the final dot, before dots are doubled (RFC 1870 §5); an estimate.
+    /// Whether the content has octets above 127.
+    let isEightBit: Bool
+    /// Octets of the message as it is written between DATA and the final dot, before dots are doubled and before a conversion (RFC 1870 §5); an estimate.
     let size: Int
 
     /// Lines without their ends, up to and including DATA.
@@ -22,7 +24,7 @@ struct StreamBatch {
         var mail = "MAIL FROM:<\(Octets.cleaned(sender ?? ""))>"
         if isExtended {
             mail += " SIZE=\(size)"
-            if control.traits.hasEightBit || control.isInternationalized { mail += " BODY=8BITMIME" }
+            if isEightBit || control.isInternationalized { mail += " BODY=8BITMIME" }
             if control.isInternationalized { mail += " SMTPUTF8" }
         }
         if flags.contains(.notaryBatch) {

@@ -12,6 +12,10 @@ struct StreamOptions {
     let environmentFile: String?
     var maximumJobs = 4
     var isVerbose = false
+    /// `-8`.
+    var decodesQuotedPrintable = false
+    /// `-H`.
+    var keepsHeaders = false
     var limits = ProgramRun.Limits()
 
     init(_ parsed: CommandLineOptions) throws(UsageError) {
@@ -28,6 +32,8 @@ struct StreamOptions {
         logFile = parsed.value("l")
         environmentFile = parsed.value("Z")
         isVerbose = parsed.has("v")
+        decodesQuotedPrintable = parsed.has("8")
+        keepsHeaders = parsed.has("H")
         maximumJobs = try parsed.number("j", 1...1000) ?? maximumJobs
         if let seconds = try parsed.number("command-time", 1...86400) { limits.time = .seconds(seconds) }
         if let size = try parsed.number("command-memory", 16...1_048_576) { limits.memory = UInt64(size) << 20 }

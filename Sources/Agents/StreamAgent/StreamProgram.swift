@@ -6,14 +6,14 @@ import ProgramKit
 /// `ta-sm`: command line and configuration in, jobs from standard input, reports on standard output.
 public enum StreamProgram {
     private static let specs: [OptionSpec] = [
-        OptionSpec("8", nil, "the program takes 8-bit content (as flag 8 of sm.conf)"),
+        OptionSpec("8", nil, "the program takes 8-bit content, quoted-printable texts are decoded (as flag 9)"),
         OptionSpec("c", nil, value: "CHANNEL", "serve this channel (the name of the mailer)"),
         OptionSpec("f", nil, value: "FILE", "configuration ($MAILSHARE/sm.conf)"),
         OptionSpec("h", nil, value: "HOST", "serve only recipients of this host"),
-        OptionSpec("H", nil, "headers are never converted: always so here"),
+        OptionSpec("H", nil, "8-bit header fields are not converted"),
         OptionSpec("j", "jobs", value: "N", "messages at the same time (4)"),
         OptionSpec("l", nil, value: "FILE", "log file ($LOGDIR/sm)"),
-        OptionSpec("Q", nil, "TABs and other awkward characters are encoded where text is made quoted-printable"),
+        OptionSpec("Q", nil, "taken for ZMailer's sake: what needs it is always encoded"),
         OptionSpec("v", nil, "log more"),
         OptionSpec("V", nil, "print the version"),
         OptionSpec("Z", nil, value: "FILE", "zmailer.conf"),
@@ -80,6 +80,10 @@ public enum StreamProgram {
                 "sm: \(path) has no mailer '\(options.mailer)'; valid are \(names.isEmpty ? "none: it is empty" : names)",
                 .configuration)
         }
+        if options.decodesQuotedPrintable, mailer.flags.contains(.stripsEighthBit) {
+            Program.fail(
+                "sm: -8 and flag 7 of \(mailer.name) (\(path):\(mailer.line)) exclude each other", .configuration)
+        }
         if !mailer.flags.contains(.keepsIdentity) {
             do throws(ProcessIdentity.Failure) {
                 try ProcessIdentity.becomeOwner(of: environment.postoffice)
@@ -89,7 +93,9 @@ public enum StreamProgram {
         }
         let log = AgentProgram.log("sm", environment, file: options.logFile, isVerbose: options.isVerbose)
         var settings = StreamSettings(
-            mailer: mailer, zenv: environment, hostName: AgentProgram.hostName(environment))
+            mailer: options.decodesQuotedPrintable ? mailer.takingEightBit : mailer, zenv: environment,
+            hostName: AgentProgram.hostName(environment))
+        settings.keepsHeaders = options.keepsHeaders
         settings.limits = options.limits
         let selection = RecipientSelection(channel: options.channel, hostFilter: options.host)
         AgentRunner(

@@ -4,6 +4,7 @@ import ChildProcesses
 import Configuration
 import Glibc
 import MailModel
+import MessageConversion
 import ProgramKit
 import SpoolFormat
 
@@ -125,20 +126,51 @@ final class StreamTransportAgent: TransportAgent {
         let sender = recipients.first.flatMap { job.sender(of: $0) }
         let fields = StreamFields(
             flags: flags, sender: sender, recipients: recipients, envelopeID: job.control.envelopeID)
+        let header = try header(job, recipients, without: fields.replaced)
+        let plan = try conversion(job, header)
         var frame = StreamText.Frame()
         frame.fields = Array(fields.text.utf8)
-        frame.header = try header(job, recipients, without: fields.replaced)
         if flags.contains(.batch) {
-            let header = frame.header?.count ?? job.content.headerCount
+            let headerCount = header?.count ?? job.content.headerCount
+            // What is converted for a program that takes 8-bit may have become that.
+            let isEightBit = plan == nil ? job.control.traits.hasEightBit : flags.contains(.takesEightBit)
             let batch = StreamBatch(
                 flags: flags, hostName: settings.hostName, sender: sender, recipients: recipients,
-                control: job.control, size: frame.fields.count + header + job.content.count - job.content.headerCount)
+                control: job.control, isEightBit: isEightBit && !flags.contains(.stripsEighthBit),
+                size: frame.fields.count + headerCount + job.content.count - job.content.headerCount)
             for line in batch.opening { frame.opening += Array(line.utf8) + encoding.lineEnd }
             for line in batch.closing { frame.closing += Array(line.utf8) + encoding.lineEnd }
         } else if !flags.contains(.omitsSeparator) || flags.contains(.addsRemoteFrom) {
             frame.opening = Array(separator(sender).utf8) + encoding.lineEnd
         }
-        return StreamText(job.content, frame: frame, encoding: encoding)
+        let source = StreamSource(job.content, header: header)
+        guard let plan else {
+            return StreamText(frame: frame, encoding: encoding, isCRLF: source.isCRLF) { () throws(FileError) in
+                try source.next()
+            }
+        }
+        let converted = ConvertedSource(source, plan)
+        return StreamText(frame: frame, encoding: encoding, isCRLF: true) { () throws(FileError) in
+            try converted.next()
+        }
+    }
+
+    /// What has to be done to the content for this program; `nil`: nothing, or nothing can be.
+    private func conversion(_ job: DeliveryJob, _ header: [UInt8]?) throws(FileError) -> ConversionPlan? {
+        // RFC 6532: there UTF-8 is what the header is written in, and nobody but flag 8's programs reads it.
+        guard !job.control.isInternationalized else { return nil }
+        let flags = mailer.flags
+        let isEightBit = job.control.traits.hasEightBit
+        let target: ConversionTarget
+        if flags.contains(.decodesQuotedPrintable) {
+            target = .eightBit
+        } else if !flags.contains(.takesEightBit), !flags.contains(.stripsEighthBit), isEightBit {
+            target = .sevenBit
+        } else {
+            return nil
+        }
+        let plan = try ConvertedSource.plan(StreamSource(job.content, header: header), settings.conversion(target))
+        return plan.obstacle == nil && plan.isNeeded ? plan : nil
     }
 
     /// The line that begins a message in mbox files and for UUCP.

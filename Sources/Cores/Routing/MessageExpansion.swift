@@ -36,13 +36,16 @@ public struct MessageExpansion {
     private let limits: Limits
     /// The host of `owner-list@host` for a recipient without a domain.
     private let hostName: String
+    /// The message comes from the channel `hold`: a route to that channel has had its effect, and is as if it were not there.
+    private let isReleased: Bool
     private var expanded: Set<String> = []
     private var seen: Set<Quad> = []
     public private(set) var routed: [RoutedRecipient] = []
 
-    public init(tables: any RoutingTables, hostName: String, limits: Limits = Limits()) {
+    public init(tables: any RoutingTables, hostName: String, limits: Limits = Limits(), isReleased: Bool = false) {
         self.tables = tables
         self.hostName = hostName
+        self.isReleased = isReleased
         self.limits = limits
     }
 
@@ -108,7 +111,7 @@ public struct MessageExpansion {
     private mutating func route(_ mailbox: Mailbox, _ work: inout Work, _ context: Context) throws(RoutingTrouble) {
         if try tables.isLocal(mailbox.domain) { return try deliver(mailbox.localPart, &work, context) }
         let address = mailbox.description
-        guard let spec = try tables.route(mailbox.domain) else {
+        guard let spec = try tables.route(mailbox.domain), !(isReleased && spec.isHold) else {
             return add(
                 Quad(channel: "smtp", host: mailbox.domain.key, user: address, privilege: Self.nobody), &work, context)
         }

@@ -28,6 +28,13 @@ public struct StreamMailer: Hashable, Sendable {
         self.arguments = arguments
     }
 
+    /// The same with flags 8 and 9.
+    public var takingEightBit: StreamMailer {
+        StreamMailer(
+            name: name, line: line, flags: flags.union([.takesEightBit, .decodesQuotedPrintable]), program: program,
+            arguments: arguments)
+    }
+
     /// The program that stands for none.
     public static let nowhere = "/dev/null"
 }
