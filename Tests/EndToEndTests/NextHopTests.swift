@@ -112,6 +112,51 @@ struct NextHopTests {
         }
     }
 
+    @Test(
+        "a wish to hear of success goes to a next hop that knows DSN; for others we report the relay (RFC 3461 §5.2.2)",
+        arguments: [true, false])
+    func relayedReport(hasDSN: Bool) async throws {
+        let hop = try Sink(keywords: ["PIPELINING", "8BITMIME"] + (hasDSN ? ["DSN"] : []))
+        defer { hop.stop() }
+        try await Instance.run { settings in
+            settings.relayDomains = ["remote.test"]
+            settings.routes = ["remote.test smtpx![127.0.0.1]:\(hop.port)"]
+        } _: { instance in
+            let client = try Connection.greeted(port: instance.port)
+            for line in [
+                "MAIL FROM:<alice@example.test> RET=HDRS ENVID=e+2B1",
+                "RCPT TO:<box@remote.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;orig@remote.test",
+                "RCPT TO:<quiet@remote.test> NOTIFY=NEVER",
+            ] {
+                let reply = try client.command(line)
+                #expect(reply.code == 250, "\(line): \(reply)")
+            }
+            #expect(try client.command("DATA").code == 354)
+            try client.send(Array("Subject: x\r\n\r\ntext\r\n.\r\n".utf8))
+            #expect(try client.readReply(deadline: .seconds(60)).code == 250)
+            try await waitUntil("it is at the next hop", details: { instance.report }) { hop.messageCount > 0 }
+            let got = try #require(hop.messages.first)
+            #expect(got.mailCommand.contains("RET=HDRS ENVID=e+2B1") == hasDSN, "\(got.mailCommand)")
+            #expect(
+                got.recipientCommands.contains(
+                    "RCPT TO:<box@remote.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;orig@remote.test") == hasDSN,
+                "\(got.recipientCommands)")
+            #expect(got.recipientCommands.contains("RCPT TO:<quiet@remote.test> NOTIFY=NEVER") == hasDSN)
+            try await instance.waitForEmptySpool()
+            guard !hasDSN else {
+                #expect(instance.maildir("alice").texts.isEmpty)
+                return
+            }
+            try await instance.waitForMail(of: "alice", count: 1)
+            let report = try #require(instance.maildir("alice").texts.first)
+            for part in [
+                "Action: relayed", "Final-Recipient: rfc822; box@remote.test", "Original-Recipient: rfc822;",
+                "Original-Envelope-Id: e+1",
+            ] { #expect(report.contains(part), "\(part): \(report)") }
+            #expect(!report.contains("quiet@remote.test"), "\(report)")
+        }
+    }
+
     @Test("our own server as the smarthost: SCRAM over verified TLS; with a wrong password mail waits, and is not lost")
     func smarthost() async throws {
         let password = "smarthost secret"
