@@ -24,9 +24,15 @@ struct SMTPAgentHarness {
     /// Nanoseconds, for idle connections and the health of places.
     var clock: @Sendable () -> Int64 = { Deadline.now }
 
-    init(_ script: SMTPAgentPeer.Script = SMTPAgentPeer.Script()) throws {
+    /// - Parameter unixName: of a socket in the spool's folder, instead of a port.
+    init(_ script: SMTPAgentPeer.Script = SMTPAgentPeer.Script(), unixName: String? = nil) throws {
         spool = try AgentKitSpool()
-        peer = try SMTPAgentPeer(script)
+        peer =
+            if let unixName {
+                try SMTPAgentPeer(script, unixPath: "\(spool.root)/queue/\(unixName)")
+            } else {
+                try SMTPAgentPeer(script)
+            }
         options.timeouts.connect = .seconds(10)
         options.timeouts.command = .seconds(10)
         options.isLMTP = script.isLMTP
@@ -72,8 +78,13 @@ struct SMTPAgentHarness {
         session.allowsPipelining = options.usesPipelining
         session.sendsUnannounced8Bit = true
         session.usesHelloOnly = options.usesHelloOnly
+        session.needsESMTPGreeting = options.needsESMTPBanner
+        var socket = Socket.Options()
+        socket.localIdentity = options.localIdentity
+        socket.usesPrivilegedPort = options.usesPrivilegedPort
+        socket.sendBufferSize = options.sendBufferSize
         var connector = Connector(
-            finder: finder, session: session, socket: Socket.Options(), timeouts: options.timeouts,
+            finder: finder, session: session, socket: socket, timeouts: options.timeouts,
             tls: try ClientTLS(tls, file: "smtp-tls.conf", log: log), dialogue: options.isVerbose ? log : nil)
         connector.secrets = secrets
         connector.channel = options.channel

@@ -1,4 +1,5 @@
 import AgentProtocol
+import Glibc
 import MailModel
 import SpoolFormat
 import Synchronization
@@ -166,6 +167,64 @@ struct SMTPAgentRoutingTests {
                 "u@none.test": "deferred 4.4.4", "postmaster": "ok 2.0.0",
             ])
         #expect(harness.peer.messages.map(\.recipients.count) == [3])
+    }
+
+    @Test("-F leads everything to a Unix-domain socket, by LMTP or SMTP", arguments: [true, false])
+    func unixSocket(isLMTP: Bool) throws {
+        var script = SMTPAgentPeer.Script()
+        script.isLMTP = isLMTP
+        var harness = try SMTPAgentHarness(script, unixName: "lmtp")
+        defer { harness.peer.stop() }
+        let path = "\(harness.spool.root)/queue/lmtp"
+        harness.options.punt = NextHop("UNIX:\(path)")
+        let control = try harness.spool.add([.from("s@a.test", [("smtp", "far.test", "u@far.test")])])
+        let reports = try harness.deliver([control], host: "far.test")
+        #expect(reports.map(\.result) == [.ok])
+        #expect(reports.first?.notary?.action == (isLMTP ? .delivered : .relayed))
+        #expect(reports.first?.notary?.remoteHost == "UNIX:\(path)")
+        #expect(harness.peer.commands.first == (isLMTP ? "LHLO self.test" : "EHLO self.test"))
+    }
+
+    @Test(
+        "-L is where connections come from, and -r from which ports",
+        arguments: [("[127.0.0.3]", "127.0.0.3:"), ("iface:lo", "127.0.0.1:"), ("local.test", "127.0.0.4:")])
+    func localEnd(text: String, expected: String) throws {
+        var harness = try SMTPAgentHarness()
+        defer { harness.peer.stop() }
+        harness.names.addresses["local.test"] = "127.0.0.4"
+        harness.options.localIdentity = LocalIdentity(text)?.resolved(by: harness.names)
+        harness.options.sendBufferSize = 8192
+        // Ports below 1024 are root's.
+        harness.options.usesPrivilegedPort = geteuid() == 0
+        let control = try harness.spool.add([harness.group(["u@b.test"])])
+        #expect(try harness.deliver([control]).map(\.result) == [.ok])
+        let client = try #require(harness.peer.clients.first)
+        #expect(client.hasPrefix(expected), "\(client)")
+        let port = try #require(Int(client.split(separator: ":").last ?? ""))
+        #expect((512..<1024).contains(port) == (geteuid() == 0))
+    }
+
+    @Test("an interface that is not there makes mail wait")
+    func noInterface() throws {
+        var harness = try SMTPAgentHarness()
+        defer { harness.peer.stop() }
+        harness.options.localIdentity = .interface("none0")
+        let control = try harness.spool.add([harness.group(["u@b.test"])])
+        let reports = try harness.deliver([control])
+        #expect(reports.map(\.result) == [.deferredAll])
+        #expect(reports.first?.message.contains("interface none0") == true)
+    }
+
+    @Test("-E says EHLO only to who says ESMTP", arguments: [("220 mx ESMTP", "EHLO"), ("220 mx hello", "HELO")])
+    func banner(greeting: String, verb: String) throws {
+        var script = SMTPAgentPeer.Script()
+        script.greeting = greeting
+        var harness = try SMTPAgentHarness(script)
+        defer { harness.peer.stop() }
+        harness.options.needsESMTPBanner = true
+        let control = try harness.spool.add([harness.group(["u@b.test"])])
+        #expect(try harness.deliver([control]).map(\.result) == [.ok])
+        #expect(harness.peer.commands.first == "\(verb) self.test")
     }
 
     @Test("-77 says HELO and sends 7 bits")
