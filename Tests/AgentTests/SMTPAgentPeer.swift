@@ -1,7 +1,10 @@
 import Glibc
+import MailModel
 import Synchronization
 import Testing
 import TransportSecurity
+
+@testable import SMTPAgent
 
 /// A scripted SMTP or LMTP server on a loopback address: the other end of the agent's connections.
 final class SMTPAgentPeer: Sendable {
@@ -85,6 +88,8 @@ final class SMTPAgentPeer: Sendable {
 
     private struct State: Sendable {
         var connections = 0
+        /// `127.0.0.1:40000`
+        var clients: [String] = []
         var messages: [Message] = []
         var commands: [String] = []
         var clearCommands: [String] = []
@@ -121,6 +126,18 @@ final class SMTPAgentPeer: Sendable {
         start { self.acceptAll() }
     }
 
+    /// At a Unix-domain socket.
+    init(_ script: Script, unixPath: String) throws {
+        self.script = script
+        listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        port = 0
+        let endpoint = Endpoint(name: unixPath, place: .unixSocket(unixPath))
+        let listener = listener
+        let bound = endpoint.withSocketAddress { bind(listener, $0, $1) == 0 && listen(listener, 100) == 0 }
+        try #require(bound)
+        start { self.acceptAll() }
+    }
+
     /// Ends all connections and threads.
     func stop() {
         state.withLock { state in
@@ -133,6 +150,8 @@ final class SMTPAgentPeer: Sendable {
     }
 
     var connections: Int { state.withLock { $0.connections } }
+    /// Address and port of each.
+    var clients: [String] { state.withLock { $0.clients } }
     var messages: [Message] { state.withLock { $0.messages } }
     /// All command lines, as they came.
     var commands: [String] { state.withLock { $0.commands } }
@@ -177,6 +196,16 @@ final class SMTPAgentPeer: Sendable {
         return list[number]
     }
 
+    private static func client(_ descriptor: Int32) -> String? {
+        var name = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isKnown = withUnsafeMutablePointer(to: &name) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(descriptor, $0, &length) == 0 }
+        }
+        guard isKnown, name.sin_family == sa_family_t(AF_INET) else { return nil }
+        return "\(IPAddress.v4(UInt32(bigEndian: name.sin_addr.s_addr))):\(UInt16(bigEndian: name.sin_port))"
+    }
+
     private func acceptAll() {
         while true {
             let descriptor = accept(listener, nil, nil)
@@ -184,6 +213,7 @@ final class SMTPAgentPeer: Sendable {
             let number = state.withLock { state -> Int? in
                 guard !state.isStopped else { return nil }
                 state.connections += 1
+                if let client = Self.client(descriptor) { state.clients.append(client) }
                 state.open.insert(descriptor)
                 return state.connections
             }

@@ -14,10 +14,14 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
     /// Recipients of one transaction where the server does not say otherwise (RFC 5321 §4.5.3.1.8 guarantees 100).
     private static var defaultRecipientLimit: Int { 100 }
 
-    init(_ options: SMTPAgentOptions, connector: Connector<Names>) {
+    /// - Parameter clock: nanoseconds that never go back; for how long sessions are kept idle.
+    init(
+        _ options: SMTPAgentOptions, connector: Connector<Names>,
+        clock: @escaping @Sendable () -> Int64 = { Deadline.now }
+    ) {
         self.options = options
         self.connector = connector
-        pool = ConnectionPool(limit: options.maximumJobs, idleTime: options.timeouts.idle)
+        pool = ConnectionPool(limit: options.maximumJobs, idleTime: options.timeouts.idle, now: clock)
     }
 
     func tick() { pool.closeExpired() }
@@ -44,6 +48,11 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
             open.quit()
             connection = nil
         }
+        if options.onlyConnects {
+            test(job, delivery, connection)
+            pool.giveBack(nil, for: delivery.use)
+            return
+        }
         for envelope in Envelope.all(of: job) {
             connection = send(envelope, delivery, connection)
         }
@@ -65,6 +74,7 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
         var connection = first
         var rest = envelope.recipients[...]
         var mayRepeat = true
+        var hasChecked = false
         while !rest.isEmpty {
             if let open = connection, !open.isOpen || isWornOut(open, delivery) {
                 open.quit()
@@ -74,9 +84,15 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
             guard let open = connection else { return nil }
             let batch = rest.prefix(max(1, open.recipientLimit ?? Self.defaultRecipientLimit))
             let wasUsed = open.completedMessages > 0
-            let stream = envelope.stream
-            let message = envelope.message(to: batch, size: stream.size, requiresTLS: delivery.demand != .none)
-            let outcome = open.send(message, stream, until: delivery.end)
+            if options.checksExchangers, !hasChecked {
+                hasChecked = true
+                rest = withoutObjection(rest, delivery, open)
+                continue
+            }
+            guard let content = prepare(envelope, rest, delivery, open) else { return open }
+            let message = envelope.message(to: batch, content, requiresTLS: delivery.demand != .none)
+            let outcome = open.send(message, content.stream, until: delivery.end)
+            note(outcome, of: open)
             if outcome.mayRepeat, wasUsed, mayRepeat {
                 // An idle session died under us: nothing was said about this message, so a fresh one is asked, once.
                 mayRepeat = false
@@ -98,6 +114,76 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
             if !rest.isEmpty { delivery.job.flush() }
         }
         return connection
+    }
+
+    /// What the connection has shown of its place.
+    private func note(_ outcome: SMTPConnection.Outcome, of connection: SMTPConnection) {
+        if outcome.hasStalled { connector.health.pipeliningFailed(connection.endpoint.place) }
+        if !connection.isOpen, connection.hasBroken { connector.health.failed(connection.endpoint.place) }
+    }
+
+    /// `-D`: a session, and nothing over it.
+    private func test(_ job: DeliveryJob, _ delivery: Delivery, _ kept: SMTPConnection?) {
+        var relay = delivery.hop.description
+        var connection = kept
+        if connection == nil {
+            switch connector.connect(delivery.hop, delivery.demand, until: delivery.end) {
+            case .connected(let open): connection = open
+            case .permanentFailure(let status, let text):
+                for recipient in job.recipients {
+                    job.report(
+                        recipient, .deferred(status: "4.\(status.subject).\(status.detail)", text: text), relay: relay)
+                }
+                return
+            case .temporaryFailure(let failure):
+                for recipient in job.recipients {
+                    job.report(recipient, .deferred(status: failure.status, text: failure.text), relay: relay)
+                }
+                return
+            }
+        }
+        guard let connection else { return }
+        relay = connection.endpoint.relay
+        let result = AgentKit.RecipientResult.deferred(
+            status: "4.0.0", text: "connection test alone (-D): \(relay) answers, TLS \(connection.tlsText)")
+        for recipient in job.recipients { job.report(recipient, result, relay: relay) }
+        connection.quit()
+    }
+
+    /// `-e`: those whose domain names the connected host; the others are told to wait.
+    private func withoutObjection(
+        _ entries: ArraySlice<EnvelopeEntry>, _ delivery: Delivery, _ connection: SMTPConnection
+    ) -> ArraySlice<EnvelopeEntry> {
+        var check = ExchangerCheck(connector.finder, connection.endpoint)
+        var kept: [EnvelopeEntry] = []
+        for entry in entries {
+            if let objection = check.objection(to: entry) {
+                delivery.job.report(
+                    entry.recipient, .deferred(status: objection.status, text: objection.text),
+                    relay: connection.endpoint.relay)
+            } else {
+                kept.append(entry)
+            }
+        }
+        return kept[...]
+    }
+
+    /// The content in a form that the server takes; `nil`: there is none, and the recipients have been told so.
+    private func prepare(
+        _ envelope: Envelope, _ recipients: ArraySlice<EnvelopeEntry>, _ delivery: Delivery,
+        _ connection: SMTPConnection
+    ) -> PreparedContent? {
+        do throws(FileError) {
+            switch try options.conversion.prepare(envelope, for: connection.capabilities) {
+            case .content(let content): return content
+            case .refused(let reason):
+                let text = "\(connection.endpoint): the message cannot be sent there: \(reason)"
+                delivery.report(recipients, .failed(status: "5.6.3", text: text))
+            }
+        } catch {
+            delivery.report(recipients, .deferred(status: "4.3.0", text: "message file cannot be read: \(error)"))
+        }
+        return nil
     }
 
     /// The indices of those in `batch` that were one too many for a transaction which was asked for others too; none unless each

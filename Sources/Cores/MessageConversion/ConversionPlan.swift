@@ -61,6 +61,11 @@ public struct ConversionPlan: Hashable, Sendable {
     /// With one the message must be left as it is.
     public let obstacle: Obstacle?
 
+    /// Whether the result has octets above 127.
+    public var producesEightBit: Bool {
+        options.target == .eightBit && (hasEightBitOctets || actions.contains(.decodeToEightBit))
+    }
+
     /// Whether a conversion would change anything.
     public var isNeeded: Bool {
         (options.target == .sevenBit && hasEightBitHeader && options.convertsHeaders)
