@@ -126,8 +126,7 @@ let package = Package(
             "Daemons", "Scheduler",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Scheduling", "DeliveryStatus", "Configuration",
-                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests", "SpoolCheck",
-                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests", "Forms",
+                "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Digests", "SpoolCheck", "Forms",
             ] + collections),
         library(
             "Daemons", "DatabaseTools",
@@ -243,10 +242,8 @@ let package = Package(
                 "PolicyEngine", "Policy", "MailModel", "Configuration", "Telemetry", "ChildProcesses", "Tables",
                 "Resolver", "Routing", "CPosix",
             ]),
-        tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"]),
         tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"], exclude: ["Golden"]),
         tests("SchedulingTests", ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel", "Configuration"]),
-        tests("DeliveryStatusTests", ["DeliveryStatus", "MailModel", "SpoolFormat"]),
         tests("FormsTests", ["Forms", "DeliveryStatus", "Configuration", "MailModel"]),
         tests("ConfigurationTests", ["Configuration", "MailModel"]),
         tests(
@@ -285,21 +282,16 @@ let package = Package(
         tests(
             "AgentTests",
             [
-                "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol", "MailModel",
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "StreamAgent", "HoldAgent", "ExpirerAgent",
-                "RerouteAgent", "SpoolFormat", "AgentProtocol", "MailModel",
-                "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol",
-                "MailModel",
+                "RerouteAgent", "Routing", "SpoolFormat", "AgentProtocol", "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
-                "ChildProcesses", "Telemetry", "TransportSecurity", "SASL",
-                "MessageConversion", "Digests",
+                "ChildProcesses", "Telemetry", "TransportSecurity", "SASL", "MessageConversion", "Digests", "Forms",
             ]),
         tests(
             "SpoolCheckTests",
             [
                 "SpoolCheck", "Postoffice", "SpoolFormat", "AgentProtocol", "ChildProcesses", "ProgramKit",
                 "Configuration", "Telemetry", "CPosix",
-                "ChildProcesses", "Telemetry", "TransportSecurity", "Forms",
             ]),
         tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
         tests(

@@ -234,11 +234,18 @@ extension DeliveryScheduler {
         }
     }
 
+    private static func locate(_ offset: Int, in message: QueuedMessage) -> (vertex: Vertex, index: Int)? {
+        for vertex in message.vertices {
+            if let index = vertex.index(of: offset) { return (vertex, index) }
+        }
+        return nil
+    }
+
     /// What stands in the file.
     func restoreOperations(_ loaded: LoadedMessage, _ message: QueuedMessage) {
         if let hold = loaded.hold, message.open > 0 { operators.holds[message.id] = hold }
         for recipient in loaded.recipients {
-            guard let wish = recipient.wish, let (vertex, index) = message.locate(recipient.offset),
+            guard let wish = recipient.wish, let (vertex, index) = Self.locate(recipient.offset, in: message),
                 vertex.recipients[index].state == .open
             else { continue }
             switch wish.kind {

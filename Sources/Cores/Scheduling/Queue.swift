@@ -43,7 +43,6 @@ final class QueuedMessage: Timed {
         priority = loaded.priority
         deliverableFrom = max(loaded.arrived, loaded.heldUntil ?? loaded.arrived)
     }
-
 }
 
 /// What a sender has set for a message. Its timer runs by the wall clock.
