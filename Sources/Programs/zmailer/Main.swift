@@ -77,7 +77,8 @@ struct Status: ParsableCommand {
 
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Reads the configuration of every program and reports all mistakes; exit code 78 if there are any.")
+        abstract: "Reads the configuration of every program and reports all mistakes; exit code 78 if there are any.",
+        subcommands: [CheckScheduler.self])
     @OptionGroup var instance: Instance
     func run() throws {
         let mistakes = ConfigurationCheck.mistakes(instance.environment) { Program.print($0, to: 2) }
