@@ -12,6 +12,8 @@ let strict: [SwiftSetting] = [
 
 let package = Package(
     name: "benchmarks",
+    // As in the main package.
+    dependencies: [.package(url: "https://github.com/apple/swift-collections", exact: "1.6.0")],
     targets: [
         .executableTarget(name: "RefusalClient", swiftSettings: strict),
         .executableTarget(name: "TrivialFilter", swiftSettings: strict),
@@ -23,6 +25,20 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
         .target(name: "TransportSecurity", dependencies: ["COpenSSL", "MailModel"], swiftSettings: strict),
         .executableTarget(name: "TLSClient", dependencies: ["TransportSecurity"], swiftSettings: strict),
+        .target(name: "SpoolFormat", dependencies: ["MailModel"], swiftSettings: strict),
+        .target(name: "AgentProtocol", dependencies: ["MailModel", "SpoolFormat"], swiftSettings: strict),
+        .target(
+            name: "Scheduling",
+            dependencies: [
+                "MailModel", "SpoolFormat", "AgentProtocol",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            // The simulation looks inside, as the tests do.
+            swiftSettings: strict + [.unsafeFlags(["-enable-testing"])]),
+        .executableTarget(
+            name: "SchedulerSimulation", dependencies: ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"],
+            swiftSettings: strict),
         .executableTarget(name: "PolicyLoad", dependencies: ["MailModel", "Policy", "Tables"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

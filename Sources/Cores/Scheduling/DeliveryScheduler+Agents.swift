@@ -22,6 +22,7 @@ extension DeliveryScheduler {
 
     private func credit(_ agent: Agent) {
         agent.credits += 1
+        agent.owed = max(0, agent.owed - 1)
         agent.lastCredit = now
         markDirty(agent.pool)
         hasStarted(agent)
@@ -101,8 +102,8 @@ extension DeliveryScheduler {
             // When its time comes it is tried alone again.
             vertex.deaths = Self.deathsUntilAlone - 1
             for index in vertex.recipients.indices where vertex.recipients[index].state == .open {
-                vertex.recipients[index].status = "4.3.0"
-                vertex.recipients[index].problem = "the delivery agent died over this message"
+                vertex.recipients[index].last = strings.result(
+                    status: "4.3.0", problem: "the delivery agent died over this message")
             }
             deferAlone(vertex)
             actions.append(
@@ -132,8 +133,8 @@ extension DeliveryScheduler {
         guard let vertex = agent.jobs.first(where: { $0.message.id == id }) else { return }
         reopen(vertex)
         for index in vertex.recipients.indices where vertex.recipients[index].state == .open {
-            vertex.recipients[index].status = "4.3.0"
-            vertex.recipients[index].problem = "the agent found nothing to deliver in the control file"
+            vertex.recipients[index].last = strings.result(
+                status: "4.3.0", problem: "the agent found nothing to deliver in the control file")
         }
         end(vertex, at: agent)
         actions.append(.reread(id))
@@ -143,6 +144,7 @@ extension DeliveryScheduler {
     func end(_ vertex: Vertex, at agent: Agent) {
         if let index = agent.jobs.firstIndex(where: { $0 === vertex }) { agent.jobs.remove(at: index) }
         let wasWorkedOn = vertex.isCounted
+        agent.owed += 1
         uncount(vertex)
         // What was handed ahead comes next, without a word of ours: nobody else may have its place.
         if wasWorkedOn, agent.credits < 0, let next = agent.jobs.first(where: { !$0.isCounted }) { count(next) }

@@ -9,7 +9,7 @@ extension DeliveryScheduler {
         self.rules = rules
         self.reportInterval = reportInterval
         for agent in agents.values.sorted(by: { $0.number < $1.number }) { retire(agent) }
-        let suspects = pools.values.flatMap(\.suspects)
+        let suspects = pools.values.flatMap(\.suspects).sorted { $0.message.id < $1.message.id }
         for pool in pools.values {
             pool.runnable.removeAll()
             pool.suspects.removeAll()
@@ -38,7 +38,7 @@ extension DeliveryScheduler {
         for vertex in suspects where vertex.state == .suspect {
             if let pool = vertex.thread.pool { pool.suspects.append(vertex) } else { placeReady(vertex) }
         }
-        for message in messages.values {
+        for message in messages.values.sorted(by: { $0.id < $1.id }) {
             for vertex in message.vertices where vertex.state != .done { arm(vertex) }
         }
         for thread in threads { makeRunnable(thread) }

@@ -142,7 +142,8 @@ extension DeliveryScheduler {
         guard pool.rules.overfeed > 0, pool.starting == 0, pool.runnable.isEmpty || pool.runnable.count == 1 else {
             return
         }
-        for agent in pool.agents where agent.credits <= 0 && !agent.isRetiring && !agent.isReserved {
+        for agent in pool.agents
+        where agent.credits <= 0 && agent.owed == 0 && !agent.isRetiring && !agent.isReserved {
             guard let thread = agent.jobs.first?.thread, pool.runnable.first?.element ?? thread === thread,
                 thread.pool === pool, thread.wakeup <= now, !thread.isProbing,
                 !agent.jobs.contains(where: \.isHeldByThread),

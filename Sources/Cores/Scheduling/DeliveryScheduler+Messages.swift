@@ -41,14 +41,9 @@ extension DeliveryScheduler {
             vertex = known
         } else {
             vertex = Vertex(message: message, thread: thread, number: message.vertices.count)
-            vertex.recipients.reserveCapacity(1)
-            if message.vertices.isEmpty {
-                message.vertices.reserveCapacity(1)
-            } else {
-                // Only from the second one on is there anything to tell apart.
-                if byThread.isEmpty, let first = message.vertices.first {
-                    byThread[ObjectIdentifier(first.thread)] = first
-                }
+            // Only from the second one on is there anything to tell apart.
+            if let first = message.vertices.first {
+                byThread[ObjectIdentifier(first.thread)] = first
                 byThread[ObjectIdentifier(thread)] = vertex
             }
             message.vertices.append(vertex)
@@ -59,14 +54,7 @@ extension DeliveryScheduler {
         case .delivered: state = .delivered
         case .failed: state = .failed
         }
-        vertex.recipients.append(
-            QueuedRecipient(
-                offset: UInt32(clamping: loaded.offset), headerOffset: Int32(clamping: loaded.headerOffset),
-                notaryOffset: Int32(clamping: loaded.notaryOffset), notify: loaded.notify, state: state,
-                hasErrorAddress: loaded.hasErrorAddress, deadline: loaded.deadline,
-                toldAt: UInt32(clamping: loaded.toldAt), address: loaded.address,
-                original: loaded.original,
-                status: strings.shared(loaded.status), problem: strings.shared(loaded.problem)))
+        vertex.recipients.append(QueuedRecipient(loaded, state: state, thread: thread, strings: &strings))
         message.recipientCount += 1
         switch loaded.outcome {
         case .pending:

@@ -50,8 +50,11 @@ extension DeliveryScheduler {
         guard !matched.isEmpty else { return 0 }
         var released = 0
         let keys = Set(matched.map(\.key))
+        let matched = matched.sorted { ($0.key.channel, $0.key.host) < ($1.key.channel, $1.key.host) }
         for thread in matched { open(thread) }
-        for message in messages.values {
+        // In the order of their arrival, whatever the order of the table.
+        let affected = messages.values.filter { $0.vertices.contains { keys.contains($0.thread.key) } }
+        for message in affected.sorted(by: { $0.id < $1.id }) {
             for vertex in message.vertices where keys.contains(vertex.thread.key) {
                 switch vertex.state {
                 case .waiting: placeReady(vertex)

@@ -113,8 +113,7 @@ extension DeliveryScheduler {
     ) {
         let message = vertex.message
         close(vertex, index, as: state)
-        vertex.recipients[index].status = notary.status
-        vertex.recipients[index].problem = text
+        vertex.recipients[index].last = strings.result(status: notary.status, problem: text)
         log(vertex, index, notary, outcome, text)
         let recipient = vertex.recipients[index]
         let wanted: Notify = state == .failed ? .failure : .success
@@ -166,11 +165,9 @@ extension DeliveryScheduler {
         let notary = notary(vertex, index, report)
         vertex.recipients[index].state = .open
         vertex.awaiting -= 1
-        let problem = strings.shared(report.message)
-        vertex.recipients[index].status = strings.shared(notary.status)
-        vertex.recipients[index].problem = problem
-        vertex.thread.status = vertex.recipients[index].status
-        vertex.thread.problem = problem
+        let last = strings.result(status: notary.status, problem: report.message, like: vertex.thread)
+        vertex.recipients[index].last = last
+        vertex.thread.last = last
         log(vertex, index, notary, .deferred, report.message)
         // Enough for the schedule to survive a restart, and no more than a record for each doubling of the attempts.
         if vertex.attempts & (vertex.attempts - 1) == 0 {

@@ -15,33 +15,53 @@ class Timed {
 final class QueuedMessage: Timed {
     let id: SpoolID
     let arrived: UnixTime
-    let size: Int
     let sender: String
+    private let storedSize: UInt32
     let isErrorMessage: Bool
-    /// −9...9 (RFC 6710).
-    let priority: Int
+    private let storedPriority: Int8
+    var isFinishing = false
+    var isReporting = false
     /// From when on it may be delivered, and its retention counts: its arrival, or what its sender has asked for.
     let deliverableFrom: UnixTime
     /// `nil`: its sender has set none.
     var times: SenderTimes?
-    var vertices: [Vertex] = []
-    var recipientCount = 0
-    /// Recipients without a final result.
-    var open = 0
-    /// Results that the sender must be told and has not been.
-    var unreported = 0
-    var failures = 0
-    var isFinishing = false
-    var isReporting = false
+    var vertices = VertexList()
+    private var storedRecipientCount: UInt32 = 0
+    private var storedOpen: UInt32 = 0
+    private var storedUnreported: UInt32 = 0
+    private var storedFailures: UInt32 = 0
 
     init(_ loaded: LoadedMessage, sender: String) {
         id = loaded.id
         arrived = loaded.arrived
-        size = loaded.size
+        storedSize = UInt32(clamping: loaded.size)
         self.sender = sender
         isErrorMessage = loaded.isErrorMessage
-        priority = loaded.priority
+        storedPriority = Int8(clamping: loaded.priority)
         deliverableFrom = max(loaded.arrived, loaded.heldUntil ?? loaded.arrived)
+    }
+
+    /// Octets; those above 4 GiB are not counted.
+    var size: Int { Int(storedSize) }
+    /// −9...9 (RFC 6710).
+    var priority: Int { Int(storedPriority) }
+    var recipientCount: Int {
+        get { Int(storedRecipientCount) }
+        set { storedRecipientCount = UInt32(clamping: newValue) }
+    }
+    /// Recipients without a final result.
+    var open: Int {
+        get { Int(storedOpen) }
+        set { storedOpen = UInt32(clamping: newValue) }
+    }
+    /// Results that the sender must be told and has not been.
+    var unreported: Int {
+        get { Int(storedUnreported) }
+        set { storedUnreported = UInt32(clamping: newValue) }
+    }
+    var failures: Int {
+        get { Int(storedFailures) }
+        set { storedFailures = UInt32(clamping: newValue) }
     }
 }
 
@@ -70,39 +90,6 @@ final class SenderTimes: Timed {
     }
 }
 
-struct QueuedRecipient {
-    enum State: UInt8 {
-        case open
-        /// Handed to an agent.
-        case awaiting
-        case delivered
-        case failed
-        /// Taken out by an operator.
-        case removed
-    }
-    var offset: UInt32
-    var headerOffset: Int32
-    var notaryOffset: Int32
-    var notify: Notify
-    var state: State
-    var hasErrorAddress: Bool
-    /// What is still to be done when the message's deliver-by-time comes.
-    var deadline: LoadedRecipient.Deadline
-    /// When its sender was last told that it is late, seconds since 1970; 0: never.
-    var toldAt: UInt32
-    var address: String
-    var original: String?
-    var status: String
-    var problem: String
-
-    var isDone: Bool {
-        switch state {
-        case .open, .awaiting: false
-        case .delivered, .failed, .removed: true
-        }
-    }
-}
-
 /// The recipients of one message in one thread: what an agent gets as one job (ZMailer's word).
 final class Vertex: Timed {
     enum State: UInt8 {
@@ -120,42 +107,68 @@ final class Vertex: Timed {
     }
     unowned let message: QueuedMessage
     let thread: DeliveryThread
-    /// Index in the message's vertices.
-    let number: Int
+    unowned var agent: Agent?
     /// In the order of their offsets.
-    var recipients: [QueuedRecipient] = []
-    var state = State.done
-    /// Recipients without a final result, and those of them that the agent has not reported on.
-    var open = 0
-    var awaiting = 0
-    var attempts = 0
-    /// Attempts since this scheduler was started: without one nothing expires by ``ThreadRules/expiry`` (scheduler.md §2.2).
-    var hasAttemptHere = false
-    var retryIndex = 0
+    var recipients = RecipientList()
     var nextAttempt: UnixTime = 0
     /// When it was last handed out.
     var lastAttempt: UnixTime = 0
-    /// Agents that have died with it in hand.
-    var deaths = 0
     /// When an operator let it go again; 0: never kept back.
     var keptUntil: UnixTime = 0
-    /// Records on their way to the file: until they are there no agent may read it.
-    var writes = 0
+    private let storedNumber: UInt32
+    private var storedOpen: UInt32 = 0
+    private var storedAwaiting: UInt32 = 0
+    private var storedAttempts: UInt32 = 0
+    private var storedRetryIndex: UInt32 = 0
+    private var storedWrites: UInt32 = 0
     /// The thread's ``DeliveryThread/deferrals`` when it came.
     var deferralsAtStart: UInt32
+    private var storedDeaths: UInt8 = 0
+    var state = State.done
+    /// Attempts since this scheduler was started: without one nothing expires by ``ThreadRules/expiry`` (scheduler.md §2.2).
+    var hasAttemptHere = false
     /// Past its expiry without an attempt.
     var isOverdue = false
     /// Counts in the limits; jobs handed ahead do not.
     var isCounted = false
     /// The last job ended with all of the thread deferred.
     var isHeldByThread = false
-    unowned var agent: Agent?
 
     init(message: QueuedMessage, thread: DeliveryThread, number: Int) {
         self.message = message
         self.thread = thread
-        self.number = number
+        storedNumber = UInt32(clamping: number)
         deferralsAtStart = thread.deferrals
+    }
+
+    /// Index in the message's vertices.
+    var number: Int { Int(storedNumber) }
+    /// Recipients without a final result, and those of them that the agent has not reported on.
+    var open: Int {
+        get { Int(storedOpen) }
+        set { storedOpen = UInt32(clamping: newValue) }
+    }
+    var awaiting: Int {
+        get { Int(storedAwaiting) }
+        set { storedAwaiting = UInt32(clamping: newValue) }
+    }
+    var attempts: Int {
+        get { Int(storedAttempts) }
+        set { storedAttempts = UInt32(clamping: newValue) }
+    }
+    var retryIndex: Int {
+        get { Int(storedRetryIndex) }
+        set { storedRetryIndex = UInt32(clamping: newValue) }
+    }
+    /// Agents that have died with it in hand.
+    var deaths: Int {
+        get { Int(storedDeaths) }
+        set { storedDeaths = UInt8(clamping: newValue) }
+    }
+    /// Records on their way to the file: until they are there no agent may read it.
+    var writes: Int {
+        get { Int(storedWrites) }
+        set { storedWrites = UInt32(clamping: newValue) }
     }
 
     func index(of offset: Int) -> Int? {
@@ -212,9 +225,14 @@ final class DeliveryThread: Timed {
     var isReleased = false
     var attempts = 0
     var lastAttempt: UnixTime = 0
-    var status = ""
-    var problem = ""
     var tally = ThreadTally()
+    /// What was said last about all of it, and about one of its recipients: mostly the next one hears the same.
+    var last = QueuedRecipient.Result.none
+    var lastOfRecipient = QueuedRecipient.Result.none
+    var status: String { last.status }
+    var problem: String { last.problem }
+    /// The domain of its last recipient, for the next one.
+    var domain = ""
     /// Number of the agent that had the last job: it may have the connection open.
     var lastAgent = 0
     /// What was handed out lately, where there is a rate; and from when on the rate allows another one.
@@ -294,6 +312,8 @@ final class Agent: Timed {
     let pool: AgentPool
     /// `#hungry` not yet answered with a job; below zero: jobs handed ahead.
     var credits = 0
+    /// Jobs that have ended and whose `#hungry` has not come: it is not busy, so that nothing can be handed ahead.
+    var owed = 0
     /// When it was hungry last; 0: never.
     var lastCredit: UnixTime = 0
     /// In the order in which they were handed out.

@@ -78,7 +78,7 @@ struct Status: ParsableCommand {
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Reads the configuration of every program and reports all mistakes; exit code 78 if there are any.",
-        subcommands: [CheckQueue.self])
+        subcommands: [CheckQueue.self, CheckScheduler.self])
     @OptionGroup var instance: Instance
     func run() throws {
         let mistakes = ConfigurationCheck.mistakes(instance.environment) { Program.print($0, to: 2) }

@@ -1,0 +1,1 @@
+../../../SchedulingTests/Simulation/SimulationPlan.swift
