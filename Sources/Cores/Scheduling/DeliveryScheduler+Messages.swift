@@ -7,7 +7,7 @@ extension DeliveryScheduler {
     @discardableResult
     public func load(_ loaded: LoadedMessage) -> Bool {
         guard messages[loaded.id] == nil else { return false }
-        let message = QueuedMessage(loaded)
+        let message = QueuedMessage(loaded, known: now)
         messages[loaded.id] = message
         for recipient in loaded.recipients.sorted(by: { $0.offset < $1.offset }) { add(recipient, to: message) }
         counters.receivedMessages += 1

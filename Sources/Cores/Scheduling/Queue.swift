@@ -22,6 +22,8 @@ final class QueuedMessage: Timed {
     let priority: Int
     /// From when on it may be delivered, and its retention counts: its arrival, or what its sender has asked for.
     let deliverableFrom: UnixTime
+    /// When it was read.
+    let known: UnixTime
     /// `nil`: its sender has set none.
     var times: SenderTimes?
     var vertices: [Vertex] = []
@@ -34,7 +36,8 @@ final class QueuedMessage: Timed {
     var isFinishing = false
     var isReporting = false
 
-    init(_ loaded: LoadedMessage) {
+    init(_ loaded: LoadedMessage, known: UnixTime) {
+        self.known = known
         id = loaded.id
         arrived = loaded.arrived
         size = loaded.size
