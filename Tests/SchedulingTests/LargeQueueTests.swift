@@ -7,11 +7,13 @@ import Testing
 
 @Suite("A queue of 200,000 messages")
 struct LargeQueueTests {
-    /// Unoptimised code is ten times slower: it has a tenth of them.
+    /// Unoptimised code on a busy machine has a tenth of them, and more time.
     #if DEBUG
         static let count = 20_000
+        static let limit = Duration.seconds(20)
     #else
         static let count = 200_000
+        static let limit = Duration.seconds(1)
     #endif
 
     static func queue() -> Bench {
@@ -62,7 +64,7 @@ struct LargeQueueTests {
             ("summary", summary), ("filter", filter), ("hold", hold), ("suspend", suspend), ("remove", remove),
         ]
         for (name, time) in times {
-            #expect(time < .seconds(1), "\(name)")
+            #expect(time < Self.limit, "\(name)")
             print("\(Self.count) messages: \(name) \(time)")
         }
     }

@@ -155,7 +155,8 @@ final class SchedulerLoop {
         mailq?.advance(to: now)
         startETRNs(at: now)
         loadMore()
-        core.sweep(Self.operationBudget)
+        // Each message is compared with each suspension.
+        core.sweep(Self.operationBudget / (1 + core.suspensions.entries.count / 8))
         var budget = Self.operationBudget
         while true {
             let hasOperated = runOperations(&budget)

@@ -12,9 +12,9 @@ struct Queue: ParsableCommand {
             Exit code 64: refused, and why; 66: nothing of that name is in the queue; 69: the scheduler does not answer; 77: not allowed.
             """,
         subcommands: [
-            List.self, Show.self, Retry.self, Hold.self, Release.self, Remove.self, Bounce.self, Move.self,
-            Suspend.self,
-            Resume.self, SuspensionList.self,
+            List.self, Show.self, Retry.self, Hold.self, Release.self, Remove.self, Bounce.self, Move.self, Export.self,
+            Import.self,
+            Suspend.self, Resume.self, SuspensionList.self, Top.self,
         ], defaultSubcommand: List.self)
 
     struct List: ParsableCommand {

@@ -127,7 +127,7 @@ struct MailqReports {
 
     private func pending(_ thread: ThreadDescription) -> String? {
         if !thread.isMatched { return "clause" }
-        if thread.nextAttempt == nil { return "queueonly" }
+        if thread.nextAttempt == nil { return thread.held == thread.messages ? "hold" : "queueonly" }
         return thread.isBlocked ? "channel" : nil
     }
 
