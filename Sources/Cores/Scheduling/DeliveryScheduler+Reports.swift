@@ -158,7 +158,8 @@ extension DeliveryScheduler {
                         security: notary.security, delay: max(0, now - vertex.message.deliverableFrom),
                         status: notary.status, outcome: outcome,
                         text: text,
-                        attempts: vertex.attempts))))
+                        attempts: vertex.attempts, arrived: vertex.message.arrived, known: vertex.message.known,
+                        time: now))))
     }
 
     private func postpone(_ vertex: Vertex, _ index: Int, _ report: AgentReport) {
