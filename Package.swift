@@ -57,6 +57,7 @@ let package = Package(
         // Cores: no I/O, no clock, no randomness
         library("Cores", "SMTPProtocol", ["MailModel"]),
         library("Cores", "SASL", ["MailModel"]),
+        library("Cores", "MessageConversion", ["MailModel"]),
         library("Cores", "SpoolFormat", ["MailModel"]),
         library("Cores", "AgentProtocol", ["MailModel", "SpoolFormat"]),
         library("Cores", "Policy", ["MailModel"]),
@@ -144,7 +145,7 @@ let package = Package(
             "Agents", "SMTPAgent",
             [
                 "AgentKit", "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Resolver", "Telemetry",
-                "ProgramKit", "Configuration", "TransportSecurity",
+                "ProgramKit", "Configuration", "TransportSecurity", "MessageConversion", "SASL", "Digests",
             ] + collections),
         library(
             "Agents", "MailboxAgent",
@@ -191,6 +192,7 @@ let package = Package(
         tests("MailModelTests", ["MailModel"]),
         tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
         tests("SASLTests", ["SASL", "MailModel"]),
+        tests("MessageConversionTests", ["MessageConversion", "MailModel"], exclude: ["compare.py"]),
         tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
         tests("HostAccessTests", ["HostAccess"]),
         tests("ContentFilteringTests", ["ContentFiltering", "SpoolFormat", "MailModel"]),
@@ -253,7 +255,8 @@ let package = Package(
                 "AgentKit", "SMTPAgent", "MailboxAgent", "ErrorMailAgent", "Routing", "SpoolFormat", "AgentProtocol",
                 "MailModel",
                 "SMTPProtocol", "Resolver", "ProgramKit", "Configuration", "DeliveryStatus", "Postoffice",
-                "ChildProcesses", "Telemetry", "TransportSecurity",
+                "ChildProcesses", "Telemetry", "TransportSecurity", "SASL",
+                "MessageConversion", "Digests",
             ]),
         tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
         tests(

@@ -56,6 +56,13 @@ final class SMTPConnection: @unchecked Sendable {
 
     var capabilities: ServerCapabilities { session.capabilities }
 
+    /// Recipients of one transaction: as the server says, or as it has shown since.
+    var recipientLimit: Int? {
+        get { shownRecipientLimit ?? capabilities.recipientLimit }
+        set { shownRecipientLimit = newValue }
+    }
+    private var shownRecipientLimit: Int?
+
     /// Whether nothing has come on an idle connection: otherwise it is closing, or out of step.
     var isUsable: Bool { isOpen && unread.isEmpty && !socket.hasUnexpectedInput }
 

@@ -40,12 +40,24 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
             job: job, hop: hop, isLMTP: options.isLMTP, demand: TLSDemand(job, to: hop),
             end: Deadline(after: options.timeouts.job))
         var connection = pool.take(delivery.use)
+        if let open = connection, isWornOut(open, delivery) {
+            open.quit()
+            connection = nil
+        }
         for envelope in Envelope.all(of: job) {
             connection = send(envelope, delivery, connection)
         }
-        let keeps = connection?.isOpen == true && !options.sendsOneMessagePerConnection
-        if !keeps { connection?.quit() }
-        pool.giveBack(keeps ? connection : nil, for: delivery.use)
+        if let open = connection, !open.isOpen || isWornOut(open, delivery) {
+            open.quit()
+            connection = nil
+        }
+        pool.giveBack(connection, for: delivery.use)
+    }
+
+    /// Whether the connection has carried as many messages as it may: one with `-1`, else what the job's clause says (`maxmsgs`).
+    private func isWornOut(_ connection: SMTPConnection, _ delivery: Delivery) -> Bool {
+        let limit = options.sendsOneMessagePerConnection ? 1 : delivery.job.limits.messagesPerConnection
+        return limit.map { connection.completedMessages >= $0 } ?? false
     }
 
     /// Sends to all recipients of one envelope, in as many transactions as the server wants. Returns the session for the next.
@@ -54,13 +66,13 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
         var rest = envelope.recipients[...]
         var mayRepeat = true
         while !rest.isEmpty {
-            if connection?.isOpen != true || (options.sendsOneMessagePerConnection && connection.isUsed) {
-                connection?.quit()
-                connection = connect(delivery, rest)
+            if let open = connection, !open.isOpen || isWornOut(open, delivery) {
+                open.quit()
+                connection = nil
             }
+            if connection == nil { connection = connect(delivery, rest) }
             guard let open = connection else { return nil }
-            let limit = max(1, open.capabilities.recipientLimit ?? Self.defaultRecipientLimit)
-            let batch = rest.prefix(limit)
+            let batch = rest.prefix(max(1, open.recipientLimit ?? Self.defaultRecipientLimit))
             let wasUsed = open.completedMessages > 0
             let stream = envelope.stream
             let message = envelope.message(to: batch, size: stream.size, requiresTLS: delivery.demand != .none)
@@ -70,11 +82,31 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
                 mayRepeat = false
                 continue
             }
-            delivery.report(batch, outcome.results, of: open)
+            let surplus = open.isOpen ? Self.surplus(batch, outcome.results) : []
             rest = rest.dropFirst(batch.count)
+            if surplus.isEmpty {
+                delivery.report(batch, outcome.results, of: open)
+            } else {
+                // RFC 5321 §4.5.3.1.10: the others go in a transaction of their own, at once.
+                open.recipientLimit = batch.count - surplus.count
+                let left = Set(surplus)
+                let decided = batch.indices.filter { !left.contains($0) }
+                delivery.report(
+                    decided.map { batch[$0] }[...], decided.map { outcome.results[$0 - batch.startIndex] }, of: open)
+                rest = (surplus.map { batch[$0] } + rest)[...]
+            }
             if !rest.isEmpty { delivery.job.flush() }
         }
         return connection
+    }
+
+    /// The indices of those in `batch` that were one too many for a transaction which was asked for others too; none unless each
+    /// round leaves fewer to do.
+    private static func surplus(
+        _ batch: ArraySlice<EnvelopeEntry>, _ results: [SMTPProtocol.RecipientResult]
+    ) -> [Int] {
+        guard results.count == batch.count, results.contains(where: { $0.stage != .recipient }) else { return [] }
+        return batch.indices.filter { results[$0 - batch.startIndex].isTooManyRecipients }
     }
 
     /// A new session; `nil` when there is none to be had, and the recipients have been told so.
@@ -95,9 +127,4 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
         }
         return nil
     }
-}
-
-extension SMTPConnection? {
-    /// Whether it has carried a message.
-    fileprivate var isUsed: Bool { (self?.completedMessages ?? 0) > 0 }
 }

@@ -22,6 +22,16 @@ extension ClientSession {
 }
 
 extension ClientSession.CloseReason {
+    /// RFC 3463 §3.5 and §3.6, for what was undecided then: 4.5.0 where the server does not keep to the protocol.
+    var temporaryStatus: EnhancedStatusCode {
+        switch self {
+        case .brokenReply, .outOfStep: EnhancedStatusCode(4, 5, 0)
+        case .quit, .refused, .serviceNotAvailable, .tlsNotOffered, .tlsRefused, .clearTextBehindSTARTTLS,
+            .connectionLost:
+            EnhancedStatusCode(4, 4, 2)
+        }
+    }
+
     /// For logs and diagnostics.
     public var text: String {
         switch self {

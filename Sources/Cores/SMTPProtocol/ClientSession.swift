@@ -179,11 +179,15 @@ public struct ClientSession: Sendable {
         switch state {
         case .awaitingGreeting:
             greeting = reply
+            // Nothing was asked that 3xx could go on with.
+            if (300..<400).contains(reply.code) { return close(.outOfStep) }
             guard reply.isPositive else { return refused(reply, into: &output) }
             let isOld = configuration.needsESMTPGreeting && !reply.lines.contains { $0.uppercased().contains("ESMTP") }
             sayHello(isFallback: (configuration.usesHelloOnly || isOld) && !configuration.isLMTP, into: &output)
         case .awaitingHello(let isFallback):
-            if reply.isPositive {
+            if (300..<400).contains(reply.code) {
+                close(.outOfStep)
+            } else if reply.isPositive {
                 capabilities = isFallback ? ServerCapabilities() : ServerCapabilities(reply)
                 greeted(into: &output)
             } else if reply.isPermanent, !isFallback, configuration.fallsBackToHello, !configuration.isLMTP {
@@ -199,7 +203,8 @@ public struct ClientSession: Sendable {
             state = .modifying
             let isInStep = exchange.receive(reply, into: &output)
             state = .transaction(exchange)
-            if !isInStep { abandon(.outOfStep, nil, reply) }
+            // An acceptance that nobody asked for says nothing about the message, its status neither.
+            if !isInStep { abandon(.outOfStep, nil, reply.isPositive ? nil : reply) }
         case .quitting:
             close(.quit)
         case .startingTLS, .ready, .finished, .closed, .modifying:
@@ -227,7 +232,7 @@ public struct ClientSession: Sendable {
     private mutating func abandon(_ reason: CloseReason, _ result: RecipientResult?, _ reply: Reply? = nil) {
         switch state {
         case .transaction(let exchange):
-            let local = Reply(451, EnhancedStatusCode(4, 4, 2), "Connection unusable: \(reason.text)")
+            let local = Reply(451, reason.temporaryStatus, "Connection unusable: \(reason.text)")
             let result =
                 result ?? reply.map { RecipientResult($0, exchange.stage) }
                 ?? RecipientResult(local, .session, isLocal: true)
