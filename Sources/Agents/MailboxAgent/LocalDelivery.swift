@@ -211,7 +211,8 @@ struct LocalDelivery {
 
     private func localCopy(prefix: String) throws(DeliveryProblem) -> LocalCopy {
         do throws(FileError) {
-            return try LocalCopy(job.content, prefix: prefix, header: job.header(of: recipient))
+            return try LocalCopy(
+                job.content, prefix: prefix, header: job.header(of: recipient), decodes: settings.options.decodes)
         } catch {
             throw .content(error)
         }
