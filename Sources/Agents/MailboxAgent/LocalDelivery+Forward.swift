@@ -8,7 +8,9 @@ import SpoolFormat
 
 /// Delivery by a user's `.forward` (forward(5)).
 extension LocalDelivery {
-    /// Copies in one message that say they came through a `.forward` here.
+    /// Programs of one `.forward`: each may take its time.
+    private static let maximumCommands = 10
+    /// `Delivered-To` fields of one message.
     private static let maximumMarks = 20
     /// Octets of the header section that are searched for them.
     private static let maximumHeader = 1 << 20
@@ -31,6 +33,9 @@ extension LocalDelivery {
             found.targets, user: account.name, recipient: recipient.recipient.envelopeRecipient.flatMap { Mailbox($0) },
             hostName: settings.hostName)
         let ownDetail = plan.ownDetail ?? user.detail
+        guard plan.commands.count <= Self.maximumCommands else {
+            throw .temporary("4.3.5", "\(found.path): more than \(Self.maximumCommands) programs")
+        }
         if plan.isOwnOnly { return try toMailbox(user, detail: ownDetail) }
         let mark = "\(account.name)@\(settings.hostName)"
         if try isComingBack(mark) {
@@ -102,8 +107,8 @@ extension LocalDelivery {
         guard let resubmitter else {
             throw .temporary("4.3.5", "mail cannot be forwarded: POSTOFFICE is not the agent's")
         }
-        // RFC 3461 §5.2.7.3 for one address: its request goes along and nothing is reported here. For several, and where a copy
-        // stays, the success is reported here and asked of nobody else.
+        // RFC 3461 §5.2.7.2 for one address: its request goes along and nothing is reported here. §5.2.7.3 for several, and where
+        // a copy stays: the success is reported here and asked of nobody else.
         let isAlone = plan.parts == 1 && plan.addresses.count == 1
         let notify = recipient.recipient.notify
         let id = try resubmitter.submit(
