@@ -158,7 +158,7 @@ let package = Package(
             "Agents", "MailboxAgent",
             [
                 "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "ChildProcesses", "Telemetry", "ProgramKit",
-                "Configuration", "Postoffice", "Routing",
+                "Configuration", "Postoffice", "Routing", "MessageConversion",
             ]),
         library(
             "Agents", "ErrorMailAgent",

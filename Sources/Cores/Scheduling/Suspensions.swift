@@ -108,7 +108,7 @@ public struct Suspensions: Hashable, Sendable {
         return entries.first { $0.matches(&job) }
     }
 
-    // MARK: As a file (docs/spool.md §7)
+    // MARK: As a file (docs/spool.md §8)
 
     /// A line for the last number, then one for each; TAB separates fields.
     public var text: String {
