@@ -252,7 +252,7 @@ final class SchedulerLoop {
     }
 
     private func note(_ reports: [SentReport], of id: SpoolID) {
-        for report in reports {
+        for report in reports where report.recipients > 0 {
             log.info(
                 "report",
                 [
