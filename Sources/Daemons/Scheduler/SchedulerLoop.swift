@@ -252,7 +252,8 @@ final class SchedulerLoop {
     }
 
     private func note(_ reports: [SentReport], of id: SpoolID) {
-        for report in reports where report.recipients > 0 {
+        let reports = reports.filter { $0.recipients > 0 }
+        for report in reports {
             log.info(
                 "report",
                 [
