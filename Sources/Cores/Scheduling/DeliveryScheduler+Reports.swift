@@ -123,10 +123,12 @@ extension DeliveryScheduler {
             && (hasNews || state == .failed)
         if isWanted { message.unreported += 1 }
         // The removal of a message with one recipient is its record, unless somebody has to be told first.
-        // So is that of a report: why it failed is told to the postmaster, if he wants that.
-        let isDoubleFault = message.isErrorMessage && state == .failed
-        if message.recipientCount > 1 || isWanted || isDoubleFault {
+        if message.recipientCount > 1 || isWanted {
             record(vertex, index, notary, text, tag: state == .delivered ? .delivered : .failed, isReported: !isWanted)
+        }
+        // Why a report has failed is told to the postmaster, if he wants that.
+        if message.recipientCount == 1, !isWanted, message.isErrorMessage, state == .failed {
+            record(vertex, index, notary, text, tag: .failed, isReported: true)
         }
         awaitReport(message)
     }

@@ -319,6 +319,7 @@ final class SchedulerLoop {
     }
 
     private func note(_ reports: [SentReport], of id: SpoolID) {
+        let reports = reports.filter { $0.recipients > 0 }
         for report in reports {
             log.info(
                 "report",
