@@ -72,6 +72,7 @@ let package = Package(
         library("Services", "Telemetry", ["CPosix"]),
         library("Services", "Digests", ["COpenSSL"]),
         library("Services", "ChildProcesses", ["CPosix"]),
+        library("Services", "MetricsCollection", ["Telemetry", "ChildProcesses", "Configuration", "MailModel"]),
         library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "ContentFiltering", "MailModel"]),
@@ -118,7 +119,8 @@ let package = Package(
             "Daemons", "Router",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Policy", "Routing", "Configuration", "Telemetry",
-                "ChildProcesses", "ProgramKit", "Postoffice", "Freezer", "SpoolCheck", "Tables", "PolicyEngine",
+                "ChildProcesses", "ProgramKit", "Postoffice", "Freezer", "SpoolCheck", "MetricsCollection",
+                "Tables", "PolicyEngine",
             ] + collections),
         library(
             "Daemons", "Scheduler",
@@ -136,7 +138,7 @@ let package = Package(
             [
                 "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Policy", "PolicyAsking", "PolicyEngine",
                 "Resolver", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Freezer",
-                "Digests", "SpoolCheck",
+                "Digests", "SpoolCheck", "MetricsCollection",
             ]),
 
         // Agents
@@ -266,6 +268,9 @@ let package = Package(
                 "SpoolCheck", "Postoffice", "SpoolFormat", "AgentProtocol", "ChildProcesses", "ProgramKit",
                 "Configuration", "Telemetry", "CPosix",
             ]),
+        tests(
+            "MetricsTests",
+            ["Telemetry", "MetricsCollection", "ChildProcesses", "Configuration", "MailModel", "CPosix"]),
         tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
         tests(
             "FilterKitTests",

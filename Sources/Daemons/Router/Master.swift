@@ -2,6 +2,7 @@ import AgentProtocol
 import ChildProcesses
 import Configuration
 import Glibc
+import MetricsCollection
 import PolicyEngine
 import Postoffice
 import ProgramKit
@@ -24,6 +25,7 @@ final class Master {
     private let poller = Poller()
     private let receiver: NoticeReceiver
     private var questions: QuestionSocket?
+    private let metrics = RouterMetrics()
     private let policy: ManagedChild
     private let freezer: ManagedChild
     private var workers: [ManagedChild] = []
@@ -70,6 +72,7 @@ final class Master {
         poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals() }
         poller.add(receiver.descriptor, .read) { [unowned self] _ in takeNotices() }
         openQuestions()
+        openMetrics()
         recover()
         var stopBy: Int64?
         while true {
@@ -90,6 +93,7 @@ final class Master {
             if now >= nextScan { scan(now) }
             if now >= nextDeferred { retryDeferred(now) }
             feed()
+            metrics.waiting.set(queue.waiting)
             let events = [nextScan, nextDeferred, nextFreezer] + children.compactMap(\.startDue)
             let wake = events.min() ?? now
             poller.wait(milliseconds: Int32(clamping: max(0, wake - SteadyClock.milliseconds)))
@@ -137,7 +141,9 @@ final class Master {
         guard queue.waiting < Self.scanLimit else { return }
         queue.age()
         do throws(PostofficeError) {
-            for id in try postoffice.entries(.router) { queue.offer(id) }
+            let present = try postoffice.entries(.router)
+            metrics.sawOldest(present.first)
+            for id in present { queue.offer(id) }
         } catch {
             log.error("scan", ["reason": error.description])
         }
@@ -147,6 +153,7 @@ final class Master {
         nextDeferred = now + DeferredSchedule.interval * 1000
         do throws(PostofficeError) {
             let present = try postoffice.entries(.deferred)
+            metrics.deferred.set(present.count)
             for id in deferred.take(present, now: Int64(time(nil))) {
                 try postoffice.move(id, from: .deferred, to: .router)
                 queue.offer(id)
@@ -198,6 +205,21 @@ final class Master {
         }
     }
 
+    /// Our own metrics, and at METRICS those of all programs: this process is always there and needs no privilege. Without them
+    /// mail is routed all the same.
+    private func openMetrics() {
+        if !MetricServer.serve(metrics.metrics, of: "router", in: postoffice.root) {
+            log.error("no-metrics", ["reason": String(cString: strerror(errno))])
+        }
+        guard let address = configuration.metricsAddress else { return }
+        do throws(UnixSocket.Failure) {
+            try MetricsListener.serve(address, MetricsCollector(postoffice: postoffice.root))
+            log.notice("metrics", ["address": address.description])
+        } catch {
+            log.error("no-metrics", ["address": address.description, "reason": error.description])
+        }
+    }
+
     /// With so much to do it does not look what else there is.
     private var auditEnd: String { AuditLine.end(isLoading: queue.waiting >= Self.scanLimit).text }
 
@@ -241,8 +263,10 @@ final class Master {
                 if errno == EINTR { continue }
                 return
             }
+            // As names of messages have it: by the clock of the machine.
+            let now = WallClock.milliseconds
             buffer.withUnsafeBytes { raw in
-                splitters[index].append(UnsafeRawBufferPointer(rebasing: raw[0..<count])) { answered($0, index) }
+                splitters[index].append(UnsafeRawBufferPointer(rebasing: raw[0..<count])) { answered($0, index, now) }
             }
             if count < buffer.count { return }
         }
@@ -253,20 +277,24 @@ final class Master {
         poller.remove(socket)
     }
 
-    private func answered(_ line: String, _ index: Int) {
+    private func answered(_ line: String, _ index: Int, _ now: Int64) {
         let words = line.split(separator: " ", maxSplits: 2)
         guard words.count >= 2, let id = SpoolID(words[1]) else { return }
         workers[index].prospered()
         switch words[0] {
-        case "done": queue.finished(id, worker: index, .settled)
-        case "gone": queue.finished(id, worker: index, .settled)
+        case "done", "gone": queue.finished(id, worker: index, .settled)
         case "deferred", "failed": queue.finished(id, worker: index, .forgotten)
-        default: log.warning("worker-said", ["line": line])
+        default: return log.warning("worker-said", ["line": line])
         }
+        let outcome = RouterMetrics.Outcome(rawValue: String(words[0])) ?? .routed
+        metrics.answered(id, outcome, milliseconds: now)
     }
 
     private func ended(_ index: Int, _ exit: ChildProcess.Exit) {
-        for id in queue.died(index, peacefully: exit == .code(0)) { quarantine(id) }
+        for id in queue.died(index, peacefully: exit == .code(0)) {
+            metrics.poison.add()
+            quarantine(id)
+        }
     }
 
     /// Two workers died of it.

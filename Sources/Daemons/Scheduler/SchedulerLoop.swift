@@ -21,6 +21,9 @@ final class SchedulerLoop {
     let keeping: HouseKeeping
     let hostName: String
     let checks = QueueChecks()
+    let metrics = SchedulerMetrics()
+    private var jobTimes = JobTimes()
+    private var nextDescription: Int64 = 0
     private var nextCheck: Int64
     let started: UnixTime
     var active: ActiveConfiguration
@@ -106,6 +109,9 @@ final class SchedulerLoop {
                 etrn: { [unowned self] in (etrn($0, origin: $1)?.started ?? 0) > 0 }))
         mailq?.configure(
             active.configuration.parameters.mailqSocket, active.accounts, at: Self.monotonicMilliseconds())
+        if !MetricServer.serve(metrics.metrics, of: "scheduler", in: postoffice.root) {
+            log.error("no-metrics", ["reason": String(cString: strerror(errno))])
+        }
         while true {
             // What the last wait has brought must be acted upon before the end.
             turn()
@@ -141,6 +147,7 @@ final class SchedulerLoop {
         if now >= nextSync { syncAll() }
         if now >= nextRetry { retryStuck() }
         if now >= nextScan { scan() }
+        if now >= nextDescription, metrics.takeWish() { describeQueue(at: now) }
         if now >= nextCheck { nextCheck = stops ? .max : checkQueue(at: now) }
         if now >= shutdownDeadline { endAgents() }
         mailq?.advance(to: now)
@@ -159,6 +166,12 @@ final class SchedulerLoop {
         submitJobs()
     }
 
+    private func describeQueue(at now: Int64) {
+        metrics.describe(core, isLoading: loading.isBusy)
+        let spent = Self.monotonicMilliseconds() - now
+        nextDescription = now + max(SchedulerMetrics.interval, 20 * spent)
+    }
+
     private func submitJobs() {
         guard !jobs.isEmpty else { return }
         filesInFlight += jobs.count
@@ -172,6 +185,7 @@ final class SchedulerLoop {
         case .feed(let number, let id, let host):
             agents[number].map { agent in
                 agent.send(.deliver(file: id, host: host))
+                jobTimes.fed(id, to: number, at: Self.monotonicMilliseconds())
                 touch(agent)
             }
         case .closeAgent(let number):
@@ -264,6 +278,7 @@ final class SchedulerLoop {
 
     private func note(_ reports: [SentReport], of id: SpoolID) {
         for report in reports {
+            metrics.reports.add()
             log.info(
                 "report",
                 [
@@ -405,8 +420,13 @@ extension SchedulerLoop: AgentHost {
     func filled(_ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: buffer, count: count) }
 
     func agent(_ number: Int, wrote message: AgentMessage) {
-        if case .remark(let text) = message {
-            log.info("agent-remark", ["agent": name(number), "text": text])
+        switch message {
+        case .remark(let text): log.info("agent-remark", ["agent": name(number), "text": text])
+        case .report(let report):
+            if let spent = jobTimes.reported(report.file, by: number, at: Self.monotonicMilliseconds()) {
+                metrics.attemptTime.observe(milliseconds: spent)
+            }
+        case .hungry, .resync: break
         }
         core.received(message, from: number)
     }
@@ -419,9 +439,11 @@ extension SchedulerLoop: AgentHost {
         if exit == .code(0) {
             log.debug("agent-ended", ["agent": name(number)])
         } else {
+            metrics.agentDeaths.add()
             log.warning("agent-died", ["agent": name(number), "reason": exit.description])
         }
         agents[number] = nil
+        jobTimes.ended(number)
         core.agentEnded(number)
     }
 
