@@ -22,7 +22,8 @@ public enum AgentProgram {
         do throws(EventLogError) {
             let path = file ?? (byHand ? nil : "\(environment.logdir)/\(name)")
             return try EventLog(
-                program: name, destination: path.map { .file($0) } ?? .standardError, level: level)
+                program: name, destination: path.map { .file($0) } ?? .standardError, level: level,
+                followsNameEvery: EventLog.lookInterval)
         } catch {
             // Mail goes on without its log file; whoever started us reads standard error.
             Program.print("\(name): \(error.description)", to: STDERR_FILENO)
