@@ -68,6 +68,56 @@ import Testing
     }
 }
 
+@Suite("Metrics of a worker") struct WorkerMetricsTests {
+    @Test("sessions, messages and refusals are counted")
+    func counted() throws {
+        let fixture = try WorkerFixture(parameters: ["max-unknown-commands 5"])
+        fixture.worker.serveMetrics()
+        let dialogue = try fixture.greeted()
+        for (command, reply) in [
+            ("MAIL FROM:<a@client.example>", "250"), ("RCPT TO:<b@example.org>", "250"), ("DATA", "354"),
+            ("Subject: x\r\n\r\nx\r\n.", "250"), ("RCPT TO:<b@example.org>", "503"), ("XYZZY", "5"),
+        ] {
+            try dialogue.send("\(command)\r\n")
+            try dialogue.expectReply(reply)
+        }
+        var text = ""
+        try UnixDialogue.ask("\(fixture.directory)/po/.metrics.smtpserver", "metrics\n", milliseconds: 5000) { line in
+            text += String(decoding: line, as: UTF8.self) + "\n"
+        }
+        for line in [
+            "zmailer_smtp_sessions 1", "zmailer_smtp_sessions_total 1",
+            "zmailer_smtp_messages_total{outcome=\"accepted\"} 1", "zmailer_smtp_recipients_total 1",
+            "zmailer_smtp_accept_seconds_count 1", "zmailer_smtp_refusals_total{reason=\"protocol\"} 2",
+            "zmailer_smtp_refused_commands_total{command=\"rcpt\"} 1", "zmailer_smtp_intake_state 0",
+        ] {
+            #expect(text.contains("\(line)\n"), "\(line)\n\(text)")
+        }
+    }
+
+    @Test(
+        "a reason of the log is one of a few words",
+        arguments: [
+            ("relaytarget - @smtp-policy.src:12 via .", ServerMetrics.Reason.relay), ("queue-limit 20", .queue),
+            ("min-availspace: 1 KiB free of 5", .storage), ("greylist 300", .greylist), ("x y z", .other), ("", .other),
+            ("content filter /f: 550 5.7.1 spam", .filter), ("earlier rejection: relaytarget -", .earlier),
+        ])
+    func reasons(text: String, reason: ServerMetrics.Reason) {
+        #expect(ServerMetrics.Reason(text) == reason)
+    }
+
+    @Test(
+        "a command is its verb, whatever stands behind it",
+        arguments: [
+            ("RCPT TO:<a@b>", ServerMetrics.Command.rcpt), ("mail from:<>", .mail), ("ehlo x", .hello),
+            ("connect", .connect),
+            ("\u{1b}[2J", .other), ("", .connect),
+        ])
+    func commands(text: String, command: ServerMetrics.Command) {
+        #expect(ServerMetrics.Command(text) == command)
+    }
+}
+
 /// Says the same to everybody, for the life of the process.
 enum ScriptedStatus {
     private final class Start {
