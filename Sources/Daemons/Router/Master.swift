@@ -2,11 +2,9 @@ import AgentProtocol
 import ChildProcesses
 import Configuration
 import Glibc
-import MetricsCollection
 import PolicyEngine
 import Postoffice
 import ProgramKit
-import SpoolCheck
 import SpoolFormat
 import Telemetry
 
@@ -24,7 +22,7 @@ final class Master {
     private let log: EventLog
     private let poller = Poller()
     private let receiver: NoticeReceiver
-    private var questions: QuestionSocket?
+    private var sockets: RouterSockets?
     private let metrics = RouterMetrics()
     private let policy: ManagedChild
     private let freezer: ManagedChild
@@ -71,8 +69,7 @@ final class Master {
     func run() {
         poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals() }
         poller.add(receiver.descriptor, .read) { [unowned self] _ in takeNotices() }
-        openQuestions()
-        openMetrics()
+        openSockets()
         recover()
         var stopBy: Int64?
         while true {
@@ -189,43 +186,12 @@ final class Master {
         }
     }
 
-    /// `.router.queue` (docs/protocols.md §5). Without it mail is routed all the same.
-    private func openQuestions() {
-        var info = stat()
-        let owner = stat(postoffice.root, &info) == 0 ? info.st_uid : geteuid()
-        do throws(UnixSocket.Failure) {
-            questions = try QuestionSocket(
-                path: "\(postoffice.root)/.router.queue", owner: owner, poller: poller
-            ) { [unowned self] question in
-                guard question == "audit" else { return Self.lines(["error valid is audit\n"][...]) }
-                return Self.lines((queue.ids.map { AuditLine.message($0, problem: nil).text } + [auditEnd])[...])
-            }
-        } catch {
-            log.error("no-question-socket", ["reason": error.description])
+    /// Without its sockets mail is routed all the same.
+    private func openSockets() {
+        sockets = RouterSockets(postoffice, configuration, poller, metrics, log) { [unowned self] in
+            // With so much to do it does not look what else there is.
+            (queue.ids, queue.waiting >= Self.scanLimit)
         }
-    }
-
-    /// Our own metrics, and at METRICS those of all programs: this process is always there and needs no privilege. Without them
-    /// mail is routed all the same.
-    private func openMetrics() {
-        if !MetricServer.serve(metrics.metrics, of: "router", in: postoffice.root) {
-            log.error("no-metrics", ["reason": String(cString: strerror(errno))])
-        }
-        guard let address = configuration.metricsAddress else { return }
-        do throws(UnixSocket.Failure) {
-            try MetricsListener.serve(address, MetricsCollector(postoffice: postoffice.root))
-            log.notice("metrics", ["address": address.description])
-        } catch {
-            log.error("no-metrics", ["address": address.description, "reason": error.description])
-        }
-    }
-
-    /// With so much to do it does not look what else there is.
-    private var auditEnd: String { AuditLine.end(isLoading: queue.waiting >= Self.scanLimit).text }
-
-    private static func lines(_ lines: ArraySlice<String>) -> QuestionSocket.Answer {
-        var rest = lines
-        return { rest.popFirst() }
     }
 
     // MARK: workers
