@@ -107,9 +107,9 @@ struct HousekeepingTests {
     @Test("the scheduler checks by itself, at the interval of QUEUECHECK, and says so")
     func hourly() async throws {
         try await Instance.run {
-            $0.zenv["QUEUECHECK"] = "60s"
+            $0.zenv["QUEUECHECK"] = "10s"
         } _: { instance in
-            try await waitUntil("the check", deadline: .seconds(120), details: { instance.report }) {
+            try await waitUntil("the check", deadline: .seconds(60), details: { instance.report }) {
                 instance.supervisor?.output.contains("notice queue-checked files=") == true
             }
         }
