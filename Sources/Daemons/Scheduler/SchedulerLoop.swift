@@ -22,6 +22,9 @@ final class SchedulerLoop {
     let keeping: HouseKeeping
     let hostName: String
     let checks = QueueChecks()
+    let metrics = SchedulerMetrics()
+    private var jobTimes = JobTimes()
+    private var nextDescription: Int64 = 0
     private var nextCheck: Int64
     let started: UnixTime
     var active: ActiveConfiguration
@@ -122,6 +125,9 @@ final class SchedulerLoop {
                 version: options.mailqVersion))
         mailq?.configure(
             active.configuration.parameters.mailqSocket, active.accounts, at: Self.monotonicMilliseconds())
+        if !MetricServer.serve(metrics.metrics, of: "scheduler", in: postoffice.root) {
+            log.error("no-metrics", ["reason": String(cString: strerror(errno))])
+        }
         while true {
             // What the last wait has brought must be acted upon before the end.
             turn()
@@ -163,6 +169,7 @@ final class SchedulerLoop {
         if now >= nextWishSync { syncWishes(at: now) }
         if now >= nextRetry { retryStuck() }
         if now >= nextScan { scan() }
+        if now >= nextDescription, metrics.takeWish() { describeQueue(at: now) }
         if now >= nextCheck { nextCheck = stops ? .max : checkQueue(at: now) }
         if now >= shutdownDeadline { endAgents() }
         mailq?.advance(to: now)
@@ -195,6 +202,12 @@ final class SchedulerLoop {
         core.isPaused = removals > Self.maximumRemovals
     }
 
+    private func describeQueue(at now: Int64) {
+        metrics.describe(core, isLoading: loading.isBusy)
+        let spent = Self.monotonicMilliseconds() - now
+        nextDescription = now + max(SchedulerMetrics.interval, 20 * spent)
+    }
+
     private func submitJobs() {
         guard !jobs.isEmpty else { return }
         filesInFlight += jobs.count
@@ -209,6 +222,7 @@ final class SchedulerLoop {
             agents[number].map { agent in
                 let limits = AgentJobLimits(messagesPerConnection: messages)
                 agent.send(.deliver(file: id, host: host, limits: limits))
+                jobTimes.fed(id, to: number, at: Self.monotonicMilliseconds())
                 touch(agent)
             }
         case .closeAgent(let number):
@@ -321,6 +335,7 @@ final class SchedulerLoop {
     private func note(_ reports: [SentReport], of id: SpoolID) {
         let reports = reports.filter { $0.recipients > 0 }
         for report in reports {
+            metrics.reports.add()
             log.info(
                 "report",
                 [
@@ -464,8 +479,13 @@ extension SchedulerLoop: AgentHost {
     func filled(_ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: buffer, count: count) }
 
     func agent(_ number: Int, wrote message: AgentMessage) {
-        if case .remark(let text) = message {
-            log.info("agent-remark", ["agent": name(number), "text": text])
+        switch message {
+        case .remark(let text): log.info("agent-remark", ["agent": name(number), "text": text])
+        case .report(let report):
+            if let spent = jobTimes.reported(report.file, by: number, at: Self.monotonicMilliseconds()) {
+                metrics.attemptTime.observe(milliseconds: spent)
+            }
+        case .hungry, .resync: break
         }
         core.received(message, from: number)
     }
@@ -478,9 +498,11 @@ extension SchedulerLoop: AgentHost {
         if exit == .code(0) {
             log.debug("agent-ended", ["agent": name(number)])
         } else {
+            metrics.agentDeaths.add()
             log.warning("agent-died", ["agent": name(number), "reason": exit.description])
         }
         agents[number] = nil
+        jobTimes.ended(number)
         core.agentEnded(number)
     }
 
