@@ -11,7 +11,7 @@ struct SimulationTests {
         arguments: [1, 2, 3, 4, 5] as [UInt64])
     func world(seed: UInt64) {
         let world = SimulationWorld(
-            SimulationPlan(seed: seed, recipients: 4000, destinations: 300, arrivalTime: 86400, burst: 500))
+            SimulationPlan(seed: seed, recipients: 2000, destinations: 300, arrivalTime: 86400, burst: 300))
         world.run(limit: 8 * 86400)
         world.checkAll()
         let tally = world.tally

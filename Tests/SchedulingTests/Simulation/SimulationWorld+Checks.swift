@@ -91,8 +91,8 @@ extension SimulationWorld {
         counts.handOuts[SimulatedCounts.Thread(channel: channel, host: host)] = times
     }
 
-    func noteFirst(_ id: SpoolID) {
-        guard let entry = mail[id], entry.isPrompt, entry.firstFed == 0 else { return }
+    func noteFirst(_ id: SpoolID, _ host: String) {
+        guard let entry = mail[id], entry.isPrompt, entry.firstFed == 0, !hanging.contains(host) else { return }
         mail[id]?.firstFed = time
         // A message with several recipients counts by its first job; time is compared with the clock that never jumps.
         tally.promptMessages += 1

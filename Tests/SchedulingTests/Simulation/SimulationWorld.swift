@@ -43,6 +43,8 @@ final class SimulationWorld {
     var agents: [Int: SimulatedAgent] = [:]
     var mail: [SpoolID: Mail] = [:]
     var firstTries: [UInt64: UnixTime] = [:]
+    /// Hosts that have had a job which never ended.
+    var hanging: Set<String> = []
     /// The time that passes; the clock shows ``offset`` more.
     var time = SimulationPlan.start
     var offset: Int64 = 0
@@ -172,7 +174,10 @@ final class SimulationWorld {
             let host = target?.host ?? below(plan.destinations)
             let channel = target?.channel ?? channel()
             if index == 0 {
-                isPrompt = SimulatedHost(host).isUp && SimulationPlan.promptChannels.contains(channel) && target == nil
+                // What stands behind other mail of its own destination, or at one with a job that never ends, has its reason to wait.
+                isPrompt =
+                    SimulatedHost(host).isUp && SimulationPlan.promptChannels.contains(channel) && target == nil
+                    && core.hosts["h\(host)"] == nil && !hanging.contains("h\(host)")
             }
             var recipient = LoadedRecipient(
                 offset: 100 + index * 50, channel: channel, host: "h\(host)", address: "\(index)@h\(host)",
@@ -252,7 +257,7 @@ final class SimulationWorld {
         if mail[id]?.release ?? 0 > core.now { tally.note("fed before its release: \(id)") }
         nextJob += 1
         tally.jobs += 1
-        noteFirst(id)
+        noteFirst(id, host)
         let job = SimulatedAgent.Job(id: id, host: host, number: nextJob)
         checkRate(agent.channel, host)
         if agent.working.count < agent.workers {
@@ -268,7 +273,11 @@ final class SimulationWorld {
         counts.add(agent.channel, job.host, 1)
         if (mail[job.id]?.number ?? 0) % 50000 == 49999 { return after(0, .death(number)) }
         // One in a hundred thousand never ends.
-        if below(100_000) != 0 { after(below(20) == 0 ? below(60) : below(3), .done(agent: number, job: job)) }
+        if below(100_000) == 0 {
+            hanging.insert(job.host)
+        } else {
+            after(below(20) == 0 ? below(60) : below(3), .done(agent: number, job: job))
+        }
     }
 
     private func end(_ number: Int, _ job: SimulatedAgent.Job) {
