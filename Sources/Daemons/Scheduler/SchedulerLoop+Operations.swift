@@ -153,6 +153,8 @@ extension SchedulerLoop {
     func storeSuspensions() {
         guard !isStoringSuspensions, let suspensions = core.takeSuspensions() else { return }
         isStoringSuspensions = true
+        storedFor = waitingForSuspensions
+        waitingForSuspensions = []
         filesInFlight += 1
         let path = suspensionsPath
         let owner = owner
@@ -169,8 +171,8 @@ extension SchedulerLoop {
     func suspensionsStored(_ problem: String?) {
         isStoringSuspensions = false
         if let problem { log.error("suspensions-not-stored", ["reason": problem]) }
-        let waiting = waitingForSuspensions
-        waitingForSuspensions = []
+        let waiting = storedFor
+        storedFor = []
         for deliver in waiting { deliver(problem) }
     }
 

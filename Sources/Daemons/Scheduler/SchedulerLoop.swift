@@ -42,6 +42,7 @@ final class SchedulerLoop {
     var isSyncingWishes = false
     /// They hear what went wrong with it, if anything.
     var waitingForSuspensions: [(String?) -> Void] = []
+    var storedFor: [(String?) -> Void] = []
     var agents: [Int: AgentProcess] = [:]
     private var pendingAgents: [AgentProcess] = []
     /// Handed to the workers at the end of the turn.

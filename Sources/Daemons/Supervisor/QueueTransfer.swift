@@ -66,7 +66,9 @@ public enum QueueTransfer {
         return removed && released ? code : .unavailable
     }
 
-    private static func isHeld(_ message: JSONValue) -> Bool { states(message).contains("held") }
+    private static func isHeld(_ message: JSONValue) -> Bool {
+        (message["recipients"]?.elements ?? []).contains { $0["reason"]?.string?.hasPrefix("held by ") ?? false }
+    }
     private static func hasActive(_ message: JSONValue) -> Bool { states(message).contains("active") }
     private static func states(_ message: JSONValue) -> [String] {
         (message["recipients"]?.elements ?? []).compactMap { $0["state"]?.string }
