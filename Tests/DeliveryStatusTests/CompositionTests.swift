@@ -115,7 +115,9 @@ struct CompositionTests {
         #expect(lines(composed).contains("To: <alice@example.test>, <postmaster@mx.example.test>"))
     }
 
-    @Test("an address in the envelope is what can be read back", arguments: [" F&H", "\ta@b ", "a b", "", "\n", "x\u{0}y"])
+    @Test(
+        "an address in the envelope is what can be read back",
+        arguments: [" F&H", "\ta@b ", "a b", "", "\n", "x\u{0}y"])
     func address(text: String) throws {
         var report = sampleReport()
         report.to = [text]
