@@ -98,7 +98,7 @@ final class SchedulerMetrics: Sendable {
         case .failed, .expired:
             deferrals.add(ReplyClass(status: entry.status))
             queueTime.observe(milliseconds: entry.delay * 1000)
-        case .delivered, .relayed, .expanded: queueTime.observe(milliseconds: entry.delay * 1000)
+        case .delivered, .relayed, .expanded, .removed: queueTime.observe(milliseconds: entry.delay * 1000)
         }
     }
 
