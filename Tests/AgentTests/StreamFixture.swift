@@ -44,9 +44,17 @@ final class StreamFixture {
             mailer: try mailer(line), zenv: ZEnvironment(values: zenv), hostName: "mx.example.test")
     }
 
-    /// A shell script that is told apart by what it writes.
+    /// A shell script. A child that another test starts just now may have it open for writing for a moment more, and until then it
+    /// cannot be executed (ETXTBSY).
     func script(_ text: String, _ name: String = "program") throws {
         try write("#!/bin/sh\n\(text.replacing("%/", with: "\(root)/"))\n", to: name, mode: 0o755)
+        let descriptor = open("\(root)/\(name)", O_RDONLY | O_CLOEXEC)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        // A read lease (fcntl(2), F_SETLEASE) is given for files that nobody writes.
+        let deadline = ContinuousClock.now + .seconds(20)
+        while fcntl(descriptor, 1024, F_RDLCK) != 0, ContinuousClock.now < deadline { sched_yield() }
+        _ = fcntl(descriptor, 1024, F_UNLCK)
     }
 
     static let content = "Received: by x; y\r\nSubject: x\r\n\r\nHello\r\n.dot\r\nFrom me\r\nlast\r\n"

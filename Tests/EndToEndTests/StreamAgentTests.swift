@@ -45,7 +45,7 @@ struct StreamAgentTests {
             #expect(mbox.contains("Subject: a\n\n>From me\n"))
             // One message with two recipients: only the copies at their end tell for whom they are.
             #expect(mbox.contains("one@procmail.test>") && mbox.contains("two@procmail.test>"), "\(mbox)")
-            #expect(instance.read("log/scheduler").contains("delivered to mailproc"))
+            #expect(instance.read("zmailer.out").contains("delivered to mailproc"))
         }
     }
 
@@ -92,13 +92,13 @@ struct StreamAgentTests {
             try Self.send(
                 instance, to: ["x@later.test", "y@thrown.test"], message: "Subject: later\r\n\r\nbody\r\n")
             try await waitUntil("the other recipient is done", details: { instance.report }) {
-                instance.read("log/scheduler").contains("thrown away")
+                instance.read("zmailer.out").contains("thrown away")
             }
             if Int(Date().timeIntervalSince1970) < time {
                 #expect(instance.maildir("bob").count == 0)
                 try await waitUntil("the queue tells for what it waits", details: { instance.report }) {
                     Int(Date().timeIntervalSince1970) >= time
-                        || instance.read("log/scheduler").contains("waits until \(time)")
+                        || instance.read("zmailer.out").contains("waits until \(time)")
                 }
             }
             try await instance.waitForMail(of: "bob", count: 1)
@@ -124,8 +124,8 @@ struct StreamAgentTests {
                 let text = instance.read("share/scheduler.conf")
                 try instance.write(
                     text.replacing(
-                        "smtp/*\n",
-                        with: "smtp/slow.test\n        command=\"smtp -c $channel -x -p \(sink.port)\"\nsmtp/*\n"),
+                        "\nsmtp/*\n",
+                        with: "\nsmtp/slow.test\n        command=\"smtp -c $channel -x -p \(sink.port)\"\nsmtp/*\n"),
                     to: "share/scheduler.conf")
             }
         } _: { instance in
