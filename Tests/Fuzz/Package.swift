@@ -47,6 +47,7 @@ let package = Package(
         fuzz("FuzzMilter", "MilterProtocol"),
         fuzz("FuzzReplyParser"),
         fuzz("FuzzSASL", "SASL"),
+        fuzz("FuzzSASLClient", "SASL"),
         fuzz("FuzzSPF", "Policy"),
         fuzz("FuzzServerSession"),
         fuzz("FuzzTLSServer", "TransportSecurity"),
