@@ -130,6 +130,18 @@ struct SMTPAgentAuthenticationTests {
         #expect(harness.peer.commands.contains { $0.hasPrefix("AUTH") } != isUnknown)
     }
 
+    @Test("a passing failure is no wrong password: the next message tries again")
+    func passing() throws {
+        var harness = try Self.harness("PLAIN") {
+            $0.authentication = SMTPAgentPeerAuthentication.saying("454 4.7.0 later")
+        }
+        defer { harness.peer.stop() }
+        harness.secrets = try Self.secrets(harness)
+        let controls = try (0..<3).map { _ in try harness.spool.add([harness.group(["u@b.test"])]) }
+        #expect(try harness.deliver(controls).map(\.result) == [.deferredAll, .deferredAll, .deferredAll])
+        #expect(harness.peer.commands.filter { $0.hasPrefix("AUTH") }.count == 3)
+    }
+
     @Test("a wrong password is tried once for a queue, the operator is told once, and no log has it")
     func wrongPassword() throws {
         var template = Array("/tmp/agentlog.XXXXXX".utf8CString)

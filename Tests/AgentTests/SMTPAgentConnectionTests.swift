@@ -33,6 +33,17 @@ struct SMTPAgentConnectionTests {
         #expect(harness.peer.messages.count == 6)
     }
 
+    @Test("nor more than the server says (RFC 9422)")
+    func serverLimit() throws {
+        var script = SMTPAgentPeer.Script()
+        script.keywords = ["PIPELINING", "LIMITS MAILMAX=2 RCPTMAX=10"]
+        let harness = try SMTPAgentHarness(script)
+        defer { harness.peer.stop() }
+        let controls = try (0..<6).map { _ in try harness.spool.add([harness.group(["u@b.test"])]) }
+        #expect(try harness.deliver(controls).map(\.result) == Array(repeating: .ok, count: 6))
+        #expect(harness.peer.connections == 3)
+    }
+
     @Test("many jobs at once use at most as many connections, and each message arrives once")
     func parallel() throws {
         let harness = try SMTPAgentHarness()

@@ -51,6 +51,7 @@ let package = Package(
             name: "FuzzReport", dependencies: ["FuzzSupport", "DeliveryStatus", "MailModel", "SpoolFormat"],
             swiftSettings: features + [.unsafeFlags(["-parse-as-library"])]),
         fuzz("FuzzSASL", "SASL"),
+        fuzz("FuzzSASLClient", "SASL"),
         fuzz("FuzzSPF", "Policy"),
         fuzz("FuzzServerSession"),
         fuzz("FuzzTLSServer", "TransportSecurity"),

@@ -7,8 +7,9 @@ struct ConnectionFailure: Error, Hashable {
         case refusal
         /// The host is alive, and does not do TLS as the destination's policy wants it. `isLasting`: a repetition will not help.
         case tls(isLasting: Bool)
-        /// The host is alive, and does not know us: a matter for the operator, and no reason to return mail.
-        case authentication
+        /// The host is alive, and does not know us: a matter for the operator, and no reason to return mail. `isLasting`: nothing but
+        /// that will help.
+        case authentication(isLasting: Bool)
     }
     let text: String
     /// `4.4.1`

@@ -69,7 +69,6 @@ struct Connector<Names: NameService>: Sendable {
                     connection.quit()
                     throw .withoutREQUIRETLS(endpoint)
                 } catch {
-                    if error.isOfThePlace { health.failed(endpoint.place) }
                     failures.append(error)
                 }
             }
@@ -118,7 +117,7 @@ struct Connector<Names: NameService>: Sendable {
                 text: "\(reason) (a moment ago)", status: "4.7.5", .connection, mayWorkInClearText: true)
         }
         if entry != nil, let reason = refusedLogins.reason(endpoint.place) {
-            throw ConnectionFailure(text: "\(reason) (minutes ago)", status: "4.7.8", .authentication)
+            throw ConnectionFailure(text: "\(reason) (minutes ago)", status: "4.7.8", .authentication(isLasting: true))
         }
         let start = ContinuousClock.now
         let stream: Socket
@@ -128,6 +127,7 @@ struct Connector<Names: NameService>: Sendable {
         } catch {
             let text = "\(endpoint.relay): \(error)"
             failedPlaces.insert(endpoint.place, reason: text, after: ContinuousClock.now - start)
+            health.failed(endpoint.place)
             throw ConnectionFailure(text: text, status: "4.4.1", .connection)
         }
         var configuration = session
@@ -144,7 +144,8 @@ struct Connector<Names: NameService>: Sendable {
                 let places = error.mayWorkInClearText ? brokenTLS : failedPlaces
                 places.insert(endpoint.place, reason: error.text, after: ContinuousClock.now - start)
             }
-            if error.cause == .authentication { loginRefused(error, endpoint, entry) }
+            if error.isOfThePlace { health.failed(endpoint.place) }
+            if error.cause == .authentication(isLasting: true) { loginRefused(error, endpoint, entry) }
             throw error
         }
         health.succeeded(endpoint.place)

@@ -20,7 +20,8 @@ final class PlaceHealth: Sendable {
     /// Nanoseconds of a clock that never goes back.
     private let now: @Sendable () -> Int64
 
-    /// The first failure counts for a minute, each further one for twice as long, half an hour at most.
+    /// The first failure counts for a minute, each further one behind that time for twice as long, half an hour at most. Those of the
+    /// many threads that hit the same outage are one.
     private static let firstPause: Int64 = 60_000_000_000
     private static let longestPause: Int64 = 1_800_000_000_000
     private static let maximumFailures = 10
@@ -45,6 +46,8 @@ final class PlaceHealth: Sendable {
     /// No session, or one that broke.
     func failed(_ place: Endpoint.Place) {
         change(place) { entry, now in
+            guard entry.suspectUntil <= now else { return }
+            if now - entry.suspectUntil > Self.longestPause { entry.failures = 0 }
             entry.failures = min(entry.failures + 1, Self.maximumFailures)
             entry.suspectUntil = now + min(Self.firstPause << Int64(entry.failures - 1), Self.longestPause)
         }

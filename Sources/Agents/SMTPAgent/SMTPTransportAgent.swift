@@ -63,10 +63,13 @@ final class SMTPTransportAgent<Names: NameService>: TransportAgent {
         pool.giveBack(connection, for: delivery.use)
     }
 
-    /// Whether the connection has carried as many messages as it may: one with `-1`, else what the job's clause says (`maxmsgs`).
+    /// Whether the connection has carried as many messages as it may: one with `-1`, else what the job's clause (`maxmsgs`) or the
+    /// server says.
     private func isWornOut(_ connection: SMTPConnection, _ delivery: Delivery) -> Bool {
         let limit = options.sendsOneMessagePerConnection ? 1 : delivery.job.limits.messagesPerConnection
-        return limit.map { connection.completedMessages >= $0 } ?? false
+        return [limit, connection.capabilities.messageLimit].contains { limit in
+            limit.map { connection.completedMessages >= $0 } ?? false
+        }
     }
 
     /// Sends to all recipients of one envelope, in as many transactions as the server wants. Returns the session for the next.

@@ -71,7 +71,8 @@ extension ClientSession.CloseReason {
         case .tlsNotOffered: .tls(isLasting: true)
         case .tlsRefused(let reply): .tls(isLasting: reply.isPermanent)
         case .clearTextBehindSTARTTLS: .tls(isLasting: false)
-        case .notAuthenticated: .authentication
+        case .notAuthenticated(.refused(let reply)): .authentication(isLasting: reply.isPermanent)
+        case .notAuthenticated(.notPossible), .notAuthenticated(.distrusted): .authentication(isLasting: true)
         case .brokenReply, .outOfStep, .quit, .connectionLost: .connection
         }
     }

@@ -16,6 +16,8 @@ public struct ServerCapabilities: Hashable, Sendable {
     public var maximumSize: Int?
     /// Recipients of a transaction: `X-RCPTLIMIT`, or `LIMITS RCPTMAX` (RFC 9422 §3.2).
     public var recipientLimit: Int?
+    /// Messages of a connection: `LIMITS MAILMAX` (RFC 9422 §3.1).
+    public var messageLimit: Int?
     public var hasDeliverBy = false
     /// Seconds: the shortest time for which a message that must come back is taken (RFC 2852 §2); 0 = not said.
     public var minimumDeliverBy = 0
@@ -52,8 +54,12 @@ public struct ServerCapabilities: Hashable, Sendable {
             case "X-RCPTLIMIT":
                 if words.count > 1 { limitRecipients(words[1]) }
             case "LIMITS":
-                for word in words.dropFirst() where word.uppercased().hasPrefix("RCPTMAX=") {
-                    limitRecipients(word.dropFirst(8))
+                for word in words.dropFirst() {
+                    let text = word.dropFirst(8)
+                    if word.uppercased().hasPrefix("RCPTMAX=") { limitRecipients(text) }
+                    if word.uppercased().hasPrefix("MAILMAX="), let limit = Int(text), limit > 0 {
+                        messageLimit = limit
+                    }
                 }
             case "AUTH": authMechanisms += words.dropFirst().map { $0.uppercased() }
             case _: offer(name, words.dropFirst())
