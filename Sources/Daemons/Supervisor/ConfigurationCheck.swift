@@ -17,7 +17,9 @@ public enum ConfigurationCheck {
         // The agent that has a configuration of its own, smtp-tls.conf.
         let agent = "\(environment.mailbin)/ta/smtp"
         if access(agent, X_OK) == 0 { lines += ownCheck("smtp", agent, environment, warn) }
-        return lines
+        // What several of them read, several complain of.
+        var told: Set<String> = []
+        return lines.filter { told.insert($0).inserted }
     }
 
     private static func missingPrograms(_ environment: ZEnvironment) -> [String] {
