@@ -1,5 +1,9 @@
 import ChildProcesses
+import Configuration
 import Glibc
+import Postoffice
+import Synchronization
+import Telemetry
 import Testing
 
 @testable import SMTPServer
@@ -46,6 +50,27 @@ import Testing
         try eventually("it is slow") { try fixture.log().contains("throttle intake=slow") }
         for _ in 0..<5 { try fixture.greeted().send("MAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.org>\r\n") }
         #expect(try mail(fixture).reply.hasPrefix("250 "))
+    }
+
+    @Test(
+        "a look that does not come back says that the disk hangs, holds up nobody else, and is over when it comes back")
+    func hung() throws {
+        let fixture = try WorkerFixture()
+        let gate = Gate()
+        let log = try EventLog(program: "x", destination: .file("\(fixture.directory)/log"))
+        let conditions = HostConditions(
+            try Postoffice("\(fixture.directory)/po"), SMTPServerConfiguration(), metrics: ServerMetrics(),
+            loadAverage: { gate.pass() }, log: log, hungAfter: 50)
+        #expect(!conditions.isHung)
+        let pool = BlockingPool(threads: 2)
+        defer { pool.stop() }
+        pool.submit { conditions.look(countsQueue: true) }
+        try eventually("it hangs") { conditions.isHung }
+        // Those that come meanwhile go away again.
+        conditions.look(countsQueue: true)
+        #expect(conditions.isHung && gate.passes == 1)
+        gate.open()
+        try eventually("it is back") { !conditions.isHung }
     }
 
     @Test(
@@ -116,6 +141,21 @@ import Testing
     func commands(text: String, command: ServerMetrics.Command) {
         #expect(ServerMetrics.Command(text) == command)
     }
+}
+
+/// Holds up who comes until it is open.
+final class Gate: Sendable {
+    private let isOpen = Atomic<Bool>(false)
+    private let count = Atomic<Int>(0)
+    var passes: Int { count.load(ordering: .relaxed) }
+
+    func pass() -> Int {
+        count.add(1, ordering: .relaxed)
+        while !isOpen.load(ordering: .acquiring) { usleep(1000) }
+        return 0
+    }
+
+    func open() { isOpen.store(true, ordering: .releasing) }
 }
 
 /// Says the same to everybody, for the life of the process.

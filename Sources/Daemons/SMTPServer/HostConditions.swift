@@ -22,6 +22,7 @@ final class HostConditions: Sendable {
     private let metrics: ServerMetrics
     private let log: EventLog
     private let loadAverage: LoadAverage
+    private let patience: Int64
     /// Touched by the one who looks.
     private let watch: Mutex<Watch>
     /// What ``throttle`` has said last, without its lock: 0 open, 1 and above the place of a cause that has closed it.
@@ -49,8 +50,9 @@ final class HostConditions: Sendable {
 
     init(
         _ postoffice: Postoffice, _ configuration: SMTPServerConfiguration, metrics: ServerMetrics,
-        loadAverage: @escaping LoadAverage, log: EventLog
+        loadAverage: @escaping LoadAverage, log: EventLog, hungAfter: Int64 = HostConditions.hungAfter
     ) {
+        patience = hungAfter
         self.metrics = metrics
         self.postoffice = postoffice
         self.loadAverage = loadAverage
@@ -79,7 +81,7 @@ final class HostConditions: Sendable {
     /// The spool has not answered for so long that nothing should be promised any more.
     var isHung: Bool {
         let began = lookBegan.load(ordering: .relaxed)
-        return began > 0 && SteadyClock.milliseconds - began > Self.hungAfter
+        return began > 0 && SteadyClock.milliseconds - began > patience
     }
 
     /// Blocks: for a pool thread. Does nothing while another thread looks: on a disk that hangs one thread waits, and no more.

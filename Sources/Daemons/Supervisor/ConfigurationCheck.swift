@@ -19,7 +19,9 @@ public enum ConfigurationCheck {
             let agent = "\(environment.mailbin)/ta/\(name)"
             if access(agent, X_OK) == 0 { lines += ownCheck(name, agent, environment, warn) }
         }
-        return lines
+        // What several of them read, several complain of.
+        var told: Set<String> = []
+        return lines.filter { told.insert($0).inserted }
     }
 
     private static func missingPrograms(_ environment: ZEnvironment) -> [String] {
