@@ -1,8 +1,9 @@
 """A whole instance of real processes for the scripts beside this one, and what became of the messages in it."""
-import collections, os, re, signal, socket, subprocess, tempfile, time
+import collections, os, re, signal, socket, subprocess, tempfile, threading, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DOMAIN = "example.test"
+REMOTE = "remote.test"
 now = time.monotonic
 
 
@@ -103,3 +104,66 @@ def maildir_ids(directory):
             match = re.search(rb"^X-Chaos-Id: (\S+)", text, re.M)
             found[match.group(1).decode() if match else "?" + name].append(name)
     return found
+
+
+class Sink(threading.Thread):
+    """The next hop: takes everything and remembers when it answered 250 for which message."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.port = self.listener.getsockname()[1]
+        self.arrivals = collections.defaultdict(list)
+        self.lock = threading.Lock()
+
+    def run(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        try:
+            with client, client.makefile("rb") as lines:
+                client.sendall(b"220 sink ESMTP\r\n")
+                for line in lines:
+                    verb = line[:4].upper()
+                    if verb == b"EHLO":
+                        client.sendall(b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
+                    elif verb == b"DATA":
+                        client.sendall(b"354 go\r\n")
+                        body = []
+                        while True:
+                            part = lines.readline()
+                            if not part:
+                                return
+                            if part == b".\r\n":
+                                break
+                            body.append(part)
+                        found = re.search(rb"^X-Chaos-Id: (\S+)", b"".join(body), re.M)
+                        with self.lock:
+                            self.arrivals[found.group(1).decode() if found else "?"].append(now())
+                        client.sendall(b"250 ok\r\n")
+                    elif verb == b"QUIT":
+                        client.sendall(b"221 bye\r\n")
+                        return
+                    else:
+                        client.sendall(b"250 ok\r\n")
+        except OSError:
+            return
+
+
+def route_to(instance, sink_port):
+    """Mail for REMOTE goes to that port, and what fails is tried again every two seconds."""
+    tables = instance.directory + "/var/db/"
+    with open(tables + "smtp-policy.mx", "a") as f:
+        f.write(REMOTE + "\n")
+    with open(tables + "routes", "a") as f:
+        f.write("%s smtpx![127.0.0.1]:%d\n" % (REMOTE, sink_port))
+    scheduler = instance.directory + "/share/scheduler.conf"
+    text = open(scheduler).read()
+    text = re.sub(r"interval=\S+", "interval=2s", text)
+    text = re.sub(r'retries="[^"]*"', 'retries="1"', text)
+    open(scheduler, "w").write(text)

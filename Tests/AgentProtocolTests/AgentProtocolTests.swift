@@ -12,6 +12,16 @@ import Testing
             ("123", .deliver(file: SpoolID(rawValue: 123), host: nil)),
             ("123\texample.test", .deliver(file: SpoolID(rawValue: 123), host: "example.test")),
             ("123\t\u{301}x.test", .deliver(file: SpoolID(rawValue: 123), host: "\u{301}x.test")), ("#idle", .idle),
+            (
+                "123\texample.test\tmaxmsgs=20",
+                .deliver(
+                    file: SpoolID(rawValue: 123), host: "example.test",
+                    limits: AgentJobLimits(messagesPerConnection: 20))
+            ),
+            (
+                "123\t\tmaxmsgs=1",
+                .deliver(file: SpoolID(rawValue: 123), host: nil, limits: AgentJobLimits(messagesPerConnection: 1))
+            ),
         ] as [(String, AgentJob)])
     func jobs(line: String, job: AgentJob) {
         #expect(AgentJob(line: line) == job)
@@ -25,6 +35,18 @@ import Testing
     func hosts() {
         #expect(AgentJob(line: "5\t") == .deliver(file: SpoolID(rawValue: 5), host: nil))
         #expect(AgentJob.deliver(file: SpoolID(rawValue: 5), host: "a\n#idle").line == "5\ta #idle")
+    }
+
+    @Test(
+        "words of a job that are not known, or cannot be, ask for nothing",
+        arguments: [
+            ("5\th\t", nil), ("5\th\tfoo=1", nil), ("5\th\tmaxmsgs=0", nil), ("5\th\tmaxmsgs=-1", nil),
+            ("5\th\tmaxmsgs=x", nil), ("5\th\tfoo=1 maxmsgs=7 bar", 7), ("5\th\tmaxmsgs=99999999999999999999", nil),
+        ] as [(String, Int?)])
+    func limits(line: String, messages: Int?) {
+        let limits = AgentJobLimits(messagesPerConnection: messages)
+        #expect(AgentJob(line: line) == .deliver(file: SpoolID(rawValue: 5), host: "h", limits: limits))
+        #expect(AgentJobLimits(messagesPerConnection: 0) == AgentJobLimits())
     }
 
     @Test(

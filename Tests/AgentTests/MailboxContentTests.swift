@@ -114,7 +114,7 @@ struct MailboxContentTests {
         let octets = Array(text.utf8)
         // Pieces end with a line; cut at each.
         for cut in [0] + octets.indices.filter({ octets[$0] == 0x0a }).map({ $0 + 1 }) {
-            var quoting = FromQuoting()
+            var quoting = LineQuoting(.mbox)
             var result: [UInt8] = []
             for piece in [octets[..<cut], octets[cut...]] {
                 try Array(piece).withUnsafeBytes { bytes in
@@ -129,7 +129,7 @@ struct MailboxContentTests {
 
     @Test("the middle of a line too long for one piece is no line start")
     func longLine() throws {
-        var quoting = FromQuoting()
+        var quoting = LineQuoting(.mbox)
         var result = ""
         for piece in ["From the ", "From the end\n", "From x\n"] {
             try Array(piece.utf8).withUnsafeBytes { bytes in

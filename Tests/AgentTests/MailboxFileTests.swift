@@ -112,7 +112,9 @@ struct MailboxFileTests {
         let copy = try LocalCopySamples.copy("x\r\n")
         var file = MailboxFile(path: "\(fixture.root)/alice.mbox", locks: [.dotlock])
         file.patience = .milliseconds(100)
-        let problem = try #require(throws: DeliveryProblem.self) { try file.append(copy, separator: "From x\n") }
+        let problem = try #require(throws: DeliveryProblem.self) {
+            try file.append(copy, separator: "From x\n", identity: "1.0")
+        }
         #expect(problem.result.result == .deferred && problem.result.status == "4.2.0")
         #expect(fixture.read("alice.mbox") == "")
         #expect(fixture.names("") == ["alice.mbox", "alice.mbox.lock", "users"])
@@ -120,7 +122,7 @@ struct MailboxFileTests {
         let old = timespec(tv_sec: time(nil) - 301, tv_nsec: 0)
         try #require(utimensat(AT_FDCWD, "\(fixture.root)/alice.mbox.lock", [old, old], 0) == 0)
         copy.rewind()
-        try file.append(copy, separator: "From x\n")
+        #expect(try file.append(copy, separator: "From x\n", identity: "1.0") != .wasThere)
         #expect(fixture.read("alice.mbox") == "From x\nx\n\n")
         #expect(fixture.names("") == ["alice.mbox", "users"])
     }
@@ -139,7 +141,10 @@ struct MailboxFileTests {
             file.patience = .seconds(30)
             for number in 0..<each {
                 copies[thread].rewind()
-                do { try file.append(copies[thread], separator: "From \(thread)-\(number)\n") } catch {
+                do {
+                    _ = try file.append(
+                        copies[thread], separator: "From \(thread)-\(number)\n", identity: "\(number).\(thread)")
+                } catch {
                     Issue.record(error)
                 }
             }

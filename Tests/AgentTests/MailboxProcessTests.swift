@@ -109,17 +109,30 @@ struct MailboxProcessTests {
     }
 
     @Test(
-        "options that have no meaning here are refused with the reason",
+        "a wrong command line ends with 64 and what would be valid",
         arguments: [
-            (["-M"], "MMDF"), (["-8"], "octet for octet"), (["-U"], "X-UIDL"), (["-b"], "biff"),
-            (["-j", "0"], "1 to 1000"),
-            (["-y"], "unknown option"), (["file"], "standard input"), (["-c"], "needs a value"),
+            (["-j", "0"], "1 to 1000"), (["-y"], "unknown option"), (["file"], "standard input"),
+            (["-c"], "needs a value"), (["-F", "disk"], "edquot"), (["-DDDDDDDDDDD"], "at most 10"),
+            (["--command-cpu", "0"], "1 to 86400"),
         ])
     func usage(arguments: [String], text: String) throws {
         let agent = try AgentProcess(fixture, arguments)
         let lines = agent.finish()
         #expect(agent.status == 64)
         #expect(lines.contains { $0.contains(text) })
+    }
+
+    @Test("every letter of ZMailer's agent is taken")
+    func letters() throws {
+        let agent = try AgentProcess(
+            fixture, ["-8abCDgHMPrRSUX", "-F", "edquot", "-c", "local", "-h", "-", "-d", "\(fixture.root)/box"])
+        let ids = try message()
+        agent.send("\(ids[0])\t-\n")
+        let lines = agent.finish()
+        #expect(agent.status == 0, "\(lines)")
+        // The directories are not there: the operator makes them.
+        #expect(lines.contains { $0.contains("\tdeferred ") || $0.contains("5.2.1") }, "\(lines)")
+        #expect(lines.contains { $0.contains("box/a/N/F/alice") }, "\(lines)")
     }
 
     @Test("a wrong configuration ends with 78 and all that is wrong")

@@ -37,7 +37,7 @@ struct MailboxSettingsTests {
             (["ACCOUNTS": "file:users", "MAILBOX": "maildir:/m/%u"], "ACCOUNTS='file:users'"),
             (["MAILBOX": "/var/mail/%u"], "valid are maildir:PATH and mbox:PATH"),
             (["MAILBOX": "maildir:/var/mail"], "all users would share it"), (["MAILBOX": "mbox:/m/%%u"], "would share"),
-            (["MAILBOX": "maildir:mail/%u"], "must be absolute"), (["MAILBOX": "maildir:/m/%x"], "after % comes"),
+            (["MAILBOX": "maildir:mail/%u"], "must be absolute"), (["MAILBOX": "maildir:/m/%z"], "after % comes"),
             (["MAILBOX": "maildir:/m/%u%"], "after % comes"), (["MBOXLOCKS": "X"], "MBOXLOCKS='X'"),
             (["MINUID": "-1"], "MINUID='-1'"), (["MINUID": "many"], "a number from 0"),
             (["ACCOUNTS": "file:/u", "MAILBOX": "maildir:%h/M"], "accounts of a file have no home"),
@@ -63,7 +63,7 @@ struct MailboxSettingsTests {
             ("/%%u/%u", "/%u/al%h"),
         ])
     func templates(text: String, path: String) throws {
-        #expect(try PathTemplate(text).path(user: "al%h", home: "/home/al", domain: "x.test") == path)
+        #expect(try PathTemplate(text).path(.init(user: "al%h", home: "/home/al", domain: "x.test")) == path)
     }
 
     @Test(

@@ -20,6 +20,19 @@ struct SMTPAgentConnectionTests {
         #expect(harness.peer.eventually { $0.commands.count { $0 == "QUIT" } == (single ? 5 : 1) })
     }
 
+    @Test(
+        "a connection carries no more messages than the job's clause allows",
+        arguments: [(1, 6), (2, 3), (4, 2), (6, 1)])
+    func messagesPerConnection(limit: Int, connections: Int) throws {
+        let harness = try SMTPAgentHarness()
+        defer { harness.peer.stop() }
+        let controls = try (0..<6).map { _ in try harness.spool.add([harness.group(["u@b.test"])]) }
+        let input = controls.map { "\($0.id)\t\(harness.host)\tmaxmsgs=\(limit)\n" }.joined()
+        #expect(try harness.run(input).map(\.result) == Array(repeating: .ok, count: 6))
+        #expect(harness.peer.connections == connections)
+        #expect(harness.peer.messages.count == 6)
+    }
+
     @Test("many jobs at once use at most as many connections, and each message arrives once")
     func parallel() throws {
         let harness = try SMTPAgentHarness()

@@ -19,8 +19,9 @@ struct SMTPAgentDeliveryTests {
     func content(keywords: [String]) throws {
         var script = SMTPAgentPeer.Script()
         script.keywords = keywords
-        let harness = try SMTPAgentHarness(script)
+        var harness = try SMTPAgentHarness(script)
         defer { harness.peer.stop() }
+        harness.options.conversion.eightBit = .send
         let control = try harness.spool.add([harness.group(["u@b.test"])], content: Self.difficult)
         let reports = try harness.deliver([control])
         #expect(reports.map(\.result) == [.ok])

@@ -44,16 +44,42 @@ struct SMTPAgentOptionsTests {
         #expect(none.usesMX && none.usesPipelining && !none.isLMTP && !none.prefersIPv6)
     }
 
-    @Test("what is not there yet says so", arguments: ["-7", "-8", "-D", "-e", "-W", "-A/x"])
-    func unavailable(option: String) {
-        #expect { try options(option) } throws: { "\($0)".contains("is not available in this version") }
+    @Test("every letter of ZMailer's manual is accepted and does something, or says in the manual why not")
+    func everyLetter() throws {
+        let all = try options(
+            "-1", "-6", "-7", "-8", "-A", "/a", "-c", "x", "-d", "-D", "-e", "-E", "-F", "[192.0.2.1]", "-h", "h.test",
+            "-H",
+            "-l", "/l", "-L", "mail.test", "-M", "-O", "ignore-ezmlm", "-p", "24", "-P", "-r", "-s", "-S", "/s", "-T",
+            "9",
+            "-v", "-w", "4096", "-W", "-x", "-X", "-Z", "/z")
+        #expect(all.secretsFile == "/a" && all.onlyConnects && all.checksExchangers)
+        #expect(all.conversion.forcesSevenBit && all.conversion.isEightBitClean && all.conversion.keepsHeaders)
+        #expect(!all.usesHelloOnly)
+        #expect(all.localIdentity == .host("mail.test", addresses: []))
+        #expect(try options("-77").usesHelloOnly)
+        #expect(try options("-778").conversion.isEightBitClean)
+        #expect(try options("--eight-bit", "return").conversion.eightBit == .return)
+        #expect(try options().conversion.eightBit == .convert)
+    }
+
+    @Test("a local host name stands for its address of the remote end's family")
+    func localHost() throws {
+        var names = SMTPAgentNames()
+        names.addresses = ["mail.test": "192.0.2.7"]
+        let local = try #require(LocalIdentity("mail.test")?.resolved(by: names))
+        #expect(try local.address(for: try #require(IPAddress("198.51.100.1"))) == IPAddress("192.0.2.7"))
+        #expect(try local.address(for: try #require(IPAddress("2001:db8::1"))) == nil)
+        #expect(LocalIdentity("none.test")?.resolved(by: names) == nil)
+        #expect(
+            try LocalIdentity("iface:lo")?.address(for: try #require(IPAddress("127.0.0.2"))) == IPAddress("127.0.0.1"))
     }
 
     @Test(
         "values that cannot be are told with what would be valid",
         arguments: [
             ["-p", "0"], ["-p", "65536"], ["-p", "smtp"], ["-j", "0"], ["-T", "conn=x"], ["-T", "foo=1"], ["-T", "0"],
-            ["-F", "[1.2.3]"], ["-L", "host"], ["-h", "a b"], ["-w", "1"], ["-X"], ["-c", "a b"], ["-O", "x"],
+            ["-F", "[1.2.3]"], ["-L", "a b"], ["--eight-bit", "x"], ["-h", "a b"], ["-w", "1"], ["-X"], ["-c", "a b"],
+            ["-O", "x"],
         ])
     func invalid(arguments: [String]) {
         #expect(throws: UsageError.self) {

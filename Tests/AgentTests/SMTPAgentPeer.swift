@@ -1,7 +1,10 @@
 import Glibc
+import MailModel
 import Synchronization
 import Testing
 import TransportSecurity
+
+@testable import SMTPAgent
 
 /// A scripted SMTP or LMTP server on a loopback address: the other end of the agent's connections.
 final class SMTPAgentPeer: Sendable {
@@ -38,6 +41,31 @@ final class SMTPAgentPeer: Sendable {
         var keywordsInTLS = ["PIPELINING", "8BITMIME", "SIZE 10000000", "DSN", "SMTPUTF8"]
         /// TLS before the greeting.
         var isWrapped = false
+        /// What happens instead of the above at a stage: the first time, the second, …; then the above again. Counted over all
+        /// connections.
+        var turns: [Stage: [Turn]] = [:]
+        /// The same for each time without an entry in `turns`.
+        var always: [Stage: Turn] = [:]
+        /// What came with a command is thrown away when it is read: PIPELINING that is not meant.
+        var discardsPipelined = false
+        /// AUTH: what is said to each line of the client, beginning with the command, as SASL messages or whole replies.
+        var authentication: (@Sendable () -> SMTPAgentPeerAuthentication)?
+    }
+
+    /// A moment of a session.
+    enum Stage: String, Hashable, Sendable, CaseIterable {
+        case greeting, ehlo, helo, mail, rcpt, data, content, rset
+    }
+
+    /// What a peer does at a stage.
+    enum Turn: Hashable, Sendable {
+        /// The text and CRLF.
+        case say(String)
+        /// The octets as they are.
+        case raw(String)
+        case sayAndDrop(String)
+        case drop
+        case silence
     }
 
     /// What happens instead of the handshake.
@@ -60,6 +88,8 @@ final class SMTPAgentPeer: Sendable {
 
     private struct State: Sendable {
         var connections = 0
+        /// `127.0.0.1:40000`
+        var clients: [String] = []
         var messages: [Message] = []
         var commands: [String] = []
         var clearCommands: [String] = []
@@ -67,6 +97,7 @@ final class SMTPAgentPeer: Sendable {
         var threads: [pthread_t] = []
         var open: Set<Int32> = []
         var isStopped = false
+        var turns: [Stage: Int] = [:]
     }
     let port: UInt16
     private let script: Script
@@ -95,6 +126,18 @@ final class SMTPAgentPeer: Sendable {
         start { self.acceptAll() }
     }
 
+    /// At a Unix-domain socket.
+    init(_ script: Script, unixPath: String) throws {
+        self.script = script
+        listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        port = 0
+        let endpoint = Endpoint(name: unixPath, place: .unixSocket(unixPath))
+        let listener = listener
+        let bound = endpoint.withSocketAddress { bind(listener, $0, $1) == 0 && listen(listener, 100) == 0 }
+        try #require(bound)
+        start { self.acceptAll() }
+    }
+
     /// Ends all connections and threads.
     func stop() {
         state.withLock { state in
@@ -107,6 +150,8 @@ final class SMTPAgentPeer: Sendable {
     }
 
     var connections: Int { state.withLock { $0.connections } }
+    /// Address and port of each.
+    var clients: [String] { state.withLock { $0.clients } }
     var messages: [Message] { state.withLock { $0.messages } }
     /// All command lines, as they came.
     var commands: [String] { state.withLock { $0.commands } }
@@ -142,6 +187,25 @@ final class SMTPAgentPeer: Sendable {
         if code == 0 { state.withLock { $0.threads.append(thread) } }
     }
 
+    private func turn(_ stage: Stage) -> Turn? {
+        let number = state.withLock { state in
+            defer { state.turns[stage, default: 0] += 1 }
+            return state.turns[stage, default: 0]
+        }
+        guard let list = script.turns[stage], number < list.count else { return script.always[stage] }
+        return list[number]
+    }
+
+    private static func client(_ descriptor: Int32) -> String? {
+        var name = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isKnown = withUnsafeMutablePointer(to: &name) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(descriptor, $0, &length) == 0 }
+        }
+        guard isKnown, name.sin_family == sa_family_t(AF_INET) else { return nil }
+        return "\(IPAddress.v4(UInt32(bigEndian: name.sin_addr.s_addr))):\(UInt16(bigEndian: name.sin_port))"
+    }
+
     private func acceptAll() {
         while true {
             let descriptor = accept(listener, nil, nil)
@@ -149,6 +213,7 @@ final class SMTPAgentPeer: Sendable {
             let number = state.withLock { state -> Int? in
                 guard !state.isStopped else { return nil }
                 state.connections += 1
+                if let client = Self.client(descriptor) { state.clients.append(client) }
                 state.open.insert(descriptor)
                 return state.connections
             }
@@ -157,7 +222,7 @@ final class SMTPAgentPeer: Sendable {
                 return
             }
             start {
-                Session(descriptor, self.script).run(number) { command, isInTLS in
+                Session(descriptor, self.script) { self.turn($0) }.run(number) { command, isInTLS in
                     self.state.withLock { state in
                         state.commands.append(command)
                         if !isInTLS { state.clearCommands.append(command) }
@@ -185,10 +250,34 @@ extension SMTPAgentPeer {
         private var tls: TLSConnection?
         private var mail = ""
         private var recipients: [String] = []
+        private let turn: (Stage) -> Turn?
 
-        init(_ descriptor: Int32, _ script: Script) {
+        init(_ descriptor: Int32, _ script: Script, _ turn: @escaping (Stage) -> Turn?) {
             self.descriptor = descriptor
             self.script = script
+            self.turn = turn
+        }
+
+        /// Answers a stage, with `reply` unless the script has a turn for it. Returns what was said; `nil`: the connection is to end.
+        private func answer(_ stage: Stage, _ reply: String) -> String? {
+            switch turn(stage) {
+            case nil:
+                say(reply)
+                return reply
+            case .say(let text):
+                say(text)
+                return text
+            case .raw(let text):
+                write(Array(text.utf8))
+                return text
+            case .sayAndDrop(let text):
+                say(text)
+                return nil
+            case .drop: return nil
+            case .silence:
+                while fill() {}
+                return nil
+            }
         }
 
         func run(
@@ -204,11 +293,12 @@ extension SMTPAgentPeer {
                 return
             }
             if script.isWrapped, !startTLS(agreed) { return }
-            say(script.greeting)
+            guard answer(.greeting, script.greeting) != nil else { return }
             var mails = 0
             var messages = 0
             while let line = line() {
                 heard(line, tls != nil)
+                if script.discardsPipelined { buffer = [] }
                 let verb = line.prefix(4).uppercased()
                 switch verb {
                 case "EHLO", "LHLO":
@@ -217,23 +307,30 @@ extension SMTPAgentPeer {
                         continue
                     }
                     let lines = ["peer.test"] + keywords
-                    for (index, text) in lines.enumerated() {
-                        say("250\(index == lines.count - 1 ? " " : "-")\(text)")
+                    let reply = lines.enumerated().map { "250\($0 == lines.count - 1 ? " " : "-")\($1)" }
+                    guard answer(.ehlo, reply.joined(separator: "\r\n")) != nil else { return }
+                case "HELO":
+                    guard answer(.helo, "250 peer.test") != nil else { return }
+                case "RSET":
+                    guard answer(.rset, "250 2.0.0 ok") != nil else { return }
+                case "AUTH" where script.authentication != nil:
+                    guard let authentication = script.authentication?(), authenticate(line, authentication) else {
+                        return
                     }
                 case "MAIL":
                     mails += 1
                     if mails == 2, script.dropsSecondMail.contains(number) { return }
                     mail = line
                     recipients = []
-                    say(script.mailReply)
+                    guard answer(.mail, script.mailReply) != nil else { return }
                 case "RCPT":
                     let address = String(line.drop { $0 != "<" }.dropFirst().prefix { $0 != ">" })
                     let reply = script.recipientReplies[address] ?? "250 2.1.5 ok"
-                    if reply.hasPrefix("2") { recipients.append(line) }
-                    say(reply)
+                    guard let said = answer(.rcpt, reply) else { return }
+                    if said.hasPrefix("2") { recipients.append(line) }
                 case "DATA":
-                    say(script.dataReply)
-                    guard script.dataReply.hasPrefix("3") else { continue }
+                    guard let said = answer(.data, script.dataReply) else { return }
+                    guard said.hasPrefix("3") else { continue }
                     guard let content = dotted() else { return }
                     guard finish(number, content, taken) else { return }
                     messages += 1
@@ -264,14 +361,25 @@ extension SMTPAgentPeer {
                     connection: number, mail: mail, recipients: recipients,
                     content: String(decoding: content, as: UTF8.self), isInTLS: tls != nil))
             if script.dropsBehindContent { return false }
-            guard script.isLMTP else {
-                say(script.finalReply)
-                return true
-            }
+            guard script.isLMTP else { return answer(.content, script.finalReply) != nil }
             for index in recipients.indices {
-                say(index < script.finalReplies.count ? script.finalReplies[index] : script.finalReply)
+                let reply = index < script.finalReplies.count ? script.finalReplies[index] : script.finalReply
+                guard answer(.content, reply) != nil else { return false }
             }
             return true
+        }
+
+        /// `false`: the connection is to end.
+        private func authenticate(_ command: String, _ authentication: SMTPAgentPeerAuthentication) -> Bool {
+            var authentication = authentication
+            var line = command
+            while true {
+                let reply = authentication.answer(line, tls: tls)
+                say(reply)
+                guard reply.hasPrefix("334") else { return true }
+                guard let next = self.line() else { return false }
+                line = next
+            }
         }
 
         private func say(_ line: String, behind more: String = "") {

@@ -21,6 +21,8 @@ struct CompositionTests {
 
             --7000000000000000002=_/report
             Content-Type: text/plain; charset=us-ascii
+            Content-Description: Notification
+            Content-Language: en
 
             This is the mail system at mx.example.test.
 
@@ -28,10 +30,10 @@ struct CompositionTests {
 
             FAILED:
               bob@remote.example
-                originally to: bob+tag@remote.example
-                5.1.1 RCPT TO:<bob@remote.example> was answered 550 5.1.1 no such user
-                said by: mail.remote.example (192.0.2.1)
-
+                (originally to: bob+tag@remote.example)
+                There is no such mailbox. (5.1.1)
+                The mail server mail.remote.example (192.0.2.1) said:
+                  > 550 5.1.1 <bob@remote.example>: no such user
 
             --7000000000000000002=_/report
             Content-Type: message/delivery-status
@@ -51,7 +53,7 @@ struct CompositionTests {
 
             --7000000000000000002=_/report
             Content-Type: message/rfc822
-            Content-Description: Undelivered message
+            Content-Description: The message
 
             From: Alice <alice@example.test>
             Message-ID: <1@example.test>

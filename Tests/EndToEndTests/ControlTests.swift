@@ -46,7 +46,8 @@ struct ControlTests {
             try await instance.waitForMail(of: "alice", count: 1)
             #expect(try await instance.zmailer("stop").status == .exited(0))
             #expect(!isListening(instance.port))
-            #expect(instance.pids(of: "zmailer").isEmpty)
+            // It gives up its pid file before its last instruction.
+            try await waitUntil("the supervisor has ended") { instance.pids(of: "zmailer").isEmpty }
         }
     }
 

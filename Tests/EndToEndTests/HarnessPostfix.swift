@@ -16,17 +16,21 @@ final class Postfix {
     private let process: TestProcess
 
     /// It listens when this returns.
+    ///
+    /// - Parameter parameters: lines of main.cf in place of those of the same names.
     init(
-        relayingTo instance: Instance, by transport: Transport = .smtp, tls: PeerTLS = .none, login: PeerLogin? = nil
+        relayingTo instance: Instance, by transport: Transport = .smtp, tls: PeerTLS = .none, login: PeerLogin? = nil,
+        on port: UInt16? = nil, parameters: [String] = []
     ) async throws {
         self.instance = instance
         folder = "\(instance.directory)/postfix"
-        port = try FreePorts.take()
+        self.port = try port ?? FreePorts.take()
         let accounts = try Self.makeFolders(folder)
         chmod(instance.directory, 0o755)
-        try Self.mainConfiguration(folder, instance, transport, tls, login).write(
+        let main = Self.mainConfiguration(folder, instance, transport, tls, login, besides: parameters)
+        try main.write(
             toFile: "\(folder)/etc/main.cf", atomically: true, encoding: .utf8)
-        try Self.services(port).write(toFile: "\(folder)/etc/master.cf", atomically: true, encoding: .utf8)
+        try Self.services(self.port).write(toFile: "\(folder)/etc/master.cf", atomically: true, encoding: .utf8)
         let (program, arguments) = accounts.command(
             "\(Self.programs)/lib/postfix/sbin/master", ["-c", "\(folder)/etc"])
         process = try instance.spawn(
@@ -83,7 +87,8 @@ final class Postfix {
     }
 
     private static func mainConfiguration(
-        _ folder: String, _ instance: Instance, _ transport: Transport, _ tls: PeerTLS, _ login: PeerLogin?
+        _ folder: String, _ instance: Instance, _ transport: Transport, _ tls: PeerTLS, _ login: PeerLogin?,
+        besides parameters: [String]
     ) -> String {
         var lines = [
             "compatibility_level = 3.6", "queue_directory = \(folder)/queue", "data_directory = \(folder)/data",
@@ -115,7 +120,10 @@ final class Postfix {
                 "smtp_sasl_password_maps = inline:{ {[127.0.0.1]:\(instance.port)=\(login.user):\(login.password)} }",
             ]
         }
-        return lines.joined(separator: "\n") + "\n"
+        // The last of two holds, but not without a warning.
+        let names = Set(parameters.map { $0.prefix { $0 != " " } })
+        lines.removeAll { names.contains($0.prefix { $0 != " " }) }
+        return (lines + parameters).joined(separator: "\n") + "\n"
     }
 
     /// master.cf: service, type, private, unprivileged, chroot, wakeup, processes, command.

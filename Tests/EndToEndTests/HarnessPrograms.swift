@@ -48,6 +48,11 @@ enum Programs {
         "ZMAILER_TEST_CLAMD_LIBRARIES", default: cache + "/clamav/usr/lib/x86_64-linux-gnu")
     static let spamd = peer("ZMAILER_TEST_SPAMD", default: cache + "/spamassassin/usr/sbin/spamd")
 
+    /// Empty or not there: its tests are skipped.
+    static let opensmtpd = peer("ZMAILER_TEST_OPENSMTPD", default: cache + "/opensmtpd/usr/sbin/smtpd")
+    /// Likewise; its shared libraries are in `usr/lib/dovecot` beside it.
+    static let dovecot = peer("ZMAILER_TEST_DOVECOT", default: cache + "/dovecot/usr/sbin/dovecot")
+
     private static func peer(_ variable: String, default path: String) -> String {
         ProcessInfo.processInfo.environment[variable] ?? path
     }
@@ -68,7 +73,7 @@ enum Programs {
     static let debugLayout: String = {
         let build = debugBuild
         let layout = "\(build)/layout"
-        let agents = ["smtp", "mailbox", "errormail"]
+        let agents = ["smtp", "mailbox", "errormail", "sm", "hold", "expirer", "reroute"]
         for folder in ["libexec/zmailer/ta", "bin", "share"] { mkdirs("\(layout)/\(folder)") }
         for program in ["smtpserver", "router", "scheduler", "makedb", "filter-milter"] {
             symlink("\(build)/\(program)", "\(layout)/libexec/zmailer/\(program)")

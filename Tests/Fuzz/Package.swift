@@ -41,6 +41,8 @@ let package = Package(
         fuzz("FuzzMailq", "AgentProtocol"),
         .target(name: "Configuration", dependencies: ["MailModel"], swiftSettings: features),
         fuzz("FuzzConfiguration", "Configuration"),
+        .target(name: "MessageConversion", dependencies: ["MailModel"], swiftSettings: features),
+        fuzz("FuzzMessageConversion", "MessageConversion"),
         .target(name: "MilterProtocol", dependencies: ["MailModel"], swiftSettings: features),
         fuzz("FuzzMilter", "MilterProtocol"),
         fuzz("FuzzReplyParser"),

@@ -50,7 +50,8 @@ struct MessageExpansionTests {
             ("any@catchall.test", ["local - alice", "smtp there.test copy@there.test"]),
             // Our own mailboxes.
             ("bob@example.test", ["local - bob"]), ("BOB@Example.Test", ["local - bob"]), ("bob", ["local - bob"]),
-            ("bob@[192.0.2.25]", ["local - bob"]), ("bob+tail@example.test", ["local - bob"]),
+            ("bob@[192.0.2.25]", ["local - bob"]), ("bob+tail@example.test", ["local - bob+tail"]),
+            ("\"bob+a b@c\"@example.test", ["local - \"bob+a b@c\""]),
             ("ghost@example.test", ["error nosuchuser ghost@example.test"]), ("ghost", ["error nosuchuser ghost"]),
             ("+tail@example.test", ["error nosuchuser +tail@example.test"]),
             ("postmaster", ["local - postmaster"]), ("Postmaster@example.test", ["local - postmaster"]),

@@ -37,6 +37,27 @@ struct MessageRouterTests {
         return control
     }
 
+    @Test(
+        "mail waits where routes say so, and goes past them when the channel hold has let it go",
+        arguments: [false, true])
+    func held(isReleased: Bool) throws {
+        let tables = FakeRoutingTables(routes: [
+            "later.test": "hold!age:1h", "other.test": "hold!script:Up/a!x@there.test", "gate.test": "procm!-",
+        ])
+        var envelope = Self.envelope(["x@later.test", "x@other.test", "x@gate.test", "bob@example.test"])
+        if isReleased { envelope.via = "suspension" }
+        let octets = Self.file(envelope, Self.content)
+        let result = try MessageRouter(tables: tables, hostName: "h.test").route(
+            octets, .init(id: SpoolID(rawValue: 42), size: octets.count, time: 0))
+        guard case .routed(let control) = result else { throw RoutingTrouble("not routed") }
+        #expect(
+            control.recipients.map { "\($0.quad.channel) \($0.quad.host) \($0.quad.user)" } == [
+                isReleased ? "smtp later.test x@later.test" : "hold age:1h x@later.test",
+                isReleased ? "smtp other.test x@other.test" : "hold script:Up/a x@there.test",
+                "procm - x@gate.test", "local - bob",
+            ])
+    }
+
     @Test("the control file repeats what agents need, and can be read back")
     func contents() throws {
         var envelope = Self.envelope(["alice@example.test", "x@there.test"])

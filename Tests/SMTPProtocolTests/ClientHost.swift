@@ -17,6 +17,13 @@ struct ClientHost {
     var asksForHandshake = false
     private var pending: [UInt8] = []
 
+    /// AUTH: the mechanisms that are tried, in this order.
+    var mechanisms: [String] = []
+    var initialResponse: [UInt8]?
+    var believes = true
+    var refusals: [Reply?] = []
+    var challenges: [[UInt8]] = []
+
     init(_ change: (inout ClientSession.Configuration) -> Void = { _ in }) {
         var configuration = ClientSession.Configuration(helloName: "client.example")
         change(&configuration)
@@ -51,6 +58,22 @@ struct ClientHost {
                     guard let handshake else { return }
                     sent += "<TLS>\r\n".utf8
                     session.tlsStarted(isVerified: handshake == .verified, into: &sent)
+                case .authenticate(let refusal):
+                    refusals.append(refusal)
+                    guard !mechanisms.isEmpty else {
+                        session.abandonAuthentication(refusal.map { .refused($0) } ?? .notPossible("x"), into: &sent)
+                        continue
+                    }
+                    session.authenticate(mechanisms.removeFirst(), initialResponse: initialResponse, into: &sent)
+                case .challenge(let challenge):
+                    challenges.append(challenge)
+                    session.respond(Array("answer".utf8), into: &sent)
+                case .authenticated:
+                    if believes {
+                        session.authenticationCompleted()
+                    } else {
+                        session.abandonAuthentication(.distrusted("x"), into: &sent)
+                    }
                 case .finished(let results):
                     self.results.append(results)
                 case .close(let reason):

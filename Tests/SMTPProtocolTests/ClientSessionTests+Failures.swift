@@ -93,7 +93,7 @@ extension ClientSessionTests {
                 S: 250 Ok
                 C: DATA
                 S: 250 Ok
-                = 250 temporary
+                = 451 temporary
                 """)
         #expect(data.closed == .outOfStep)
     }
@@ -110,7 +110,7 @@ extension ClientSessionTests {
                 C: DATA
                 S: 354 Go
                 \(Self.data)S: 354 Go on
-                = 354 temporary
+                = 451 temporary
                 """)
         #expect(second.closed == .outOfStep)
         let early = Self.dialogue(
@@ -120,7 +120,7 @@ extension ClientSessionTests {
                 S: 250 Ok
                 C: RCPT TO:<a@x>
                 S: 354 Go
-                = 354 temporary
+                = 451 temporary
                 """)
         #expect(early.closed == .outOfStep)
     }

@@ -88,6 +88,43 @@ struct ReportTests {
         #expect(access("\(scheduler.root)/po/postman/\(id):error-on-error", F_OK) == 0)
     }
 
+    @Test("the postmaster is told of an undeliverable notification if that is wanted, with what went wrong")
+    func doubleFaultReport() throws {
+        let scheduler = try makeScheduler()
+        try scheduler.startAndWait("PARAMdouble-fault = postmaster\n" + Scripts.configuration)
+        defer { scheduler.stop() }
+        let id = try scheduler.queue(["bad h a@h"], sender: nil)
+        scheduler.notify([id])
+        try scheduler.wait("removal") { scheduler.isGone(id) }
+        let report = try #require(try submitted(scheduler).first)
+        #expect(report.envelope.recipients.map(\.address) == ["postmaster"])
+        #expect(report.content.contains("Subject: Double-fault: A report could not be delivered [FAILED(1)]"))
+        #expect(report.content.contains("Status: 5.1.1") && report.content.contains("no such user"))
+        try scheduler.wait("the log line") { scheduler.log.contains("info report queue-id=\(id)") }
+        #expect(access("\(scheduler.root)/po/postman/\(id):error-on-error", F_OK) != 0)
+    }
+
+    @Test("a report about an undeliverable report that fails too ends in postman/, with a line in the log")
+    func doubleFaultEnds() throws {
+        let scheduler = try makeScheduler()
+        let id = try scheduler.queue(["bad h postmaster@h"], sender: nil)
+        let path = scheduler.postoffice.path(.queue, id)
+        let content = scheduler.read("po/queue/\(id)")
+        let marked = content.replacing("from x\n", with: "channel error\ncomment \(DoubleFaults.mark)\n")
+        try scheduler.write(marked, to: "po/queue/\(id)")
+        var control = try scheduler.control(id)
+        for value in [\ControlFile.headerStart, \.bodyOffset, \.messageSize] {
+            control[keyPath: value] += marked.utf8.count - content.utf8.count
+        }
+        try scheduler.write(String(decoding: control.encodeHead(), as: UTF8.self), to: "po/transport/\(id)")
+        try scheduler.startAndWait("PARAMdouble-fault = postmaster\n" + Scripts.configuration)
+        defer { scheduler.stop() }
+        try scheduler.wait("removal") { scheduler.isGone(id) }
+        #expect(access("\(scheduler.root)/po/postman/\(id):error-on-error", F_OK) == 0)
+        #expect(scheduler.log.contains("warning double-fault queue-id=\(id)"))
+        #expect(try submitted(scheduler).isEmpty && access(path, F_OK) != 0)
+    }
+
     @Test("a failure is told before the rest is done when that takes longer than the report interval")
     func interim() throws {
         let scheduler = try makeScheduler()

@@ -20,7 +20,7 @@ struct StuckJobsTests {
             case .sync(let id): "sync \(id)"
             case .report(let id): "report \(id)"
             case .finish(let id, _, _): "finish \(id)"
-            case .load, .reread, .append: "?"
+            case .load, .reread, .append, .move, .reroute: "?"
             }
         }
         #expect(names == ["resume 1", "sync 1", "resume 2", "report 2", "finish 2"])

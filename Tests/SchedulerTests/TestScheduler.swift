@@ -171,6 +171,10 @@ final class TestScheduler: @unchecked Sendable {
         let log = try EventLog(program: "scheduler", destination: .file("\(root)/log/scheduler"), level: .debug)
         let environment = environment
         let postoffice = postoffice
+        let reportSettings = ReportSettings()
+        reportSettings.set(active.configuration)
+        let reportRules = reportSettings.rules(environment)
+        let doubleFaults = DoubleFaults(log: log)
         isRunning.store(true, ordering: .releasing)
         let body = ThreadBody { [commands, isRunning = Flag(self)] in
             guard let notices = try? NoticeReceiver(socketPath: "\(postoffice.root)/.scheduler.notify") else { return }
@@ -181,7 +185,8 @@ final class TestScheduler: @unchecked Sendable {
                     reports: ReportWriter(
                         postoffice: postoffice, routerNotice: router, hostName: "mx.example.test",
                         formDirectory: "\(environment.mailshare)/forms",
-                        clock: { SchedulerLoop.milliseconds() / 1000 }),
+                        clock: { SchedulerLoop.milliseconds() / 1000 }, rules: reportRules,
+                        doubleFaults: doubleFaults),
                     storesErrorOnError: { active.configuration.parameters.storesErrorOnError })
             }
             let loop = SchedulerLoop(

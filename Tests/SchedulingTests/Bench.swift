@@ -18,6 +18,7 @@ final class Bench {
     var finishes: [(id: SpoolID, ending: SchedulerAction.Ending)] = []
     var reports: [SpoolID] = []
     var rereads: [SpoolID] = []
+    var moves: [(id: SpoolID, offsets: [Int], channel: String, host: String)] = []
     var results: [DeliveryLogEntry] = []
     var events: [SchedulerEvent] = []
     /// Records and removals are confirmed at once.
@@ -85,6 +86,8 @@ final class Bench {
         case .finish(let id, let ending):
             finishes.append((id, ending))
             if hasFastDisk { core.finished(id) }
+        case .move(let id, let offsets, let channel, let host, _): moves.append((id, offsets, channel, host))
+        case .reroute(let id, let offsets, _): moves.append((id, offsets, "", ""))
         case .reread(let id): rereads.append(id)
         case .log(.result(let entry)): results.append(entry)
         case .log(let event): events.append(event)

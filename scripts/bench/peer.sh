@@ -5,6 +5,7 @@
 # below it), BENCH_MAXCONN (sessions to allow), BENCH_PROFILE (default, idle, reject), BENCH_USERS, ZMAILER_LAYOUT
 # (programs as scripts/build makes them, default .build/layout). With BENCH_TLS_PORT, BENCH_TLS_CERT and BENCH_TLS_KEY (PEM
 # files): STARTTLS, and TLS from the first octet on that port of 127.0.0.1. With BENCH_FILTER: that program is the content filter.
+# With BENCH_HOSTS=N: mail for hI.fan.test (I from 1 to N) goes to that port of 127.0.0.I.
 #
 # Relays relay.test and *.fan.test to the sink, delivers u1..uN@local.test to $BENCH_SPOOL/maildir/uN/, refuses the rest.
 # Durability is the default: message file and directory entry are synced before 250.
@@ -53,6 +54,7 @@ END
     } >"$spool/var/db/smtp-policy.src"
     : >"$spool/var/db/aliases"
     printf 'relay.test smtpx![127.0.0.1]:%s\n.fan.test smtpx![127.0.0.1]:%s\n' "$sink" "$sink" >"$spool/var/db/routes"
+    for i in $(seq 1 "${BENCH_HOSTS:-0}"); do echo "h$i.fan.test smtpx![127.0.0.$i]:$sink"; done >>"$spool/var/db/routes"
     limit=$((connections > 800 ? connections + 200 : 1000))
     cat >"$spool/share/smtpserver.conf" <<END
 PARAM BindAddress [127.0.0.1]

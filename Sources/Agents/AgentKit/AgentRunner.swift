@@ -102,7 +102,7 @@ public final class AgentRunner: Sendable {
         let output = JobOutput(writer: writer, agentID: agentID, observer: observer)
         switch AgentJob(line: line) {
         case .idle?: return
-        case .deliver(let file, let host)?: deliver(file, host: host, agent, output)
+        case .deliver(let file, let host, let limits)?: deliver(file, host: host, limits, agent, output)
         case nil: output.send(.remark("#unreadable job: \(ReportText.cleaned(line, maximumLength: 200))"))
         }
         // The credit goes back with the last reports: one write for both.
@@ -110,7 +110,9 @@ public final class AgentRunner: Sendable {
         output.flush()
     }
 
-    private func deliver(_ file: SpoolID, host: String?, _ agent: any TransportAgent, _ output: JobOutput) {
+    private func deliver(
+        _ file: SpoolID, host: String?, _ limits: AgentJobLimits, _ agent: any TransportAgent, _ output: JobOutput
+    ) {
         let control: ControlFile
         do {
             control = try ControlFile.parse(
@@ -133,7 +135,7 @@ public final class AgentRunner: Sendable {
             }
             let job = DeliveryJob(
                 control: control, host: jobHost, recipients: withinTheirTime(recipients, control, output),
-                content: MessageContent(message, control: control), output: output)
+                content: MessageContent(message, control: control), limits: limits, output: output)
             if job.recipients.isEmpty { return }
             agent.deliver(job)
             job.close()

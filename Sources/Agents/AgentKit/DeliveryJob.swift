@@ -8,16 +8,20 @@ public final class DeliveryJob {
     public let host: String
     public let recipients: [JobRecipient]
     public let content: MessageContent
+    /// What the scheduler's clause asks of the agent.
+    public let limits: AgentJobLimits
     private let output: JobOutput
     private var unreported: Set<Int>
 
     init(
-        control: ControlFile, host: String, recipients: [JobRecipient], content: MessageContent, output: JobOutput
+        control: ControlFile, host: String, recipients: [JobRecipient], content: MessageContent,
+        limits: AgentJobLimits, output: JobOutput
     ) {
         self.control = control
         self.host = host
         self.recipients = recipients
         self.content = content
+        self.limits = limits
         self.output = output
         unreported = Set(recipients.map(\.recipient.offset))
     }

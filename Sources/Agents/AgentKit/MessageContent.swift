@@ -29,6 +29,20 @@ public final class MessageContent {
         return try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<room]), at: start + offset)
     }
 
+    /// The first octets of the envelope, which stands in front of the content.
+    public func envelope(limit: Int) throws(FileError) -> [UInt8] {
+        var failure: FileError?
+        let octets = [UInt8](unsafeUninitializedCapacity: max(0, min(start, limit))) { buffer, count in
+            do throws(FileError) {
+                count = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return octets
+    }
+
     /// A range of the content; it must lie inside and be small enough to hold in memory.
     public func octets(in range: Range<Int>) throws(FileError) -> [UInt8] {
         var failure: FileError?
@@ -41,5 +55,19 @@ public final class MessageContent {
         }
         if let failure { throw failure }
         return octets
+    }
+
+    /// The envelope in front, as it was accepted; `nil` if it cannot be read as one.
+    public func envelope() throws(FileError) -> MessageEnvelope? {
+        var failure: FileError?
+        let octets = [UInt8](unsafeUninitializedCapacity: start) { buffer, count in
+            do throws(FileError) {
+                count = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        do throws(MessageFileError) { return try MessageEnvelope.parse(octets).envelope } catch { return nil }
     }
 }

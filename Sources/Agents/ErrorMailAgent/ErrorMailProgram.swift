@@ -1,5 +1,6 @@
 import AgentKit
 import Configuration
+import Forms
 import Glibc
 import Postoffice
 import ProgramKit
@@ -62,7 +63,7 @@ public enum ErrorMailProgram {
         let agent = ErrorMailTransportAgent(
             postoffice: postoffice,
             notice: NoticeSender(socketPath: "\(postoffice.root)/.router.notify", directory: "router"),
-            forms: FormLibrary(directory: "\(environment.mailshare)/forms"),
+            forms: FormLibrary(environment),
             hostName: AgentProgram.hostName(environment), log: log)
         let selection = RecipientSelection(channel: parsed.value("c") ?? "error", hostFilter: parsed.value("h"))
         AgentRunner(

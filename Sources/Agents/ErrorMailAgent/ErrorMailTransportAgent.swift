@@ -1,7 +1,7 @@
 import AgentKit
 import AgentProtocol
 import DeliveryStatus
-import MailModel
+import Forms
 import Postoffice
 import SpoolFormat
 import Telemetry
@@ -35,13 +35,18 @@ final class ErrorMailTransportAgent: TransportAgent {
             }
         }
         for (destination, recipients) in groups.sorted(by: { $0.key.address < $1.key.address }) {
-            let result: RecipientResult
-            do throws(ReportProblem) {
-                result = try Self.done(report(job, recipients, to: destination))
-            } catch {
-                result = .deferred(status: error.status, text: error.text)
+            var rest = recipients[...]
+            while !rest.isEmpty {
+                let chunk = Array(rest.prefix(DeliveryReport.maximumRecipients))
+                rest = rest.dropFirst(chunk.count)
+                let result: RecipientResult
+                do throws(ReportProblem) {
+                    result = try Self.done(report(job, chunk, to: destination))
+                } catch {
+                    result = .deferred(status: error.status, text: error.text)
+                }
+                for recipient in chunk { job.report(recipient, result) }
             }
-            for recipient in recipients { job.report(recipient, result) }
         }
     }
 
@@ -84,11 +89,11 @@ final class ErrorMailTransportAgent: TransportAgent {
             form.addresses = ["postmaster"]
             remark = "no form: \(reason)"
         }
-        let reason = FormLibrary.reason(job.host)
+        let reason = RoutingReason.of(form: job.host)
         let id = postoffice.newID()
         var report = DeliveryReport(
             id: id, reportingMTA: hostName,
-            to: Self.addresses(destination.address), form: form, recipients: [],
+            to: DeliveryReport.addresses(destination.address), form: form, recipients: [],
             original: original, date: id.unixTime)
         report.recipients = recipients.map { recipient in
             DeliveryReport.Recipient(
@@ -111,15 +116,6 @@ final class ErrorMailTransportAgent: TransportAgent {
                 "recipients": "\(recipients.count)",
             ])
         return "reported to \(destination.address) as \(id), \(remark)"
-    }
-
-    /// One address, or several with commas between them (spool.md §5); a comma within quotes separates nothing.
-    static func addresses(_ list: String) -> [String] {
-        if Mailbox(list) != nil { return [list] }
-        return list.split(separator: ",").compactMap { part in
-            let words = part.split(separator: " ")
-            return words.isEmpty ? nil : words.joined(separator: " ")
-        }
     }
 
     /// Done with, and nobody else tells the sender.

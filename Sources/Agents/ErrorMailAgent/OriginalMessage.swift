@@ -7,6 +7,9 @@ enum OriginalMessage {
     /// Octets of a returned header; a longer one is cut at the end of a line.
     static let maximumHeader = 128 << 10
 
+    /// Octets of the envelope that are looked at.
+    static let maximumEnvelope = 16384
+
     static func read(_ job: DeliveryJob, _ recipient: JobRecipient) throws(FileError) -> DeliveryReport.Original {
         let content = job.content
         var header: [UInt8]
@@ -27,6 +30,7 @@ enum OriginalMessage {
             arrivalDate: job.id.unixTime, envelopeID: job.control.envelopeID,
             isInternationalized: job.control.isInternationalized)
         original.takeRequests(of: job.control)
+        original.takeOrigin(from: try content.envelope(limit: maximumEnvelope)[...])
         return original
     }
 

@@ -17,6 +17,8 @@ enum Accounts: Sendable {
     /// passwd(5) and whatever else the name service knows.
     case system
     case file(AccountFile)
+    /// These, by name.
+    case list([String: SystemAccount])
 
     /// `nil`: no such user. The name is tried as given, then in lower case.
     func find(_ name: String) throws(DeliveryProblem) -> Account? {
@@ -31,6 +33,9 @@ enum Accounts: Sendable {
                 } catch {
                     throw .temporary("4.3.0", error.description)
                 }
+            case .list(let accounts):
+                guard let found = accounts[candidate] else { continue }
+                return Account(name: found.name, identity: found, home: found.home)
             case .file(let file):
                 if try file.contains(candidate) { return Account(name: candidate, identity: nil, home: "") }
             }

@@ -19,6 +19,10 @@ struct CommandDelivery {
         var time = Duration.seconds(600)
         /// Octets of address space.
         var memory: UInt64 = 2 << 30
+        /// Seconds of processor time.
+        var processor: UInt64 = 300
+        /// Octets of a file that it writes.
+        var file: UInt64 = 1 << 30
         /// Between SIGTERM and SIGKILL.
         var grace = Duration.seconds(5)
     }
@@ -36,6 +40,8 @@ struct CommandDelivery {
         request.directory = directory
         request.startsSession = true
         request.memoryLimit = limits.memory
+        request.processorLimit = limits.processor
+        request.fileLimit = limits.file
         // What it has read of a message when we are killed must not look like the whole.
         request.parentDeathSignal = SIGKILL
         let child = try Self.start(request)
@@ -53,7 +59,7 @@ struct CommandDelivery {
         while true {
             do throws(SpawnError) { return try ChildProcess.spawn(request) } catch {
                 // The owner may not enter the home directory that the account has.
-                guard error.code == EACCES || error.code == ENOENT, request.directory != "/" else {
+                guard [EACCES, ENOENT, ENOTDIR].contains(error.code), request.directory != "/" else {
                     throw .temporary("4.3.0", error.description)
                 }
                 request.directory = "/"

@@ -58,12 +58,14 @@ enum Octets {
         return index
     }
 
-    /// Index of the first LF with `word` behind it.
-    static func lineEnd(before word: [UInt8], in bytes: UnsafeRawBufferPointer) -> Int? {
+    /// Index of the first LF with one of `words` behind it.
+    static func lineEnd(before words: [[UInt8]], in bytes: UnsafeRawBufferPointer) -> Int? {
         var start = 0
         while let found = index(of: 0x0a, in: UnsafeRawBufferPointer(rebasing: bytes[start...])) {
             start += found + 1
-            if start < bytes.count, bytes[start] == word.first, bytes[start...].starts(with: word) { return start - 1 }
+            for word in words where start < bytes.count && bytes[start] == word.first {
+                if bytes[start...].starts(with: word) { return start - 1 }
+            }
         }
         return nil
     }

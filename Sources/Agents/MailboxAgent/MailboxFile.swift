@@ -1,44 +1,104 @@
 import Glibc
 
-/// Appending to an mbox file: the user's mailbox, or a `/file` target.
+/// How messages stand in one file.
+enum MailboxFormat: Hashable, Sendable {
+    /// Each with a `From ` line in front and an empty line behind it; such lines in messages are quoted.
+    case mbox
+    /// The same, each between lines of four 0x01 (`-M`).
+    case mmdf
+}
+
+/// Appending to a mailbox file: the user's own, or a `/file` target.
 struct MailboxFile {
     let path: String
     let locks: [LockKeys.Key]
+    var format = MailboxFormat.mbox
     /// Whether a missing file is made.
     var creates = true
     /// Whether the time of the last reading stays what it was (`-a` turns it off): readers take it for the user's.
     var keepsAccessTime = true
     var patience = MailboxLock.standardPatience
 
-    /// Everything or nothing is in the file afterwards, and durable: a failure truncates it to what it was. `separator` is the
-    /// `From ` line.
-    func append(_ copy: LocalCopy, separator: String) throws(DeliveryProblem) {
+    enum Outcome: Hashable {
+        /// The message begins at this octet of the file.
+        case delivered(at: Int)
+        /// By an earlier attempt that was cut off before it could say so.
+        case wasThere
+    }
+
+    /// Everything or nothing is in the file afterwards, and durable: a failure truncates it to what it was, and what is left of a
+    /// delivery that was killed is taken away first. `separator` is the `From ` line, `identity` that of message and recipient.
+    func append(
+        _ copy: LocalCopy, separator: String, identity: String
+    ) throws(DeliveryProblem) -> Outcome {
         // A reader may replace the file while we wait for the lock; then the new one is meant.
         for _ in 0..<5 {
             let file = try openMailbox()
             let lock = MailboxLock(path, file, locks, patience: patience)
             try lock.take()
+            defer { lock.release() }
             let before = try file.information()
             var now = stat()
             guard lstat(path, &now) == 0, now.st_ino == before.st_ino, now.st_dev == before.st_dev else { continue }
-            do throws(DeliveryProblem) {
-                try write(copy, separator, to: file, size: Int(before.st_size))
-                try file.synchronize()
-            } catch {
-                if ftruncate(file.descriptor, before.st_size) != 0 {
-                    let code = errno
-                    throw .system("truncate (a part of a message was left)", path, code)
-                }
-                throw error
-            }
+            guard let size = try recover(file, Int(before.st_size), identity) else { return .wasThere }
+            let outcome = try append(copy, separator, identity, to: file, at: size)
             if keepsAccessTime {
                 // Only a hint to mail readers: its failure changes nothing for the message.
                 let times = [before.st_atim, timespec(tv_sec: 0, tv_nsec: Self.omitted)]
                 futimens(file.descriptor, times)
             }
-            return
+            return outcome
         }
         throw .temporary("4.2.0", "\(path) is replaced again and again")
+    }
+
+    /// The size without what a killed delivery has left; `nil`: it has left the whole of this message.
+    private func recover(_ file: OpenFile, _ size: Int, _ identity: String) throws(DeliveryProblem) -> Int? {
+        switch try AppendJournal.look(at: file, size: size, identity: identity) {
+        case .nothing: return size
+        case .whole:
+            // Perhaps not durable yet: the one who wrote it did not come to that.
+            try file.synchronize()
+            AppendJournal.remove(from: file)
+            return nil
+        case .part(let start):
+            guard ftruncate(file.descriptor, off_t(start)) == 0 else { throw .system("truncate", path, errno) }
+            return start
+        }
+    }
+
+    private func append(
+        _ copy: LocalCopy, _ separator: String, _ identity: String, to file: OpenFile, at size: Int
+    ) throws(DeliveryProblem) -> Outcome {
+        var frame = Frame(format: format, separator: separator)
+        let gap = try frame.gap(file, size)
+        let lead = gap + frame.lead
+        // Once to know its size, so that a part can be told from the whole.
+        var head: [UInt8] = []
+        var count = 0
+        try frame.write(copy, lead) { (piece: UnsafeRawBufferPointer) throws(DeliveryProblem) in
+            count += piece.count
+            if head.count < AppendJournal.maximumHead {
+                head += piece.prefix(AppendJournal.maximumHead - head.count)
+            }
+        }
+        copy.rewind()
+        AppendJournal(start: size, count: count, identity: identity, head: head).write(to: file)
+        do throws(DeliveryProblem) {
+            try frame.write(copy, lead) { (piece: UnsafeRawBufferPointer) throws(DeliveryProblem) in
+                try file.write(piece)
+            }
+            try file.synchronize()
+        } catch {
+            if ftruncate(file.descriptor, off_t(size)) != 0 {
+                let code = errno
+                throw .system("truncate (a part of a message was left)", path, code)
+            }
+            AppendJournal.remove(from: file)
+            throw error
+        }
+        AppendJournal.remove(from: file)
+        return .delivered(at: size + gap.utf8.count)
     }
 
     /// `UTIME_OMIT`.
@@ -86,39 +146,61 @@ struct MailboxFile {
         fsync(directory)
         close(directory)
     }
+}
 
-    private func write(
-        _ copy: LocalCopy, _ separator: String, to file: OpenFile, size: Int
-    ) throws(DeliveryProblem) {
-        try file.write(try gap(file, size) + separator)
-        var quoting = FromQuoting()
-        var ending = TextEnding()
-        while let piece = try copy.piece() {
-            try quoting.forEachPart(of: piece) { (part: UnsafeRawBufferPointer) throws(DeliveryProblem) in
-                try file.write(part)
-            }
-            ending.note(piece)
-        }
-        try file.write(ending.padding)
-    }
+/// A message with what stands around it in a mailbox file.
+private struct Frame {
+    let format: MailboxFormat
+    let separator: String
+
+    static let mmdf = "\u{1}\u{1}\u{1}\u{1}\n"
+
+    /// In front of the message.
+    var lead: String { format == .mmdf ? Self.mmdf + separator : separator }
 
     /// The newlines that are missing between what is there and the next message.
-    private func gap(_ file: OpenFile, _ size: Int) throws(DeliveryProblem) -> String {
+    func gap(_ file: OpenFile, _ size: Int) throws(DeliveryProblem) -> String {
         guard size > 0 else { return "" }
-        var tail: [UInt8] = [0, 0]
-        let count = pread(file.descriptor, &tail, min(size, 2), off_t(max(0, size - 2)))
-        guard count >= 0 else { throw .system("read", path, errno) }
+        let tail = try file.octets(at: max(0, size - 2), count: min(size, 2))
         var ending = TextEnding()
-        tail[..<count].withUnsafeBytes { ending.note($0) }
-        return ending.padding
+        tail.withUnsafeBytes { ending.note($0) }
+        return ending.padding(format)
+    }
+
+    /// All of it, in pieces.
+    mutating func write(
+        _ copy: LocalCopy, _ lead: String, _ body: (UnsafeRawBufferPointer) throws(DeliveryProblem) -> Void
+    ) throws(DeliveryProblem) {
+        try Self.give(lead, body)
+        var quoting = LineQuoting(format)
+        var ending = TextEnding()
+        while let piece = try copy.piece() {
+            try quoting.forEachPart(of: piece, body)
+            ending.note(piece)
+        }
+        try Self.give(ending.padding(format) + (format == .mmdf ? Self.mmdf : ""), body)
+    }
+
+    static func give(
+        _ text: String, _ body: (UnsafeRawBufferPointer) throws(DeliveryProblem) -> Void
+    ) throws(DeliveryProblem) {
+        var text = text
+        var problem: DeliveryProblem?
+        text.withUTF8 { octets in
+            do throws(DeliveryProblem) { try body(UnsafeRawBufferPointer(octets)) } catch { problem = error }
+        }
+        if let problem { throw problem }
     }
 }
 
-/// Puts `>` in front of lines that begin with `From `, which would begin a new message.
-struct FromQuoting {
+/// Puts `>` in front of lines that would begin or end a message: `From `, and four 0x01 in MMDF.
+struct LineQuoting {
     private var isLineStart = true
-    private static let word = Array("From ".utf8)
-    private static let quote = Array(">".utf8)
+    private let words: [[UInt8]]
+
+    init(_ format: MailboxFormat) {
+        words = (format == .mmdf ? ["From ", "\u{1}\u{1}\u{1}\u{1}"] : ["From "]).map { Array($0.utf8) }
+    }
 
     /// Calls `body` with the parts of `piece`, quotes in between. A piece ends with a line, or is a part of a line too long to
     /// be one piece.
@@ -126,25 +208,15 @@ struct FromQuoting {
         of piece: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(DeliveryProblem) -> Void
     ) throws(DeliveryProblem) {
         guard let last = piece.last else { return }
-        if isLineStart, piece.starts(with: Self.word) { try writeQuote(body) }
+        if isLineStart, words.contains(where: { piece.starts(with: $0) }) { try Frame.give(">", body) }
         var rest = piece
-        while let found = Octets.lineEnd(before: Self.word, in: rest) {
+        while let found = Octets.lineEnd(before: words, in: rest) {
             try body(UnsafeRawBufferPointer(rebasing: rest[...found]))
-            try writeQuote(body)
+            try Frame.give(">", body)
             rest = UnsafeRawBufferPointer(rebasing: rest[(found + 1)...])
         }
         try body(rest)
         isLineStart = last == 0x0a
-    }
-
-    private func writeQuote(
-        _ body: (UnsafeRawBufferPointer) throws(DeliveryProblem) -> Void
-    ) throws(DeliveryProblem) {
-        var problem: DeliveryProblem?
-        Self.quote.withUnsafeBytes { quote in
-            do throws(DeliveryProblem) { try body(quote) } catch { problem = error }
-        }
-        if let problem { throw problem }
     }
 }
 
@@ -163,5 +235,8 @@ struct TextEnding {
         }
     }
 
-    var padding: String { String(repeating: "\n", count: 2 - newlines) }
+    /// What is missing: an empty line in mbox, the end of the line in MMDF.
+    func padding(_ format: MailboxFormat) -> String {
+        String(repeating: "\n", count: max(0, (format == .mmdf ? 1 : 2) - newlines))
+    }
 }

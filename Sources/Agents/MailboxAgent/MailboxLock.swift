@@ -71,20 +71,39 @@ final class MailboxLock {
         do throws(Errno) {
             holder = try OpenFile(unique, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
         } catch {
-            throw .system("dotlock", unique, error.code)
+            throw Self.problem(unique, error.code)
         }
         defer { unlink(unique) }
         try holder.write("\(getpid())\n")
         while link(unique, lock) != 0 {
             let code = errno
-            guard code == EEXIST else { throw .system("dotlock", lock, code) }
-            var information = stat()
-            if lstat(lock, &information) == 0, time(nil) - information.st_mtim.tv_sec > Self.staleAge {
-                unlink(lock)
-                continue
-            }
+            guard code == EEXIST else { throw Self.problem(lock, code) }
+            if removeStale(lock) { continue }
             try pauseOrGiveUp(deadline)
         }
         hasDotlock = true
+    }
+
+    /// ZMailer returns mail when the lock may not be made; here an operator can put it right first.
+    private static func problem(_ lock: String, _ code: Int32) -> DeliveryProblem {
+        guard code == EACCES || code == EPERM else { return .system("dotlock", lock, code) }
+        return .temporary(
+            "4.2.1", "dotlock \(lock): \(String(cString: strerror(code))) (MBOXLOCKS without '.' needs no such file)")
+    }
+
+    /// Removes a lock that is old, and only that one: of several who find it old the first has made a new one meanwhile.
+    private func removeStale(_ lock: String) -> Bool {
+        var found = stat()
+        guard lstat(lock, &found) == 0, found.st_mode & S_IFMT == S_IFREG,
+            time(nil) - found.st_mtim.tv_sec > Self.staleAge
+        else { return false }
+        // The old file itself is the gate through which one at a time goes; not every owner lets us open it.
+        let old = try? OpenFile(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        if let old, flock(old.descriptor, LOCK_EX | LOCK_NB) != 0 { return false }
+        var now = stat()
+        guard lstat(lock, &now) == 0, now.st_ino == found.st_ino, now.st_dev == found.st_dev,
+            now.st_mtim.tv_sec == found.st_mtim.tv_sec
+        else { return false }
+        return withExtendedLifetime(old) { unlink(lock) == 0 }
     }
 }

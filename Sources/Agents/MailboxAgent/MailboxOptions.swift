@@ -2,7 +2,7 @@ import AgentKit
 import Configuration
 import ProgramKit
 
-/// The command line (transport-agents.md §3). Letters of ZMailer's agent that have no meaning here are refused with the reason.
+/// The command line (transport-agents.md §3).
 struct MailboxOptions: Hashable, Sendable {
     var channel = "local"
     var host: String?
@@ -15,51 +15,53 @@ struct MailboxOptions: Hashable, Sendable {
     var createsMailboxes = true
     /// `-F`: a full mailbox is a permanent failure.
     var quotaIsPermanent = false
+    /// `-D`, `-P`, `-X`.
+    var hashing = DirectoryHashing()
+    /// `-M`.
+    var format = MailboxFormat.mbox
+    /// `-U`.
+    var writesUniqueID = false
+    /// `-b`.
+    var biffs = false
     var isVerbose = false
     var limits = CommandDelivery.Limits()
 
     init() {}
 
     static let specs: [OptionSpec] = [
+        OptionSpec("8", nil, "decode quoted-printable: taken and without effect, messages stay as they are"),
         OptionSpec("a", nil, "do not preserve the access time of mailbox files"),
+        OptionSpec("b", nil, "tell comsat of this host of new mail in mailbox files"),
+        OptionSpec("C", nil, "use the account's own name: always so here"),
         OptionSpec("c", nil, value: "CHANNEL", "serve this channel (local)"),
         OptionSpec(
             "d", nil, value: "PLACE", "maildir:PATH or mbox:PATH in place of MAILBOX; a plain PATH is mbox:PATH[/%u]"),
-        OptionSpec("F", nil, "a mailbox over its quota is a permanent failure"),
+        OptionSpec(
+            "D", nil, "a directory for each D (at most 10) from the user's first letters, in front of the mailbox"),
+        OptionSpec("F", nil, value: "edquot", "a mailbox over its quota is a permanent failure"),
         OptionSpec("g", nil, "do not create mbox files that are missing"),
         OptionSpec("h", nil, value: "HOST", "serve only recipients of this host"),
         OptionSpec("H", nil, "headers are never converted: always so here"),
         OptionSpec("j", "jobs", value: "N", "deliveries at the same time (16)"),
         OptionSpec("l", nil, value: "FILE", "log file ($LOGDIR/mailbox)"),
+        OptionSpec("M", nil, "mailbox files in MMDF format"),
+        OptionSpec("P", nil, "a directory for each P (at most 10) from the PJW hash of the mailbox's name"),
+        OptionSpec("R", nil, "remote biff: taken and without effect"),
+        OptionSpec("r", nil, "remote biff: taken and without effect"),
+        OptionSpec("S", nil, "Return-Receipt-To: taken and without effect"),
+        OptionSpec("U", nil, "write X-UIDL"),
         OptionSpec("v", nil, "log more"),
         OptionSpec("V", nil, "print the version"),
+        OptionSpec("X", nil, "a directory for each X (at most 10) from the CRC-32 of the mailbox's name"),
         OptionSpec("Z", nil, value: "FILE", "zmailer.conf"),
         OptionSpec(nil, "command-time", value: "SECONDS", "a |command may take this long (600)"),
         OptionSpec(nil, "command-memory", value: "MIB", "a |command may use this much address space (2048)"),
+        OptionSpec(nil, "command-cpu", value: "SECONDS", "a |command may use this much processor time (300)"),
+        OptionSpec(nil, "command-file", value: "MIB", "a |command may write files of this size (1024)"),
         OptionSpec(nil, "help", "print this"),
     ]
 
-    private static let refused: [(OptionSpec, String)] = [
-        (OptionSpec("8", nil, ""), "messages are delivered octet for octet"),
-        (OptionSpec("b", nil, ""), "biff is not served"),
-        (OptionSpec("C", nil, ""), "the account's own name is always used"),
-        (OptionSpec("D", nil, ""), "say where mailboxes are with MAILBOX and %u"),
-        (OptionSpec("M", nil, ""), "MMDF folders are not written"),
-        (OptionSpec("P", nil, ""), "hashed directories are not supported"),
-        (OptionSpec("r", nil, ""), "biff is not served"),
-        (OptionSpec("R", nil, ""), "biff is not served"),
-        (OptionSpec("S", nil, ""), "Return-Receipt-To is not answered: senders ask with NOTIFY (RFC 3461)"),
-        (OptionSpec("U", nil, ""), "X-UIDL is not written"),
-        (OptionSpec("X", nil, ""), "hashed directories are not supported"),
-    ]
-
-    /// For getopt: those that are refused, too.
-    static var parsedSpecs: [OptionSpec] { specs + refused.map(\.0) }
-
     init(_ parsed: CommandLineOptions) throws(UsageError) {
-        for (spec, reason) in Self.refused where parsed.has(spec.key) {
-            throw UsageError("option -\(spec.key) is not supported: \(reason)")
-        }
         if let operand = parsed.operands.first {
             throw UsageError("'\(operand)': jobs are read from standard input")
         }
@@ -69,12 +71,30 @@ struct MailboxOptions: Hashable, Sendable {
         environmentFile = parsed.value("Z")
         keepsAccessTime = !parsed.has("a")
         createsMailboxes = !parsed.has("g")
-        quotaIsPermanent = parsed.has("F")
+        if let word = parsed.value("F") {
+            guard word == "edquot" else { throw UsageError("-F \(word): valid is edquot") }
+            quotaIsPermanent = true
+        }
+        hashing = DirectoryHashing(
+            letters: try Self.level(parsed, "D"), pjw: try Self.level(parsed, "P"), crc: try Self.level(parsed, "X"))
+        format = parsed.has("M") ? .mmdf : .mbox
+        writesUniqueID = parsed.has("U")
+        biffs = parsed.values("b").count % 2 == 1
         isVerbose = parsed.has("v")
         store = parsed.value("d").map(Self.store)
         maximumJobs = try Self.number(parsed, "j", 1...1000) ?? maximumJobs
         if let seconds = try Self.number(parsed, "command-time", 1...86400) { limits.time = .seconds(seconds) }
         if let size = try Self.number(parsed, "command-memory", 16...1_048_576) { limits.memory = UInt64(size) << 20 }
+        if let seconds = try Self.number(parsed, "command-cpu", 1...86400) { limits.processor = UInt64(seconds) }
+        if let size = try Self.number(parsed, "command-file", 1...1_048_576) { limits.file = UInt64(size) << 20 }
+    }
+
+    private static func level(_ parsed: CommandLineOptions, _ key: String) throws(UsageError) -> Int {
+        let count = parsed.values(key).count
+        guard count <= DirectoryHashing.maximum else {
+            throw UsageError("-\(key) \(count) times: valid are at most \(DirectoryHashing.maximum)")
+        }
+        return count
     }
 
     private static func store(_ text: String) -> String {

@@ -1,13 +1,16 @@
 import AgentKit
+import Configuration
 import Glibc
+import Postoffice
 import ProgramKit
+import Telemetry
 
 /// `ta-mailbox`: command line and configuration in, jobs from standard input, reports on standard output.
 public enum MailboxProgram {
     /// Ends the process with a code of sysexits.h.
     public static func main(_ arguments: [String]) -> Never {
         do throws(UsageError) {
-            let parsed = try CommandLineOptions.parse(arguments, MailboxOptions.parsedSpecs)
+            let parsed = try CommandLineOptions.parse(arguments, MailboxOptions.specs)
             if parsed.has("help") {
                 let summary =
                     "[options] < jobs\n\nDelivers to mailboxes, files and programs of this host; "
@@ -43,7 +46,25 @@ public enum MailboxProgram {
                 name: "mailbox", selection: RecipientSelection(channel: options.channel, hostFilter: options.host),
                 maximumJobs: options.maximumJobs),
             observer: DeliveryLog.observer(log))
-        runner.run(MailboxTransportAgent(settings))
+        runner.run(MailboxTransportAgent(settings, resubmitter: resubmitter(environment, settings, log)))
         exit(ExitCode.ok.rawValue)
+    }
+
+    /// For `.forward`. An agent that may not use the spool delivers all the same what needs none.
+    private static func resubmitter(
+        _ environment: ZEnvironment, _ settings: MailboxSettings, _ log: EventLog
+    ) -> Resubmitter? {
+        guard settings.forwarding != .off, case .system = settings.accounts else { return nil }
+        do throws(PostofficeError) {
+            let postoffice = try Postoffice(environment.postoffice)
+            ForwardProgress.removeOld(root: postoffice.root, now: time(nil))
+            return Resubmitter(
+                postoffice: postoffice,
+                notice: NoticeSender(socketPath: "\(postoffice.root)/.router.notify", directory: "router"),
+                hostName: settings.hostName)
+        } catch {
+            log.warning("forwarding-impossible", ["reason": error.description])
+            return nil
+        }
     }
 }

@@ -1,3 +1,4 @@
+import AgentKit
 import ChildProcesses
 import Configuration
 import Glibc
@@ -10,8 +11,22 @@ struct MailboxSettings: Sendable {
         case mbox(PathTemplate)
     }
 
-    let accounts: Accounts
+    /// What is done for a user's `.forward` (`FORWARD`).
+    enum Forwarding: String, Hashable, Sendable {
+        case on
+        case off
+        /// Addresses and the own mailbox; files and programs are refused.
+        case addresses
+    }
+
+    var accounts: Accounts
     let store: Store
+    let forwarding: Forwarding
+    /// Whether a detail names a folder of a Maildir (`MAILDIRFOLDERS`).
+    let usesFolders: Bool
+    /// Of every Maildir (`MAILDIRQUOTA`); `nil`: what each says itself.
+    let quota: MaildirQuota?
+    var biffPort = Biff.standardPort
     let locks: LockKeys
     /// Accounts below are not delivered to when working as root (`MINUID`).
     let minimumUID: uid_t
@@ -44,7 +59,7 @@ struct MailboxSettings: Sendable {
         let fromFile = accountFile != nil
         let place = options.store ?? zenv["MAILBOX"] ?? "maildir:%h/Maildir"
         store = read("MAILBOX", .maildir(.anywhere)) { () throws(SettingsError) in
-            let store = try Self.store(place)
+            let store = try Self.store(place, options.hashing)
             let template = store.template
             guard template.dependsOnUser else {
                 throw SettingsError("'\(place)': without %u or %h all users would share it")
@@ -63,6 +78,27 @@ struct MailboxSettings: Sendable {
             guard let number = uid_t(text) else { throw SettingsError("'\(text)': valid is a number from 0") }
             return number
         }
+        forwarding = read("FORWARD", .on) { () throws(SettingsError) in
+            guard let text = zenv["FORWARD"], !text.isEmpty else { return .on }
+            guard let value = Forwarding(rawValue: text) else {
+                throw SettingsError("'\(text)': valid are on, off and addresses")
+            }
+            return value
+        }
+        usesFolders = read("MAILDIRFOLDERS", false) { () throws(SettingsError) in
+            switch zenv["MAILDIRFOLDERS"] ?? "" {
+            case "yes": return true
+            case "no", "": return false
+            case let text: throw SettingsError("'\(text)': valid are yes and no")
+            }
+        }
+        quota = read("MAILDIRQUOTA", nil) { () throws(SettingsError) in
+            guard let text = zenv["MAILDIRQUOTA"], !text.isEmpty else { return nil }
+            guard let quota = MaildirQuota(text) else {
+                throw SettingsError("'\(text)': valid are octets with S and messages with C, as in 1000000000S,100000C")
+            }
+            return quota
+        }
         self.hostName = hostName
         self.zenv = zenv
         self.options = options
@@ -70,9 +106,21 @@ struct MailboxSettings: Sendable {
         guard problems.isEmpty else { throw SettingsErrors(problems) }
     }
 
-    private static func store(_ text: String) throws(SettingsError) -> Store {
-        if let path = text.rest(behind: "maildir:") { return .maildir(try PathTemplate(path)) }
-        if let path = text.rest(behind: "mbox:") { return .mbox(try PathTemplate(path)) }
+    /// A full mailbox is a permanent failure if the operator says so (`-F`).
+    func final(_ problem: DeliveryProblem) -> RecipientResult {
+        guard options.quotaIsPermanent, problem.isQuota else { return problem.result }
+        let text = problem.result.text
+        return .failed(status: "5.2.2", text: text, diagnostic: "x-local; 500 5.2.2 \(text)")
+    }
+
+    private static func store(_ text: String, _ hashing: DirectoryHashing) throws(SettingsError) -> Store {
+        func template(_ path: String) throws(SettingsError) -> PathTemplate {
+            var template = try PathTemplate(path)
+            template.hashing = hashing
+            return template
+        }
+        if let path = text.rest(behind: "maildir:") { return .maildir(try template(path)) }
+        if let path = text.rest(behind: "mbox:") { return .mbox(try template(path)) }
         throw SettingsError("'\(text)': valid are maildir:PATH and mbox:PATH")
     }
 }

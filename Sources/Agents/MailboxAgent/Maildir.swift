@@ -10,6 +10,8 @@ struct Maildir {
     let path: String
     /// A directory that must exist; without it (a home that is not mounted) nothing is made.
     let base: String?
+    /// Of the Maildir that `path` is, or is a folder of.
+    var size: MaildirSize?
 
     enum Outcome: Hashable {
         case delivered
@@ -17,7 +19,7 @@ struct Maildir {
         case wasThere
     }
 
-    /// `time.Q<spool id>R<offset>.host`
+    /// `time.Q<spool id>R<offset>.host`; behind it comes the size of the file, `,S=<octets>` (Maildir++).
     static func name(of id: SpoolID, offset: Int, host: String) -> String {
         // maildir(5): what would be a separator is written in octal.
         let host = host.replacing("/", with: "\\057").replacing(":", with: "\\072")
@@ -28,16 +30,21 @@ struct Maildir {
     func deliver(_ copy: LocalCopy, name: String, looksInCurrent: Bool) throws(DeliveryProblem) -> Outcome {
         if looksInCurrent, currentHolds(name) { return .wasThere }
         let temporary = try openTemporary(name)
+        let octets: Int
+        let isCounted: Bool
         do throws(DeliveryProblem) {
             try copy.writeAll(to: temporary.file)
             // Before it has its name: a name in new/ means that the whole content is durable.
             try temporary.file.synchronize()
+            octets = Int(try temporary.file.information().st_size)
+            isCounted = try size?.admit(octets) ?? false
         } catch {
             temporary.remove()
             throw error
         }
-        let outcome = try link(temporary, to: "\(path)/new/\(name)")
+        let outcome = try link(temporary, to: "\(path)/new/\(name),S=\(octets)")
         temporary.remove()
+        if isCounted, outcome == .delivered { size?.note(octets) }
         try OpenFile.synchronize(directory: "\(path)/new")
         return outcome
     }
@@ -139,7 +146,7 @@ struct Maildir {
         let wanted = Array(name.utf8)
         while let entry = readdir(directory) {
             let isSame = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                bytes.starts(with: wanted) && (bytes[wanted.count] == 0 || bytes[wanted.count] == UInt8(ascii: ":"))
+                bytes.starts(with: wanted) && [0, UInt8(ascii: ":"), UInt8(ascii: ",")].contains(bytes[wanted.count])
             }
             if isSame { return true }
         }

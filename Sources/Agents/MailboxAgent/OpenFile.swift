@@ -37,6 +37,25 @@ final class OpenFile {
         if let problem { throw problem }
     }
 
+    /// From the beginning, at most `limit` octets.
+    func contents(limit: Int) throws(DeliveryProblem) -> [UInt8] { try octets(at: 0, count: limit) }
+
+    /// Fewer than `count` only at the end of the file.
+    func octets(at offset: Int, count wanted: Int) throws(DeliveryProblem) -> [UInt8] {
+        var octets = [UInt8](repeating: 0, count: wanted)
+        var count = 0
+        while count < wanted {
+            let got = octets.withUnsafeMutableBytes { buffer in
+                pread(descriptor, buffer.baseAddress.map { $0 + count }, wanted - count, off_t(offset + count))
+            }
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw .system("read", path, errno) }
+            if got == 0 { break }
+            count += got
+        }
+        return Array(octets[..<count])
+    }
+
     /// The content is on stable storage afterwards.
     func synchronize() throws(DeliveryProblem) {
         guard fsync(descriptor) == 0 else { throw .system("fsync", path, errno) }

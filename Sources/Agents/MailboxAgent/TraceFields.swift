@@ -11,10 +11,12 @@ struct TraceFields {
     let envelopeID: String?
     /// Under which the message is written.
     let uid: uid_t
+    /// `-U`: what POP servers call the message.
+    var uniqueID: String?
 
     /// Fields of a message that are replaced by ours, lower case: what a stranger put there would be taken for the truth.
     static let replaced = [
-        "return-path", "x-envelope-to", "x-orcpt", "original-recipient", "x-envid", "envelope-id",
+        "return-path", "x-envelope-to", "x-orcpt", "original-recipient", "x-envid", "envelope-id", "x-uidl",
     ]
 
     var text: String {
@@ -28,6 +30,7 @@ struct TraceFields {
             let value = XText.decode(id).map { String(decoding: $0, as: UTF8.self) } ?? id
             text += "X-Envid: \(Self.clean(id))\nEnvelope-Id: \(Self.clean(value))\n"
         }
+        if let uniqueID { text += "X-UIDL: \(uniqueID)\n" }
         return text
     }
 

@@ -7,6 +7,8 @@ struct ConnectionFailure: Error, Hashable {
         case refusal
         /// The host is alive, and does not do TLS as the destination's policy wants it. `isLasting`: a repetition will not help.
         case tls(isLasting: Bool)
+        /// The host is alive, and does not know us: a matter for the operator, and no reason to return mail.
+        case authentication
     }
     let text: String
     /// `4.4.1`
@@ -42,6 +44,14 @@ struct ConnectionFailure: Error, Hashable {
     var permanentStatus: String? {
         guard case .tls(isLasting: true) = cause else { return nil }
         return status == Self.noREQUIRETLS ? "5.7.30" : "5.7.10"
+    }
+
+    /// Whether any message would have fared so: TLS as one destination or message wants it, and who we are, say nothing about others.
+    var isOfThePlace: Bool {
+        switch cause {
+        case .connection, .refusal: true
+        case .tls, .authentication: false
+        }
     }
 
     private static let noREQUIRETLS = "4.7.30"

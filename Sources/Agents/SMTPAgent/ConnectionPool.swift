@@ -10,7 +10,8 @@ final class ConnectionPool: Sendable {
 
     private struct Idle: Sendable {
         let connection: SMTPConnection
-        let until: Deadline
+        /// Of the pool's clock.
+        let until: Int64
     }
     private struct State: Sendable {
         var idle: [Use: [Idle]] = [:]
@@ -22,11 +23,22 @@ final class ConnectionPool: Sendable {
     private let state = Mutex(State())
     /// Idle and busy connections at most.
     private let limit: Int
-    private let idleTime: Duration
+    /// Nanoseconds.
+    private let idleTime: Int64
+    private let now: @Sendable () -> Int64
 
-    init(limit: Int, idleTime: Duration) {
+    /// A session is closed before anybody has to ask with NOOP whether it is still there: servers wait five minutes
+    /// (RFC 5321 §4.5.3.2.7), and other clients need the place.
+    static let longestIdleTime = Duration.seconds(180)
+
+    /// - Parameters:
+    ///   - idleTime: at most ``longestIdleTime``.
+    ///   - now: nanoseconds of a clock that never goes back.
+    init(limit: Int, idleTime: Duration, now: @escaping @Sendable () -> Int64 = { Deadline.now }) {
         self.limit = limit
-        self.idleTime = idleTime
+        let (seconds, attoseconds) = min(idleTime, Self.longestIdleTime).components
+        self.idleTime = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        self.now = now
     }
 
     /// The most recently used session of the kind that is still good; `nil` if there is none. Either way the caller has a place
@@ -38,7 +50,7 @@ final class ConnectionPool: Sendable {
         }
         while let idle = state.withLock({ Self.popNewest(use, &$0) }) {
             // Looking at the socket is a system call: not under the lock.
-            if idle.connection.isUsable, !idle.until.hasPassed { return idle.connection }
+            if idle.connection.isUsable, idle.until > now() { return idle.connection }
             idle.connection.quit()
         }
         // A new one will be opened: another hop's idle session makes room for it.
@@ -51,7 +63,7 @@ final class ConnectionPool: Sendable {
 
     /// Ends the use that ``take(_:)`` began, with the session if it can go on.
     func giveBack(_ connection: SMTPConnection?, for use: Use) {
-        let entry = connection.map { Idle(connection: $0, until: Deadline(after: idleTime)) }
+        let entry = connection.map { Idle(connection: $0, until: now() + idleTime) }
         state.withLock { state in
             state.busyCount -= 1
             let busy = (state.busy[use] ?? 1) - 1
@@ -68,7 +80,10 @@ final class ConnectionPool: Sendable {
     }
 
     /// Says QUIT on sessions that nobody has needed for a while.
-    func closeExpired() { close { $0.until.hasPassed } }
+    func closeExpired() {
+        let now = now()
+        close { $0.until <= now }
+    }
 
     func closeAll() { close { _ in true } }
 

@@ -2,6 +2,7 @@ import AgentKit
 import Configuration
 import MailModel
 import Resolver
+import SASL
 import SMTPProtocol
 import Telemetry
 
@@ -14,6 +15,15 @@ struct Connector<Names: NameService>: Sendable {
     let tls: ClientTLS
     /// For the dialogue (`-v`).
     let dialogue: EventLog?
+    /// Who we are where (`-A`), on ``channel``.
+    var secrets = AuthSecrets.none
+    var channel = "smtp"
+    /// For what an operator has to mend.
+    var log: EventLog?
+    /// Which place to try first.
+    var health = PlaceHealth()
+    /// Places that do not know us: asking again and again locks accounts.
+    private let refusedLogins = FailedPlaces<Endpoint.Place>(lifetime: .seconds(300)...(.seconds(300)))
     /// Places that have just failed; what took long is avoided for as long, within bounds.
     private let failedPlaces = FailedPlaces<Endpoint.Place>()
     /// Places where TLS was begun and came to nothing.
@@ -48,16 +58,18 @@ struct Connector<Names: NameService>: Sendable {
         case .endpoints(let endpoints):
             let policy = tls.policy(for: hop, defaultPort: finder.defaultPort, isIdentityRequired: demand != .none)
             var failures: [ConnectionFailure] = []
-            for endpoint in endpoints {
+            for endpoint in health.ordered(endpoints) {
                 if end.hasPassed { break }
                 do throws(ConnectionFailure) {
-                    let connection = try connect(TLSPlan(policy, hop: hop, endpoint: endpoint), until: end)
+                    let plan = TLSPlan(policy, hop: hop, endpoint: endpoint)
+                    let connection = try connect(plan, secrets.entry(channel: channel, hop: hop), until: end)
                     guard demand == .requireTLS, !connection.capabilities.hasRequireTLS else {
                         return .connected(connection)
                     }
                     connection.quit()
                     throw .withoutREQUIRETLS(endpoint)
                 } catch {
+                    if error.isOfThePlace { health.failed(endpoint.place) }
                     failures.append(error)
                 }
             }
@@ -83,17 +95,19 @@ struct Connector<Names: NameService>: Sendable {
     }
 
     /// A session with one host, in clear text if TLS may be done without and does not work.
-    private func connect(_ plan: TLSPlan, until end: Deadline) throws(ConnectionFailure) -> SMTPConnection {
+    private func connect(
+        _ plan: TLSPlan, _ entry: AuthSecrets.Entry?, until end: Deadline
+    ) throws(ConnectionFailure) -> SMTPConnection {
         do throws(ConnectionFailure) {
-            return try connect(plan, plan.use, until: end)
+            return try connect(plan, plan.use, entry, until: end)
         } catch  where error.mayWorkInClearText && plan.policy.level == .may {
             tls.reportClearText(error, plan.endpoint)
-            return try connect(plan, .never, until: end)
+            return try connect(plan, .never, entry, until: end)
         }
     }
 
     private func connect(
-        _ plan: TLSPlan, _ use: ClientSession.TLSUse, until end: Deadline
+        _ plan: TLSPlan, _ use: ClientSession.TLSUse, _ entry: AuthSecrets.Entry?, until end: Deadline
     ) throws(ConnectionFailure) -> SMTPConnection {
         let endpoint = plan.endpoint
         if let reason = failedPlaces.reason(endpoint.place) {
@@ -102,6 +116,9 @@ struct Connector<Names: NameService>: Sendable {
         if use != .never, let reason = brokenTLS.reason(endpoint.place) {
             throw ConnectionFailure(
                 text: "\(reason) (a moment ago)", status: "4.7.5", .connection, mayWorkInClearText: true)
+        }
+        if entry != nil, let reason = refusedLogins.reason(endpoint.place) {
+            throw ConnectionFailure(text: "\(reason) (minutes ago)", status: "4.7.8", .authentication)
         }
         let start = ContinuousClock.now
         let stream: Socket
@@ -115,9 +132,11 @@ struct Connector<Names: NameService>: Sendable {
         }
         var configuration = session
         configuration.tls = use
+        configuration.authenticates = entry != nil
+        if health.distrustsPipelining(endpoint.place) { configuration.allowsPipelining = false }
         let connection = SMTPConnection(
             endpoint, socket: stream, configuration: configuration, timeouts: timeouts, tls: tls, plan: plan,
-            log: dialogue)
+            secrets: entry, log: dialogue)
         do throws(ConnectionFailure) {
             try connection.open(until: end)
         } catch {
@@ -125,8 +144,21 @@ struct Connector<Names: NameService>: Sendable {
                 let places = error.mayWorkInClearText ? brokenTLS : failedPlaces
                 places.insert(endpoint.place, reason: error.text, after: ContinuousClock.now - start)
             }
+            if error.cause == .authentication { loginRefused(error, endpoint, entry) }
             throw error
         }
+        health.succeeded(endpoint.place)
         return connection
+    }
+
+    /// A wrong password is the operator's to mend: mail waits, and he is told once in five minutes and host, not for each message.
+    private func loginRefused(_ error: ConnectionFailure, _ endpoint: Endpoint, _ entry: AuthSecrets.Entry?) {
+        refusedLogins.insert(endpoint.place, reason: error.text, after: .zero)
+        log?.error(
+            "auth-failed",
+            [
+                "relay": endpoint.relay, "user": entry?.credentials.user.text ?? "-", "reason": error.text,
+                "consequence": "mail for it waits",
+            ])
     }
 }

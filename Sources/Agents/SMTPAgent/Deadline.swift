@@ -10,7 +10,8 @@ struct Deadline: Hashable, Comparable, Sendable {
         nanoseconds = Self.now + seconds * 1_000_000_000 + attoseconds / 1_000_000_000
     }
 
-    private static var now: Int64 {
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    static var now: Int64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)

@@ -57,13 +57,21 @@ struct Delivery {
                 diagnostic: diagnostic, remoteHost: host)
         case .temporary:
             return .deferred(
-                status: status(result, class: 4), text: explanation(result, host, summary), diagnostic: diagnostic,
+                isAboutTheHost(result) ? .deferredAll : .deferred, status: status(result, class: 4),
+                text: explanation(result, host, summary), diagnostic: diagnostic,
                 remoteHost: host)
         case .usage, .protocolError, .noUser, .unavailable:
             return .failed(
                 status: status(result, class: 5), text: explanation(result, host, summary), diagnostic: diagnostic,
                 remoteHost: host)
         }
+    }
+
+    /// 421 before anything was said of recipients and content: the host has no time for anybody (RFC 5321 §3.8). Later it may be
+    /// this message that it does not like, and the others of the thread are not to wait for it; nor for what only MAIL was
+    /// refused with, which is about its sender and size.
+    private func isAboutTheHost(_ result: SMTPProtocol.RecipientResult) -> Bool {
+        result.reply.code == 421 && result.stage == .mail && !result.isLocal
     }
 
     private func explanation(

@@ -18,6 +18,8 @@ struct Envelope {
     private let deliverBy: DeliverByTime?
     /// The message from its first octet.
     let stream: ContentStream
+    /// Some octet of header or body is above 127.
+    let hasEightBitOctets: Bool
 
     /// Recipients and senders that are no addresses are reported here: no server needs to be asked.
     static func all(of job: DeliveryJob) -> [Envelope] {
@@ -62,7 +64,9 @@ struct Envelope {
         recipients = entries
         control = job.control
         deliverBy = first.recipient.deliverBy
-        stream = ContentStream(job.content, header: job.header(of: first))
+        let header = job.header(of: first)
+        stream = ContentStream(job.content, header: header)
+        hasEightBitOctets = job.content.traits.hasEightBit || header?.contains { $0 >= 0x80 } == true
     }
 
     private static func forwardPath(_ address: String) -> ForwardPath? {
@@ -70,13 +74,22 @@ struct Envelope {
         return asciiLowercased(address) == "postmaster" ? .postmaster : nil
     }
 
-    func message(to batch: ArraySlice<EnvelopeEntry>, size: Int, requiresTLS: Bool) -> ClientMessage {
-        var message = ClientMessage(reversePath: reversePath, recipients: batch.map(\.command), size: size)
-        message.has8Bit = control.traits.hasEightBit || control.bodyType == BodyType.eightBitMIME.rawValue
-        message.needsSMTPUTF8 = control.isInternationalized
+    /// It has 8-bit octets, or its sender has said that it may.
+    var mayHaveEightBit: Bool { hasEightBitOctets || control.bodyType == BodyType.eightBitMIME.rawValue }
+
+    /// It was accepted with SMTPUTF8.
+    var isInternationalized: Bool { control.isInternationalized }
+
+    func message(
+        to batch: ArraySlice<EnvelopeEntry>, _ content: PreparedContent, requiresTLS: Bool
+    ) -> ClientMessage {
+        var message = ClientMessage(
+            reversePath: reversePath, recipients: batch.map(\.command), size: content.stream.size)
+        message.has8Bit = content.hasEightBit
+        message.needsSMTPUTF8 = content.needsSMTPUTF8
         message.ret = control.notaryReturn.flatMap { ReturnContent(rawValue: $0.rawValue) }
         message.envelopeID = control.envelopeID
-        message.isWireFormat = stream.isWireFormat
+        message.isWireFormat = content.stream.isWireFormat
         message.deliverBy = deliverBy?.fromNow
         message.priority = control.priority?.value
         message.requiresTLS = requiresTLS

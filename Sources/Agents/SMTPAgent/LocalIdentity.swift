@@ -1,17 +1,22 @@
 import Glibc
 import MailModel
+import Resolver
 
 /// The local end of connections (`-L`): `iface:eth0`, `[192.0.2.1]`, or a host name of this machine.
 enum LocalIdentity: Hashable, Sendable {
     case interface(String)
     case address(IPAddress)
+    /// Its addresses are to be looked up by ``resolved(by:)``.
+    case host(String, addresses: [IPAddress])
 
-    /// `nil` if the text is neither an interface nor an address in brackets. Host names are resolved by whoever calls.
+    /// `nil` if the text is neither an interface, nor an address in brackets, nor a host name.
     init?(_ text: some StringProtocol) {
         if text.utf8.count > 6, asciiLowercased(text.prefix(6)) == "iface:" {
             self = .interface(String(text.dropFirst(6)))
         } else if let address = AddressLiteral.address(in: text) {
             self = .address(address)
+        } else if let name = DomainName(text) {
+            self = .host(name.text, addresses: [])
         } else {
             return nil
         }
@@ -22,10 +27,24 @@ enum LocalIdentity: Hashable, Sendable {
         switch self {
         case .address(let address):
             return address.isSameFamily(as: remote) ? address : nil
+        case .host(_, let addresses):
+            return addresses.first { $0.isSameFamily(as: remote) }
         case .interface(let name):
             let addresses = NetworkInterfaces.addresses(of: name)
             guard !addresses.isEmpty else { throw .system(call: "interface \(name)", code: ENODEV) }
             return addresses.first { $0.isSameFamily(as: remote) && !$0.isLinkLocal }
+        }
+    }
+}
+
+extension LocalIdentity {
+    /// The same with the addresses of a host name. `nil`: it has none.
+    func resolved(by names: some NameService) -> LocalIdentity? {
+        guard case .host(let name, _) = self else { return self }
+        var generator = SystemRandomNumberGenerator()
+        switch MailRouting(names, ownIdentity: nil).addresses(ofHost: name, using: &generator) {
+        case .hosts(let hosts): return .host(name, addresses: hosts.map(\.address))
+        case .temporaryFailure, .permanentFailure: return nil
         }
     }
 }

@@ -4,6 +4,16 @@ import ProgramKit
 /// The command line of `ta-smtp` (transport-agents.md §2).
 struct SMTPAgentOptions: Sendable {
     var channel = "smtp"
+    /// `-A`
+    var secretsFile: String?
+    /// `-7`, `-8`, `-H`, `--eight-bit`
+    var conversion = ContentConversion()
+    /// `-77`: HELO only.
+    var usesHelloOnly = false
+    /// `-D`
+    var onlyConnects = false
+    /// `-e`
+    var checksExchangers = false
     /// `-j`: connections and jobs at the same time.
     var maximumJobs = 20
     /// `-1`
@@ -16,7 +26,7 @@ struct SMTPAgentOptions: Sendable {
     var punt: NextHop?
     /// `-h`; `nil`: the host's own name.
     var heloName: String?
-    /// `-l`
+    /// `-l`: the log, the dialogue included.
     var logFile: String?
     /// `-L`
     var localIdentity: LocalIdentity?
@@ -50,20 +60,20 @@ struct SMTPAgentOptions: Sendable {
     static let specs: [OptionSpec] = [
         OptionSpec("1", nil, "one message a connection"),
         OptionSpec("6", nil, "try IPv6 addresses first"),
-        OptionSpec("7", nil, "force 7-bit; twice: no ESMTP (not available yet)"),
-        OptionSpec("8", nil, "8-bit clean, decode quoted-printable (not available yet)"),
-        OptionSpec("A", nil, value: "FILE", "secrets for AUTH (not available yet)"),
+        OptionSpec("7", nil, "send 7-bit content only; twice: no ESMTP either"),
+        OptionSpec("8", nil, "the host takes 8-bit content: decode quoted-printable texts"),
+        OptionSpec("A", nil, value: "FILE", "secrets for AUTH at smarthosts"),
         OptionSpec("c", "channel", value: "CHANNEL", "serve this channel (smtp)"),
         OptionSpec("d", nil, "log the dialogue"),
-        OptionSpec("D", nil, "connect only, as a test (not available yet)"),
-        OptionSpec("e", nil, "check each recipient's MX against the connected host (not available yet)"),
+        OptionSpec("D", nil, "connect and greet only, as a test: mail waits"),
+        OptionSpec("e", nil, "only to hosts that are MX of each recipient's own domain"),
         OptionSpec("E", nil, "EHLO only if the greeting says ESMTP"),
         OptionSpec("F", nil, value: "DEST", "all mail to HOST, [ADDRESS], either with :PORT, or UNIX:/PATH"),
         OptionSpec("h", nil, value: "NAME", "name to greet with (the host's own)"),
-        OptionSpec("H", nil, "keep 8-bit headers (always so)"),
+        OptionSpec("H", nil, "leave 8-bit header fields as they are"),
         OptionSpec("j", "jobs", value: "N", "jobs and connections at the same time (20)"),
-        OptionSpec("l", nil, value: "FILE", "log to this file"),
-        OptionSpec("L", nil, value: "LOCAL", "local end: iface:NAME or [ADDRESS]"),
+        OptionSpec("l", nil, value: "FILE", "log to this file, the dialogue included"),
+        OptionSpec("L", nil, value: "LOCAL", "local end: iface:NAME, [ADDRESS] or HOST"),
         OptionSpec("M", "lmtp", "speak LMTP; the port comes with the host, -p or -F"),
         OptionSpec("O", nil, value: "EXTENSION", "ignore-ezmlm: accepted, ezmlm addresses are never rewritten"),
         OptionSpec("p", "port", value: "PORT", "connect to this port (25)"),
@@ -75,18 +85,14 @@ struct SMTPAgentOptions: Sendable {
         OptionSpec("v", nil, "verbose: log the dialogue"),
         OptionSpec("V", "version", "print the version"),
         OptionSpec("w", nil, value: "OCTETS", "size of the send buffer"),
-        OptionSpec("W", nil, "check WKS records (not available: nobody publishes them any more)"),
+        OptionSpec("W", nil, "accepted, and without effect: WKS records are obsolete (RFC 1123, section 5.3.6)"),
         OptionSpec("x", nil, "do not look at MX records"),
         OptionSpec("X", nil, "with -x: may connect to this host itself"),
         OptionSpec("Z", nil, value: "FILE", "zmailer.conf"),
+        OptionSpec(
+            nil, "eight-bit", value: "HOW", "8-bit content to hosts without 8BITMIME: convert (default), return, send"),
         OptionSpec(nil, "check", "read the configuration, report every mistake, exit"),
         OptionSpec(nil, "help", "print this text"),
-    ]
-
-    /// Letters that need what is not there yet; using one must not silently do nothing.
-    private static let unavailable: [String: String] = [
-        "7": "conversion to 7-bit", "8": "decoding quoted-printable", "A": "AUTH", "D": "the connection test",
-        "e": "the check of recipients' MX records", "W": "the WKS check",
     ]
 
     /// The defaults.
@@ -95,18 +101,22 @@ struct SMTPAgentOptions: Sendable {
     /// Reads the options behind the program's name; `--help` and `--version` are the caller's.
     init(_ options: CommandLineOptions) throws(UsageError) {
         for (key, value) in options.options {
-            if let what = Self.unavailable[key] {
-                throw UsageError("option '-\(key)': \(what) is not available in this version")
-            }
             switch key {
             case "1": sendsOneMessagePerConnection = true
             case "6": prefersIPv6 = true
+            case "7":
+                if conversion.forcesSevenBit { usesHelloOnly = true }
+                conversion.forcesSevenBit = true
+            case "8": conversion.isEightBitClean = true
+            case "A": secretsFile = value
             case "c": channel = value
             case "d", "v": isVerbose = true
+            case "D": onlyConnects = true
+            case "e": checksExchangers = true
             case "E": needsESMTPBanner = true
             case "F": punt = try Self.nextHop(value)
             case "h": heloName = try Self.helloName(value)
-            case "H": continue
+            case "H": conversion.keepsHeaders = true
             case "j": maximumJobs = try Self.number(key, value, in: 1...1000)
             case "l": logFile = value
             case "L": localIdentity = try Self.localIdentity(value)
@@ -123,9 +133,15 @@ struct SMTPAgentOptions: Sendable {
                 }
                 self.timeouts = timeouts
             case "w": sendBufferSize = try Self.number(key, value, in: 1024...(16 << 20))
+            case "W": continue
             case "x": usesMX = false
             case "X": mayConnectToSelf = true
             case "Z": environmentFile = value
+            case "eight-bit":
+                guard let how = ContentConversion.EightBit(rawValue: value) else {
+                    throw UsageError("option '--eight-bit \(value)': valid are convert, return and send")
+                }
+                conversion.eightBit = how
             case "check": onlyChecks = true
             default: continue
             }
@@ -154,7 +170,7 @@ struct SMTPAgentOptions: Sendable {
 
     private static func localIdentity(_ text: String) throws(UsageError) -> LocalIdentity {
         guard let identity = LocalIdentity(text) else {
-            throw UsageError("option '-L \(text)': valid are iface:NAME and [ADDRESS]")
+            throw UsageError("option '-L \(text)': valid are iface:NAME, [ADDRESS] and HOST")
         }
         return identity
     }

@@ -40,6 +40,9 @@ public enum SMTPAgentProgram {
         } catch {
             Program.fail(error.description, .configuration)
         }
+        var options = options
+        options.conversion.defaultCharset = environment["DEFCHARSET"].flatMap { $0.isEmpty ? nil : $0 } ?? "ISO-8859-1"
+        let secrets = secrets(options)
         if options.onlyChecks {
             for problem in clientTLS(options, environment, nil).problems { Program.print(problem) }
             exit(ExitCode.ok.rawValue)
@@ -47,7 +50,15 @@ public enum SMTPAgentProgram {
         let log = AgentProgram.log("smtp", environment, file: options.logFile, isVerbose: options.isVerbose)
         let tls = clientTLS(options, environment, log)
         for problem in tls.problems { log.warning("tls-file", ["problem": problem]) }
-        let agent = SMTPTransportAgent(options, connector: connector(options, environment, resolver, tls, log))
+        if let local = options.localIdentity {
+            options.localIdentity = local.resolved(by: resolver)
+            if options.localIdentity == nil { Program.fail("-L: the host has no address", .noHost) }
+        }
+        var connector = connector(options, environment, resolver, tls, log)
+        connector.secrets = secrets
+        connector.channel = options.channel
+        connector.log = log
+        let agent = SMTPTransportAgent(options, connector: connector)
         let runner = AgentRunner(
             AgentRunner.Options(
                 name: "smtp", selection: RecipientSelection(channel: options.channel),
@@ -65,6 +76,16 @@ public enum SMTPAgentProgram {
             let (file, configuration) = try TLSConfigurationFile.read(
                 options.tlsConfigurationFile, folder: environment.mailshare)
             return try ClientTLS(configuration, file: file, log: log)
+        } catch {
+            Program.fail(error.description, .configuration)
+        }
+    }
+
+    /// The secrets file; a mistake ends the program with 78.
+    private static func secrets(_ options: SMTPAgentOptions) -> AuthSecrets {
+        guard let file = options.secretsFile else { return .none }
+        do throws(ConfigurationErrors) {
+            return try AuthSecretsFile.read(file)
         } catch {
             Program.fail(error.description, .configuration)
         }
@@ -98,7 +119,8 @@ public enum SMTPAgentProgram {
         session.isLMTP = options.isLMTP
         session.allowsPipelining = options.usesPipelining
         session.needsESMTPGreeting = options.needsESMTPBanner
-        // Nothing is rewritten on the way; 8-bit content breaks less by being sent than by being returned.
+        session.usesHelloOnly = options.usesHelloOnly
+        // What must not be sent so is converted or returned before (``ContentConversion``).
         session.sendsUnannounced8Bit = true
         var socket = Socket.Options()
         socket.localIdentity = options.localIdentity
@@ -106,6 +128,6 @@ public enum SMTPAgentProgram {
         socket.sendBufferSize = options.sendBufferSize
         return Connector(
             finder: finder, session: session, socket: socket, timeouts: options.timeouts, tls: tls,
-            dialogue: options.isVerbose ? log : nil)
+            dialogue: options.isVerbose || options.logFile != nil ? log : nil)
     }
 }

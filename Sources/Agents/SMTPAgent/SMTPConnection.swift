@@ -1,5 +1,6 @@
 import AgentKit
 import MailModel
+import SASL
 import SMTPProtocol
 import Telemetry
 import TransportSecurity
@@ -12,6 +13,9 @@ final class SMTPConnection: @unchecked Sendable {
     private let timeouts: Timeouts
     private let tls: ClientTLS
     private let plan: TLSPlan
+    /// Who we are here; `nil`: nobody asks.
+    private let secrets: AuthSecrets.Entry?
+    private var authenticator: Authenticator?
     private let log: EventLog?
     private var session: ClientSession
     /// Commands and content that are to be written.
@@ -42,19 +46,27 @@ final class SMTPConnection: @unchecked Sendable {
     /// - Parameter log: for the dialogue (`-v`).
     init(
         _ endpoint: Endpoint, socket: Socket, configuration: ClientSession.Configuration, timeouts: Timeouts,
-        tls: ClientTLS, plan: TLSPlan, log: EventLog?
+        tls: ClientTLS, plan: TLSPlan, secrets: AuthSecrets.Entry? = nil, log: EventLog?
     ) {
         self.endpoint = endpoint
         self.socket = SecureSocket(socket)
         self.timeouts = timeouts
         self.tls = tls
         self.plan = plan
+        self.secrets = secrets
         self.log = log
         session = ClientSession(configuration: configuration)
         input = [UInt8](repeating: 0, count: Self.inputSize)
     }
 
     var capabilities: ServerCapabilities { session.capabilities }
+
+    /// Recipients of one transaction: as the server says, or as it has shown since.
+    var recipientLimit: Int? {
+        get { shownRecipientLimit ?? capabilities.recipientLimit }
+        set { shownRecipientLimit = newValue }
+    }
+    private var shownRecipientLimit: Int?
 
     /// Whether nothing has come on an idle connection: otherwise it is closing, or out of step.
     var isUsable: Bool { isOpen && unread.isEmpty && !socket.hasUnexpectedInput }
@@ -70,7 +82,8 @@ final class SMTPConnection: @unchecked Sendable {
             if hasBegunTLS { tls.sessions.remove(plan.sessionKey) }
             throw ConnectionFailure(error, endpoint, hasBegunTLS: hasBegunTLS)
         case .closed(let reason):
-            throw ConnectionFailure(text: "\(endpoint.relay): \(reason.text)", status: reason.status, reason.cause)
+            let text = authenticator?.withoutSecrets(reason.text) ?? reason.text
+            throw ConnectionFailure(text: "\(endpoint.relay): \(text)", status: reason.status, reason.cause)
         }
     }
 
@@ -86,7 +99,12 @@ final class SMTPConnection: @unchecked Sendable {
         var results: [SMTPProtocol.RecipientResult]
         /// Nothing was heard in the transaction, or only that the server is going: another connection may do better.
         var mayRepeat: Bool
+        /// Commands were sent ahead, some got their replies, and then nothing came any more.
+        var hasStalled = false
     }
+
+    /// It ended within a transaction, and not by the server's word.
+    private(set) var hasBroken = false
 
     func send(_ message: ClientMessage, _ stream: ContentStream, until end: Deadline) -> Outcome {
         self.end = end
@@ -99,8 +117,12 @@ final class SMTPConnection: @unchecked Sendable {
             case .finished(let results):
                 completedMessages += 1
                 settle()
+                let hasStalled =
+                    failure?.isTimeOut == true && hasHeard && capabilities.hasPipelining
+                    && session.configuration.allowsPipelining
+                hasBroken = failure != nil
                 let isGoing = results.allSatisfy { $0.stage == .mail && $0.reply.code == 421 }
-                return Outcome(results: results, mayRepeat: !isOpen && (!hasHeard || isGoing))
+                return Outcome(results: results, mayRepeat: !isOpen && (!hasHeard || isGoing), hasStalled: hasStalled)
             case .failed(let error) where failure == nil:
                 // The session makes results of it; they come with the next turn.
                 failure = error
@@ -143,7 +165,8 @@ final class SMTPConnection: @unchecked Sendable {
 
     private func trace(received: Int, sentFrom: Int) {
         guard let log else { return }
-        if received > 0 {
+        // A server may repeat what it was told.
+        if received > 0, session.phase != .authentication, authenticator == nil || !session.isClosed {
             let octets = input[unread.lowerBound..<(unread.lowerBound + received)]
             log.debug("smtp-received", ["relay": endpoint.relay, "text": String(decoding: octets, as: UTF8.self)])
         }
@@ -184,6 +207,12 @@ final class SMTPConnection: @unchecked Sendable {
                     return .finished(results)
                 case .startTLS:
                     try startTLS()
+                case .authenticate(let refusal):
+                    beginAuthentication(refusal)
+                case .challenge(let challenge):
+                    authenticator?.answer(challenge, &session, into: &output)
+                case .authenticated:
+                    authenticator?.finish(&session, into: &output)
                 case .close(let reason):
                     isOpen = false
                     flushOrDrop()
@@ -199,6 +228,19 @@ final class SMTPConnection: @unchecked Sendable {
             session.connectionLost(reply)
             return .failed(error)
         }
+    }
+
+    /// Credentials do not go through ``trace(received:sentFrom:)``.
+    private func beginAuthentication(_ refusal: Reply?) {
+        guard let secrets else {
+            session.abandonAuthentication(.notPossible("there are no secrets for this host"), into: &output)
+            return
+        }
+        var own = authenticator ?? Authenticator(secrets, binding: socket.channelBinding, security: session.security)
+        if let mechanism = own.begin(&session, refusal: refusal, into: &output) {
+            log?.debug("smtp-sent", ["relay": endpoint.relay, "text": "AUTH \(mechanism.name) (hidden)"])
+        }
+        authenticator = own
     }
 
     private func startTLS() throws(TransportError) {

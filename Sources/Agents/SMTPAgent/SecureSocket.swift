@@ -1,3 +1,4 @@
+import SASL
 import TransportSecurity
 
 /// A socket, and the TLS over it once that has begun. Confined to the thread that uses it, like both.
@@ -14,6 +15,19 @@ final class SecureSocket {
 
     /// What was agreed on; `nil` in clear text.
     var session: TLSSessionInfo? { tls?.session }
+
+    /// What an authentication can be tied to; `nil`: in clear text, or where the connection has nothing that is safe.
+    var channelBinding: SASLClientExchange.Binding? {
+        guard let tls else { return nil }
+        for type in [ChannelBinding.tlsExporter, .tlsUnique, .tlsServerEndPoint] {
+            // Below TLS 1.3 tls-unique is what servers know (RFC 9266 §3).
+            if type == .tlsExporter, tls.channelBinding(.tlsUnique) != nil { continue }
+            if let data = tls.channelBinding(type) {
+                return SASLClientExchange.Binding(name: type.rawValue, data: data)
+            }
+        }
+        return nil
+    }
 
     /// For the next connection.
     var resumableSession: TLSClientSession? { tls?.clientSession }

@@ -5,7 +5,7 @@ extension Timeouts {
     /// How long the peer may take with what the session waits for.
     func limit(of phase: ClientSession.Phase) -> Duration {
         switch phase {
-        case .greeting, .hello, .startTLS, .handshake, .idle, .mail, .recipient: command
+        case .greeting, .hello, .startTLS, .handshake, .authentication, .idle, .mail, .recipient: command
         case .dataCommand: data
         // A reply may come while content is written: it is the final one, come early.
         case .dataBlock, .endOfMessage: dot
@@ -22,6 +22,7 @@ extension ClientSession.Phase {
         case .hello: "waiting for the reply to EHLO"
         case .startTLS: "waiting for the reply to STARTTLS"
         case .handshake: "starting TLS"
+        case .authentication: "authenticating"
         case .idle: "idle"
         case .mail: "waiting for the reply to MAIL"
         case .recipient: "waiting for the reply to RCPT"
@@ -56,6 +57,9 @@ extension ClientSession.CloseReason {
         case .tlsNotOffered: "4.7.4"
         case .tlsRefused(let reply): reply.status.map { "4.\($0.subject).\($0.detail)" } ?? "4.7.4"
         case .clearTextBehindSTARTTLS: "4.7.5"
+        // RFC 4954 §6: X.7.0 other, X.7.8 credentials invalid; whatever it was, it is ours to mend.
+        case .notAuthenticated(.refused(let reply)): reply.status.map { "4.\($0.subject).\($0.detail)" } ?? "4.7.8"
+        case .notAuthenticated: "4.7.0"
         case .brokenReply, .outOfStep: "4.5.0"
         case .quit, .connectionLost: "4.4.2"
         }
@@ -67,6 +71,7 @@ extension ClientSession.CloseReason {
         case .tlsNotOffered: .tls(isLasting: true)
         case .tlsRefused(let reply): .tls(isLasting: reply.isPermanent)
         case .clearTextBehindSTARTTLS: .tls(isLasting: false)
+        case .notAuthenticated: .authentication
         case .brokenReply, .outOfStep, .quit, .connectionLost: .connection
         }
     }

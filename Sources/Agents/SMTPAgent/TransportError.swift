@@ -20,6 +20,10 @@ enum TransportError: Error, Hashable, CustomStringConvertible {
         }
     }
 
+    var isTimeOut: Bool {
+        if case .timedOut = self { true } else { false }
+    }
+
     var description: String {
         switch self {
         case .system(let call, let code): "\(call): \(String(cString: strerror(code)))"

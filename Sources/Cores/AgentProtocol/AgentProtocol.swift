@@ -1,18 +1,17 @@
 import MailModel
 import SpoolFormat
 
-/// Scheduler to agent: one line `file[\thost]` (scheduler.md §3).
+/// Scheduler to agent: one line `file[\thost[\tkey=value …]]` (scheduler.md §3; the third field is ours).
 public enum AgentJob: Hashable, Sendable {
-    /// A control file in `transport/`, and the host of the thread if the scheduler gives one.
-    case deliver(file: SpoolID, host: String?)
+    /// A control file in `transport/`, the host of the thread if the scheduler gives one, and what its clause asks of an agent.
+    case deliver(file: SpoolID, host: String?, limits: AgentJobLimits = AgentJobLimits())
     /// `#idle`: nothing to do; keep what is open and wait.
     case idle
 
     /// Without the newline.
     public var line: String {
         switch self {
-        case .deliver(let file, nil): "\(file)"
-        case .deliver(let file, let host?): "\(file)\t\(Octets.cleaned(host))"
+        case .deliver(let file, let host, let limits): Self.line(file, host, limits)
         case .idle: "#idle"
         }
     }
@@ -25,10 +24,22 @@ public enum AgentJob: Hashable, Sendable {
             self = .idle
             return
         }
-        let parts = Octets.split(octets, at: 0x09, limit: 2)
+        let parts = Octets.split(octets, at: 0x09, limit: 3)
         guard let id = SpoolID(octets: parts[0]) else { return nil }
-        self = .deliver(file: id, host: parts.count == 2 && !parts[1].isEmpty ? Octets.text(parts[1]) : nil)
+        self = .deliver(
+            file: id, host: parts.count >= 2 && !parts[1].isEmpty ? Octets.text(parts[1]) : nil,
+            limits: parts.count == 3 ? AgentJobLimits(octets: parts[2]) : AgentJobLimits())
     }
+
+    private static func line(_ file: SpoolID, _ host: String?, _ limits: AgentJobLimits) -> String {
+        let words = limits.words
+        // The host is the second field also where there is none.
+        guard !words.isEmpty else { return host.map { "\(file)\t\(field($0))" } ?? "\(file)" }
+        return "\(file)\t\(host.map(field) ?? "")\t\(words)"
+    }
+
+    /// A host in one field.
+    private static func field(_ host: String) -> String { Octets.cleaned(host) }
 }
 
 /// The status word of a report (scheduler.md §3).

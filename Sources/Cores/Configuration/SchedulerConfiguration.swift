@@ -28,6 +28,8 @@ public struct SchedulerParameters: Hashable, Sendable {
     public var reportInterval: Duration = .seconds(900)
     /// `store-error-on-error`: keep a copy of an undeliverable notification in `postman/` (default: only the log tells).
     public var storesErrorOnError = false
+    /// `double-fault`: who is told of a report that cannot be delivered: addresses (default: nobody).
+    public var doubleFaultAddresses: [String] = []
     /// `authfile`: who may ask over ``mailqSocket`` (scheduler.auth; ZMailer's smtpserver reads the same file). An absolute path.
     public var authFile: String?
     /// `mailqsock`: where mailq of version 2 is answered (default: nowhere, because it opens a port).

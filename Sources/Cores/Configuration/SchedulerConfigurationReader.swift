@@ -144,6 +144,7 @@ private struct Reader {
                 return
             }
             parameters.reportInterval = time
+        case "double-fault": doubleFault(value ?? "", number)
         case "store-error-on-error":
             switch value.map({ asciiLowered($0) }) {
             case nil, "", "yes", "true", "1", "on": parameters.storesErrorOnError = true
@@ -166,7 +167,7 @@ private struct Reader {
     }
 
     private static let parameterNames =
-        "PARAMauthfile PARAMglobal-report-interval PARAMmailqpath PARAMmailqsock PARAMmsgwriteasync PARAMnotifysock"
+        "PARAMauthfile PARAMdouble-fault PARAMglobal-report-interval PARAMmailqpath PARAMmailqsock PARAMmsgwriteasync PARAMnotifysock"
         + " PARAMstore-error-on-error"
 
     private mutating func notifySocket(_ text: String, _ number: Int) {
@@ -179,6 +180,20 @@ private struct Reader {
             }
             parameters.notifySocket = path
         }
+    }
+
+    private mutating func doubleFault(_ text: String, _ number: Int) {
+        let addresses = text.split { $0 == "," || $0 == " " }.map(String.init)
+        let isValid = { (address: String) in
+            address.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f && $0 != 0x3c && $0 != 0x3e }
+                && !address.hasPrefix("@") && !address.hasSuffix("@")
+        }
+        guard !addresses.isEmpty, addresses.allSatisfy(isValid) else {
+            return fail(
+                number, "PARAMdouble-fault",
+                "'\(text)' is not valid; valid are addresses with commas between them, as in postmaster, or no")
+        }
+        parameters.doubleFaultAddresses = addresses == ["no"] ? [] : addresses
     }
 
     private mutating func mailq(_ name: String, _ text: String, _ number: Int) {

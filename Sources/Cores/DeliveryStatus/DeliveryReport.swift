@@ -17,7 +17,7 @@ public struct DeliveryReport: Hashable, Sendable {
         public var diagnostic: String
         /// `host (address)` of the server that answered; empty: none did.
         public var remoteMTA: String
-        /// For people; one line; may be empty.
+        /// For people; a CR in it is a new line (scheduler.md §3); may be empty.
         public var text: String
         /// Seconds since 1970.
         public var lastAttempt: Int64?
@@ -46,7 +46,8 @@ public struct DeliveryReport: Hashable, Sendable {
         /// The name of its spool file: `Final-Log-ID`.
         public var id: SpoolID
         public var format: MessageEnvelope.LineFormat
-        /// The header section without the empty line behind it, line ends as ``format`` says.
+        /// The header section without the empty line behind it, line ends as ``format`` says. What exceeds
+        /// ``DeliveryReport/maximumHeader`` is not returned.
         public var header: [UInt8]
         /// What follows the empty line; `nil`: only the header is returned. ``DeliveryReport/returnsBody(_:hasFailure:size:)``
         /// says when to give it.
@@ -65,6 +66,8 @@ public struct DeliveryReport: Hashable, Sendable {
         public var priority: MessagePriority?
         /// The report too goes over TLS only, and without the body (RFC 8689 §5).
         public var requiresTLS: Bool
+        /// Where the message came from; `nil`: not over the network. `Received-From-MTA` (RFC 3464 §2.2.4).
+        public var receivedFrom: ReceivedFrom?
 
         public init(
             id: SpoolID, format: MessageEnvelope.LineFormat = .crlf, header: [UInt8], body: [UInt8]? = nil,
@@ -81,7 +84,17 @@ public struct DeliveryReport: Hashable, Sendable {
             releaseRequest = nil
             priority = nil
             requiresTLS = false
+            receivedFrom = nil
         }
+
+        /// Where the message came from: `octets` begin with the envelope of its message file.
+        public mutating func takeOrigin(from octets: ArraySlice<UInt8>) {
+            // It is among the first lines; recipients may be a hundred thousand.
+            let head = octets.prefix(Self.originLimit)
+            let line = Octets.split(head, at: 0x0a).first { Octets.hasPrefix($0, "rcvdfrom ", anyCase: true) }
+            receivedFrom = line.flatMap { ReceivedFrom(Octets.text($0.dropFirst(9))) }
+        }
+        private static let originLimit = 16384
 
         /// What SMTP extensions have asked for, from the message's control file.
         public mutating func takeRequests(of file: ControlFile) {
@@ -119,6 +132,10 @@ public struct DeliveryReport: Hashable, Sendable {
         self.date = date
     }
 
+    /// Recipients that one report tells of: who has more results makes several reports.
+    public static let maximumRecipients = 1000
+    /// Octets of a returned header; a longer one is cut at the end of a line.
+    public static let maximumHeader = 128 << 10
     /// Octets of a body that is returned although the sender asked for nothing.
     public static let maximumUnaskedBody = 65536
     /// Octets of a body that is returned to a sender who asked with `RET=FULL`; of larger messages only the header is returned
@@ -137,6 +154,20 @@ public struct DeliveryReport: Hashable, Sendable {
         case nil: return size <= maximumUnaskedBody
         }
     }
+}
+
+extension DeliveryReport {
+    /// One address, or several with commas between them (spool.md §5); a comma within quotes separates nothing.
+    public static func addresses(_ list: String) -> [String] {
+        if Mailbox(list) != nil { return [list] }
+        return list.split(separator: ",").compactMap { part in
+            let words = part.split(separator: " ")
+            return words.isEmpty ? nil : words.joined(separator: " ")
+        }
+    }
+
+    /// The header of the original message.
+    var headerSection: HeaderSection { HeaderSection(original.header) }
 }
 
 extension Notify {

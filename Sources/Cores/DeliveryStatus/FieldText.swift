@@ -8,8 +8,9 @@ enum FieldText {
     /// Octets of a line in any case; below the 998 of RFC 5322 §2.1.1.
     static let hardLineLength = 900
 
-    /// One line: control characters and Unicode's line separators become blanks, what exceeds ``maximumLength`` is cut and ends
-    /// in `...`. With `isASCII`, other octets than ASCII become `?`.
+    /// One line: control characters and Unicode's line separators become blanks, characters that turn the direction of what
+    /// follows become `?`, what exceeds ``maximumLength`` is cut and ends in `...`. With `isASCII`, other octets than ASCII become
+    /// `?`.
     static func cleaned(_ text: some StringProtocol, isASCII: Bool) -> String {
         var result = String.UnicodeScalarView()
         var length = 0
@@ -22,6 +23,9 @@ enum FieldText {
             switch scalar.value {
             case 0..<0x20, 0x7f...0x9f, 0x2028, 0x2029: result.append(" ")
             case 0x20..<0x7f: result.append(scalar)
+            // With these a stranger's words would show in another order than they are written (UAX #9 §2).
+            case 0x061c, 0x200e, 0x200f, 0x202a...0x202e, 0x2066...0x2069, 0xfeff, 0xe0000...0xe007f:
+                result.append("?")
             default: result.append(isASCII ? "?" : scalar)
             }
         }
@@ -29,19 +33,23 @@ enum FieldText {
     }
 
     static func trimmed(_ text: some StringProtocol) -> String {
-        var view = text[...]
-        while let last = view.last, last == " " || last == "\t" { view.removeLast() }
-        return String(view.drop { $0 == " " || $0 == "\t" })
+        let isBlank = { (octet: UInt8) in octet == 0x20 || octet == 0x09 }
+        var octets = Array(text.utf8)[...]
+        while let last = octets.last, isBlank(last) { octets.removeLast() }
+        return String(decoding: octets.drop(while: isBlank), as: UTF8.self)
     }
+
+    static func isASCII(_ text: some StringProtocol) -> Bool { text.utf8.allSatisfy { $0 < 0x80 } }
 
     /// Appends `start` and the words of `text`, folded: a new line begins with `indent`, never in the middle of a character.
     static func appendFolded(_ text: String, after start: String, indent: String, to octets: inout [UInt8]) {
         octets.append(contentsOf: start.utf8)
         var length = start.utf8.count
         var isLineStart = true
-        for word in text.split(separator: " ") {
+        for word in text.unicodeScalars.split(separator: " ") {
+            let width = word.reduce(0) { $0 + UTF8.width($1) }
             if !isLineStart {
-                if length + 1 + word.utf8.count > softLineLength {
+                if length + 1 + width > softLineLength {
                     octets.append(contentsOf: "\r\n\(indent)".utf8)
                     length = indent.utf8.count
                 } else {
@@ -50,7 +58,7 @@ enum FieldText {
                 }
             }
             isLineStart = false
-            for scalar in word.unicodeScalars {
+            for scalar in word {
                 if length + UTF8.width(scalar) > hardLineLength {
                     octets.append(contentsOf: "\r\n\(indent)".utf8)
                     length = indent.utf8.count

@@ -23,6 +23,13 @@ enum OctetFacts {
         }
     }
 
+    /// At most `limit` octets, cut behind a line end if there is one.
+    static func cut(_ octets: [UInt8], at limit: Int) -> [UInt8] {
+        guard octets.count > limit else { return octets }
+        let kept = octets[..<limit]
+        return Array(kept.lastIndex(of: 0x0a).map { kept[...$0] } ?? kept)
+    }
+
     /// Wire octets: every LF that has no CR before it gets one.
     static func withCRLF(_ octets: [UInt8]) -> [UInt8] {
         var result: [UInt8] = []

@@ -13,6 +13,7 @@ struct StatusFields {
             // RFC 3464 §2.2.1: the identifier itself, not its xtext.
             field("Original-Envelope-Id", clean(Self.decoded(id)))
         }
+        if let from = receivedFrom(report.original.receivedFrom) { field("Received-From-MTA", from) }
         field("Arrival-Date", CalendarDate(unixTime: report.original.arrivalDate).rfc5322)
         if let time = report.original.deliverBy { field("Deliver-By-Date", CalendarDate(unixTime: time).rfc5322) }
         if let request = report.original.releaseRequest { field("Future-Release-Request", clean(request)) }
@@ -35,50 +36,54 @@ struct StatusFields {
         }
     }
 
+    /// RFC 3464 §2.2.4: the name that the client gave itself, and its address as a comment.
+    private func receivedFrom(_ client: ReceivedFrom?) -> String? {
+        guard let client, let address = client.address else { return nil }
+        let isName = { (text: String) in
+            (1...255).contains(text.utf8.count)
+                && text.utf8.allSatisfy {
+                    (0x30...0x39).contains($0) || (0x61...0x7a).contains($0 | 0x20) || [0x2d, 0x2e, 0x3a].contains($0)
+                        || $0 == 0x5b || $0 == 0x5d
+                }
+        }
+        // What is said in HELO may be anything.
+        let name = [client.hello, client.name].compactMap { $0 }.first(where: isName) ?? "unknown"
+        return "dns; \(name) (\(address))"
+    }
+
     private mutating func field(_ name: String, _ value: String) {
         FieldText.appendField(name, value, to: &octets)
     }
 
     private func clean(_ text: String) -> String { FieldText.cleaned(text, isASCII: !isInternationalized) }
 
-    /// RFC 3464 §2.3.2: `type; address`. An address beyond ASCII has type `utf-8`, written plainly in the internationalised form
-    /// and as `utf-8-addr-xtext` in the other (RFC 6533 §3).
+    /// RFC 3464 §2.3.2: `type; address`. An address beyond ASCII has type `utf-8`, with an encoding that fits the part (RFC 6533 §3).
     func typedAddress(_ address: String) -> String {
-        guard address.utf8.allSatisfy({ $0 < 0x80 }) else {
-            return "utf-8; \(isInternationalized ? clean(address) : Self.escaped(address))"
-        }
+        guard FieldText.isASCII(address) else { return internationalAddress(address) }
         return address.contains("@") ? "rfc822; \(clean(address))" : "x-local; \(clean(address))"
+    }
+
+    private func internationalAddress(_ address: String) -> String {
+        let encoded = isInternationalized ? InternationalAddress.unitext(address) : InternationalAddress.xtext(address)
+        return "utf-8; \(clean(encoded))"
     }
 
     /// `nil` for a value without a type.
     private func originalAddress(_ value: String) -> String? {
-        guard let semicolon = value.firstIndex(of: ";"), semicolon != value.startIndex else { return nil }
-        let type = clean(String(value[..<semicolon]))
+        guard let semicolon = value.firstIndex(of: ";") else { return nil }
+        let type = value[..<semicolon]
+        guard DeliveryReport.Recipient.isType(type) else { return nil }
         let encoded = FieldText.trimmed(value[value.index(after: semicolon)...])
-        // The type utf-8 has an encoding of its own that is kept: any reader of this field knows it.
-        if asciiLowercased(type) == "utf-8" { return "utf-8; \(clean(encoded))" }
+        // Its encoding is not that of the others, and differs between the two kinds of report.
+        if asciiLowercased(type) == "utf-8" { return internationalAddress(InternationalAddress.decoded(encoded)) }
         let address = Self.decoded(encoded)
-        if !address.utf8.allSatisfy({ $0 < 0x80 }) { return typedAddress(address) }
-        return "\(type); \(clean(address))"
+        return FieldText.isASCII(address) ? "\(type); \(clean(address))" : internationalAddress(address)
     }
 
     /// What is no xtext stands for itself.
     private static func decoded(_ xtext: String) -> String {
         guard let octets = XText.decode(xtext) else { return xtext }
         return String(decoding: octets, as: UTF8.self)
-    }
-
-    /// `utf-8-addr-xtext` of RFC 6533 §3: printable ASCII but `\`, `+` and `=`, the rest as `\x{HEXPOINT}`.
-    private static func escaped(_ address: String) -> String {
-        var result = ""
-        for scalar in address.unicodeScalars {
-            switch scalar {
-            case "\\", "+", "=": result += "\\x{\(String(scalar.value, radix: 16, uppercase: true))}"
-            case "!"..."~": result.unicodeScalars.append(scalar)
-            default: result += "\\x{\(String(scalar.value, radix: 16, uppercase: true))}"
-            }
-        }
-        return FieldText.cleaned(result, isASCII: true)
     }
 }
 
@@ -102,11 +107,14 @@ extension DeliveryReport.Recipient {
         let value = diagnostic.isEmpty ? (action == .failed || action == .delayed ? text : "") : diagnostic
         guard !value.isEmpty else { return nil }
         let type = value.prefix { $0 != ";" }
-        let isTyped =
-            type.endIndex != value.endIndex && !type.isEmpty
-            && type.utf8.allSatisfy {
+        return type.endIndex != value.endIndex && Self.isType(type) ? value : "x-local; \(value)"
+    }
+
+    /// An atom, as far as the registered types need one (RFC 3464 §2.1.2).
+    static func isType(_ text: Substring) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
                 (0x61...0x7a).contains($0 | 0x20) || (0x30...0x39).contains($0) || $0 == 0x2d
             }
-        return isTyped ? value : "x-local; \(value)"
     }
 }

@@ -36,13 +36,16 @@ public struct MessageExpansion {
     private let limits: Limits
     /// The host of `owner-list@host` for a recipient without a domain.
     private let hostName: String
+    /// The message comes from the channel `hold`: a route to that channel has had its effect, and is as if it were not there.
+    private let isReleased: Bool
     private var expanded: Set<String> = []
     private var seen: Set<Quad> = []
     public private(set) var routed: [RoutedRecipient] = []
 
-    public init(tables: any RoutingTables, hostName: String, limits: Limits = Limits()) {
+    public init(tables: any RoutingTables, hostName: String, limits: Limits = Limits(), isReleased: Bool = false) {
         self.tables = tables
         self.hostName = hostName
+        self.isReleased = isReleased
         self.limits = limits
     }
 
@@ -108,7 +111,7 @@ public struct MessageExpansion {
     private mutating func route(_ mailbox: Mailbox, _ work: inout Work, _ context: Context) throws(RoutingTrouble) {
         if try tables.isLocal(mailbox.domain) { return try deliver(mailbox.localPart, &work, context) }
         let address = mailbox.description
-        guard let spec = try tables.route(mailbox.domain) else {
+        guard let spec = try tables.route(mailbox.domain), !(isReleased && spec.isHold) else {
             return add(
                 Quad(channel: "smtp", host: mailbox.domain.key, user: address, privilege: Self.nobody), &work, context)
         }
@@ -129,7 +132,8 @@ public struct MessageExpansion {
         if let plus = name.utf8.firstIndex(of: UInt8(ascii: "+")), plus > name.startIndex {
             let base = String(name[..<plus])
             if try expand(base, &work, context) { return }
-            if try mailbox(base, &work, context) { return }
+            // The agent knows what the detail is for: a folder, a `.forward+detail` (router.md §5 step 14).
+            if try mailbox(base, &work, context, detail: String(name[plus...])) { return }
         }
         // RFC 5321 §4.5.1: there is always a postmaster.
         if asciiLowercased(name) == "postmaster", let account = try tables.postmasterOfLastResort() {
@@ -140,10 +144,12 @@ public struct MessageExpansion {
     }
 
     private mutating func mailbox(
-        _ name: String, _ work: inout Work, _ context: Context
+        _ name: String, _ work: inout Work, _ context: Context, detail: String = ""
     ) throws(RoutingTrouble) -> Bool {
         guard let account = try tables.account(name) else { return false }
-        add(Quad(channel: "local", host: "-", user: account, privilege: Self.nobody), &work, context)
+        // Whatever a stranger has put into the detail stays one local part.
+        let user = detail.isEmpty ? account : LocalPart(decoded: account + detail)?.encoded ?? account
+        add(Quad(channel: "local", host: "-", user: user, privilege: Self.nobody), &work, context)
         return true
     }
 

@@ -90,7 +90,8 @@ public struct MessageRouter {
     private func recipients(
         _ envelope: MessageEnvelope, loops: Bool, _ givesUp: Bool
     ) throws(RoutingTrouble) -> [RoutedRecipient] {
-        var expansion = MessageExpansion(tables: tables, hostName: hostName, limits: limits)
+        var expansion = MessageExpansion(
+            tables: tables, hostName: hostName, limits: limits, isReleased: envelope.via == "suspension")
         for recipient in envelope.recipients {
             if loops {
                 expansion.addFailed(recipient, .loopExceeded)

@@ -9,7 +9,8 @@ public struct RouteSpec: Hashable, Sendable {
     public let user: String?
 
     public static let validForms =
-        "valid are smtp!host, smtpx!host, smtpx![address]:port, local!, error!form, bitbucket!- and channel!host!user"
+        "valid are smtp!host, smtpx!host, smtpx![address]:port, local!, error!form, bitbucket!-, hold!condition and "
+        + "channel!host!user"
 
     public init(channel: String, host: String?, user: String?) {
         self.channel = channel
@@ -43,6 +44,8 @@ public struct RouteSpec: Hashable, Sendable {
     public var isSMTP: Bool { channel.hasPrefix("smtp") }
     /// Treated as one of our own domains: aliases and accounts apply.
     public var isLocal: Bool { channel == "local" }
+    /// Mail waits for the condition that the host names.
+    public var isHold: Bool { channel == "hold" }
 
     private static func isWordByte(_ byte: UInt8) -> Bool {
         (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 0x2d

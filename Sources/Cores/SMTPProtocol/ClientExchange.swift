@@ -294,7 +294,7 @@ struct Exchange: Sendable {
         case .recipient: .recipient
         case .dataCommand: .data
         case .dataBlock, .endOfMessage: .message
-        case .greeting, .hello, .startTLS, .handshake, .idle, .quit, .closed: .session
+        case .greeting, .hello, .startTLS, .handshake, .authentication, .idle, .quit, .closed: .session
         }
     }
 

@@ -63,6 +63,17 @@ public struct RecipientResult: Hashable, Sendable {
     /// The server has not said so: we have.
     public var isLocal: Bool
 
+    /// The server took others, and would take this one in a transaction of its own (RFC 5321 §4.5.3.1.10).
+    public var isTooManyRecipients: Bool {
+        guard stage == .recipient, !isLocal else { return false }
+        switch (reply.code, reply.status) {
+        case (452, nil), (552, nil): return true
+        case (452, let status?): return status == EnhancedStatusCode(4, 5, 3)
+        case (552, let status?): return status == EnhancedStatusCode(5, 5, 3)
+        case (_, _): return false
+        }
+    }
+
     init(_ reply: Reply, _ stage: Stage, isLocal: Bool = false) {
         self.reply = reply
         self.stage = stage

@@ -14,6 +14,8 @@ extension ClientSession {
         case tlsRefused(Reply)
         /// Octets in clear text behind the reply to STARTTLS: somebody in between wants them taken for the server's (RFC 3207 §6).
         case clearTextBehindSTARTTLS
+        /// ``Configuration/authenticates``, and it came to nothing.
+        case notAuthenticated(AuthenticationFailure)
         case brokenReply(ReplySyntaxError)
         /// A reply that no command asked for, or one that cannot be there.
         case outOfStep
@@ -22,6 +24,16 @@ extension ClientSession {
 }
 
 extension ClientSession.CloseReason {
+    /// RFC 3463 §3.5 and §3.6, for what was undecided then: 4.5.0 where the server does not keep to the protocol.
+    var temporaryStatus: EnhancedStatusCode {
+        switch self {
+        case .brokenReply, .outOfStep: EnhancedStatusCode(4, 5, 0)
+        case .quit, .refused, .serviceNotAvailable, .tlsNotOffered, .tlsRefused, .clearTextBehindSTARTTLS,
+            .notAuthenticated, .connectionLost:
+            EnhancedStatusCode(4, 4, 2)
+        }
+    }
+
     /// For logs and diagnostics.
     public var text: String {
         switch self {
@@ -31,6 +43,9 @@ extension ClientSession.CloseReason {
         case .tlsNotOffered: "TLS is required and was not offered"
         case .tlsRefused(let reply): "TLS is required and was refused: \(reply.summary)"
         case .clearTextBehindSTARTTLS: "clear text behind the reply to STARTTLS: somebody may have put it there"
+        case .notAuthenticated(.refused(let reply)): "authentication refused: \(reply.summary)"
+        case .notAuthenticated(.notPossible(let reason)): "authentication is not possible: \(reason)"
+        case .notAuthenticated(.distrusted(let reason)): "authentication broken off: \(reason)"
         case .brokenReply(.lineTooLong(let limit)): "reply line longer than \(limit) octets"
         case .brokenReply(.tooManyLines(let limit)): "reply of more than \(limit) lines"
         case .brokenReply(.malformed(let line)): "not a reply: \(line)"

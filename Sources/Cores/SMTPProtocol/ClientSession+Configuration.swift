@@ -37,6 +37,8 @@ extension ClientSession {
         /// 8-bit content to a server without 8BITMIME: send it nevertheless, or refuse it (RFC 6152 §3 asks for that).
         public var sendsUnannounced8Bit = false
         public var tls = TLSUse.never
+        /// AUTH comes before mail; without it there is no session.
+        public var authenticates = false
 
         public init(helloName: String) { self.helloName = helloName }
     }

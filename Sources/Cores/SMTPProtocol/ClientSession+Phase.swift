@@ -6,6 +6,7 @@ extension ClientSession {
         case startTLS
         /// The host's TLS handshake.
         case handshake
+        case authentication
         case idle
         case mail
         case recipient
@@ -19,7 +20,7 @@ extension ClientSession {
         /// Minutes of RFC 5321 §4.5.3.2.1–6; those without one there have that of MAIL.
         public var timeout: Duration {
             switch self {
-            case .greeting, .hello, .startTLS, .handshake, .mail, .recipient: .seconds(300)
+            case .greeting, .hello, .startTLS, .handshake, .authentication, .mail, .recipient: .seconds(300)
             case .idle: .seconds(300)
             case .dataCommand: .seconds(120)
             case .dataBlock: .seconds(180)

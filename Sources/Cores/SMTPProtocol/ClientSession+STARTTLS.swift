@@ -26,7 +26,7 @@ extension ClientSession {
             output += "QUIT\r\n".utf8
             close(.tlsNotOffered)
         case (.never, _, _), (.ifOffered, _, _), (.required, _, _), (.implicit, _, _):
-            state = .ready(mustReset: false)
+            secured()
         }
     }
 
@@ -36,7 +36,7 @@ extension ClientSession {
             state = .startingTLS
         case 400...:
             guard configuration.tls == .required else {
-                state = .ready(mustReset: false)
+                secured()
                 return
             }
             output += "QUIT\r\n".utf8

@@ -8,7 +8,7 @@ import MailModel
 /// a server may answer a pipelined burst before it has read all of it (RFC 2920 §3.1).
 ///
 /// TLS itself is the host's: it does the handshake when `startTLS` asks for it, and from ``tlsStarted(isVerified:into:)`` on
-/// carries all octets through it.
+/// carries all octets through it. Likewise the SASL exchange, from `authenticate` on.
 public struct ClientSession: Sendable {
     public enum ContentFraming: Hashable, Sendable {
         /// Through a ``DotStuffer``, `finish` included.
@@ -26,6 +26,13 @@ public struct ClientSession: Sendable {
         case sendContent(ContentFraming)
         /// Write `output`, do the handshake, then call ``tlsStarted(isVerified:into:)``, or ``connectionLost(_:)`` if it fails.
         case startTLS
+        /// AUTH is wanted: call ``authenticate(_:initialResponse:into:)`` with a mechanism of ``ServerCapabilities/authMechanisms``, or
+        /// ``abandonAuthentication(_:into:)``. `refusal`: why the mechanism before did not do.
+        case authenticate(refusal: Reply?)
+        /// Call ``respond(_:into:)``.
+        case challenge([UInt8])
+        /// The server says that it knows us: ``authenticationCompleted()``, if the exchange is complete.
+        case authenticated
         /// The transaction ended: a result for each recipient of the message, in its order. Asked again, the session says
         /// `ready` or `close`.
         case finished([RecipientResult])
@@ -47,6 +54,14 @@ public struct ClientSession: Sendable {
         case awaitingStartTLS
         /// The host is to do the handshake; with implicit TLS the greeting comes behind it.
         case startingTLS
+        /// The host is to say AUTH.
+        case choosingMechanism(refusal: Reply?)
+        /// AUTH or a response was sent.
+        case authenticating
+        /// The host is to answer.
+        case challenged([UInt8])
+        /// 235 came; the host has to agree.
+        case accepted
         /// `mustReset`: a transaction was left open, the next one begins with RSET.
         case ready(mustReset: Bool)
         case probing
@@ -73,12 +88,18 @@ public struct ClientSession: Sendable {
         case .awaitingHello: .hello
         case .awaitingStartTLS: .startTLS
         case .startingTLS: .handshake
+        case .choosingMechanism, .authenticating, .challenged, .accepted: .authentication
         case .ready, .finished, .modifying: .idle
         case .probing: .idle
         case .transaction(let exchange): exchange.phase
         case .quitting: .quit
         case .closed: .closed
         }
+    }
+
+    /// Whether the connection is of no more use.
+    public var isClosed: Bool {
+        if case .closed = state { true } else { false }
     }
 
     // MARK: events
@@ -108,7 +129,19 @@ public struct ClientSession: Sendable {
                 used = octets.count
                 close(.clearTextBehindSTARTTLS)
                 continue
-            case .awaitingGreeting, .awaitingHello, .awaitingStartTLS, .probing, .quitting, .modifying:
+            // Nothing may have come while it is our turn.
+            case .choosingMechanism, .challenged, .accepted:
+                guard used == octets.count else {
+                    used = octets.count
+                    close(.outOfStep)
+                    continue
+                }
+                switch state {
+                case .choosingMechanism(let refusal): return (used, .authenticate(refusal: refusal))
+                case .challenged(let challenge): return (used, .challenge(challenge))
+                case _: return (used, .authenticated)
+                }
+            case .awaitingGreeting, .awaitingHello, .awaitingStartTLS, .authenticating, .probing, .quitting, .modifying:
                 break
             }
             if finishIfComplete() { continue }
@@ -156,7 +189,7 @@ public struct ClientSession: Sendable {
             output += "QUIT\r\n".utf8
             state = .quitting
         case .awaitingGreeting, .awaitingHello, .awaitingStartTLS, .startingTLS, .probing, .transaction, .quitting,
-            .closed, .modifying:
+            .closed, .modifying, .choosingMechanism, .authenticating, .challenged, .accepted:
             break
         }
     }
@@ -179,11 +212,15 @@ public struct ClientSession: Sendable {
         switch state {
         case .awaitingGreeting:
             greeting = reply
+            // Nothing was asked that 3xx could go on with.
+            if (300..<400).contains(reply.code) { return close(.outOfStep) }
             guard reply.isPositive else { return refused(reply, into: &output) }
             let isOld = configuration.needsESMTPGreeting && !reply.lines.contains { $0.uppercased().contains("ESMTP") }
             sayHello(isFallback: (configuration.usesHelloOnly || isOld) && !configuration.isLMTP, into: &output)
         case .awaitingHello(let isFallback):
-            if reply.isPositive {
+            if (300..<400).contains(reply.code) {
+                close(.outOfStep)
+            } else if reply.isPositive {
                 capabilities = isFallback ? ServerCapabilities() : ServerCapabilities(reply)
                 greeted(into: &output)
             } else if reply.isPermanent, !isFallback, configuration.fallsBackToHello, !configuration.isLMTP {
@@ -193,16 +230,19 @@ public struct ClientSession: Sendable {
             }
         case .awaitingStartTLS:
             startTLSAnswered(reply, into: &output)
+        case .authenticating:
+            authenticationAnswered(reply, into: &output)
         case .probing:
             state = .ready(mustReset: false)
         case .transaction(var exchange):
             state = .modifying
             let isInStep = exchange.receive(reply, into: &output)
             state = .transaction(exchange)
-            if !isInStep { abandon(.outOfStep, nil, reply) }
+            // An acceptance that nobody asked for says nothing about the message, its status neither.
+            if !isInStep { abandon(.outOfStep, nil, reply.isPositive ? nil : reply) }
         case .quitting:
             close(.quit)
-        case .startingTLS, .ready, .finished, .closed, .modifying:
+        case .startingTLS, .ready, .finished, .closed, .modifying, .choosingMechanism, .challenged, .accepted:
             close(.outOfStep)
         }
     }
@@ -227,7 +267,7 @@ public struct ClientSession: Sendable {
     private mutating func abandon(_ reason: CloseReason, _ result: RecipientResult?, _ reply: Reply? = nil) {
         switch state {
         case .transaction(let exchange):
-            let local = Reply(451, EnhancedStatusCode(4, 4, 2), "Connection unusable: \(reason.text)")
+            let local = Reply(451, reason.temporaryStatus, "Connection unusable: \(reason.text)")
             let result =
                 result ?? reply.map { RecipientResult($0, exchange.stage) }
                 ?? RecipientResult(local, .session, isLocal: true)
@@ -237,7 +277,7 @@ public struct ClientSession: Sendable {
         case .closed:
             break
         case .awaitingGreeting, .awaitingHello, .awaitingStartTLS, .startingTLS, .ready, .probing, .quitting,
-            .modifying:
+            .modifying, .choosingMechanism, .authenticating, .challenged, .accepted:
             state = .closed(reason)
         }
     }

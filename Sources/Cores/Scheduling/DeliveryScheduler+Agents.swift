@@ -92,10 +92,12 @@ extension DeliveryScheduler {
         vertex.agent = nil
         reopen(vertex)
         vertex.state = .waiting
+        carryOutPromises(vertex)
         if isPastDeadline(vertex.message) { returnLate(vertex) }
         if vertex.open == 0 { return leaveIfDone(vertex) }
         if hasExpired(vertex) { return expire(vertex) }
         if wasWorkedOn, !agent.isRetiring { vertex.deaths += 1 } else { vertex.attempts -= 1 }
+        if park(vertex) { return beginMove(vertex.message) }
         if vertex.deaths >= Self.deathsUntilDeferred {
             // When its time comes it is tried alone again.
             vertex.deaths = Self.deathsUntilAlone - 1
@@ -150,6 +152,7 @@ extension DeliveryScheduler {
         vertex.state = .waiting
         vertex.deaths = 0
         let thread = vertex.thread
+        carryOutPromises(vertex)
         if isPastDeadline(vertex.message) { returnLate(vertex) }
         if vertex.open == 0 {
             leaveIfDone(vertex)
@@ -160,6 +163,7 @@ extension DeliveryScheduler {
         } else {
             deferAlone(vertex)
         }
+        beginMove(vertex.message)
         makeRunnable(thread)
         if agent.isReserved { markDirty(agent.pool) }
     }
@@ -168,6 +172,7 @@ extension DeliveryScheduler {
     private func deferAlone(_ vertex: Vertex) {
         guard let rules = vertex.thread.rules else { return placeReady(vertex) }
         vertex.nextAttempt = rules.nextAttempt(after: now, index: &vertex.retryIndex, random: &random)
+        if park(vertex) { return }
         vertex.state = .waiting
         arm(vertex)
     }

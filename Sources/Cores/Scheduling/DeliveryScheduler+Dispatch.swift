@@ -84,19 +84,19 @@ extension DeliveryScheduler {
     }
 
     private func judge(_ thread: DeliveryThread, in pool: AgentPool) -> TurnQueue<DeliveryThread>.Verdict {
-        if thread.canRun(at: now), thread.pool === pool, thread.ready.next(Self.judge) != nil { return .take }
+        if thread.canRun(at: now), thread.pool === pool, thread.ready.next(judge) != nil { return .take }
         thread.isQueued = false
         if thread.ready.isEmpty { thread.isReleased = false }
         return .drop
     }
 
     /// What has left the queue meanwhile is dropped, what is just being recorded waits.
-    private static func judge(_ vertex: Vertex) -> TurnQueue<Vertex>.Verdict {
-        guard vertex.state == .ready else { return .drop }
+    private func judge(_ vertex: Vertex) -> TurnQueue<Vertex>.Verdict {
+        guard vertex.state == .ready, !park(vertex) else { return .drop }
         return vertex.writes == 0 ? .take : .later
     }
 
-    private func nextReady(_ thread: DeliveryThread) -> Vertex? { thread.ready.take(Self.judge) }
+    private func nextReady(_ thread: DeliveryThread) -> Vertex? { thread.ready.take(judge) }
 
     /// One that has a credit: the one that had the thread's last job if it can, for its open connection.
     private func agent(for thread: DeliveryThread, in pool: AgentPool) -> Agent? {

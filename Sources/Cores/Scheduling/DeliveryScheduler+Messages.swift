@@ -14,10 +14,11 @@ extension DeliveryScheduler {
         let isSorted = zip(loaded.recipients, loaded.recipients.dropFirst()).allSatisfy { $0.offset <= $1.offset }
         let recipients = isSorted ? loaded.recipients : loaded.recipients.sorted { $0.offset < $1.offset }
         for recipient in recipients { add(recipient, to: message, &byThread) }
-        setTimes(loaded, of: message)
-        for vertex in message.vertices { join(vertex) }
         counters.receivedMessages += 1
         counters.receivedRecipients += message.open
+        setTimes(loaded, of: message)
+        restoreOperations(loaded, message)
+        for vertex in message.vertices { join(vertex) }
         if let times = message.times { fire(times) }
         if message.open == 0 {
             finish(message)
@@ -81,6 +82,7 @@ extension DeliveryScheduler {
 
     /// From now on it may be delivered.
     func enter(_ vertex: Vertex) {
+        if park(vertex) { return }
         let thread = vertex.thread
         if vertex.attempts > 0, let rules = thread.rules {
             var index = max(0, vertex.attempts - 1)
@@ -149,7 +151,7 @@ extension DeliveryScheduler {
         drop(message)
     }
 
-    private func drop(_ message: QueuedMessage) {
+    func drop(_ message: QueuedMessage) {
         for vertex in message.vertices {
             for index in vertex.recipients.indices where !vertex.recipients[index].isDone {
                 close(vertex, index, as: .delivered)
@@ -158,6 +160,7 @@ extension DeliveryScheduler {
         }
         timers.cancel(message)
         cancelSenderTimes(message)
+        forgetOperations(message)
         messages[message.id] = nil
     }
 
@@ -183,6 +186,7 @@ extension DeliveryScheduler {
     public func finished(_ id: SpoolID) {
         guard let message = messages[id], message.isFinishing else { return }
         timers.cancel(message)
+        forgetOperations(message)
         messages[id] = nil
         counters.finishedMessages += 1
     }
@@ -272,6 +276,7 @@ extension DeliveryScheduler {
     // MARK: Vertices
 
     func placeReady(_ vertex: Vertex, first: Bool = false) {
+        if park(vertex) { return }
         vertex.state = .ready
         let thread = vertex.thread
         let message = vertex.message
@@ -292,8 +297,8 @@ extension DeliveryScheduler {
     /// Sets the vertex's timer to its next event; without rules there is none.
     func arm(_ vertex: Vertex) {
         guard let rules = vertex.thread.rules else { return timers.cancel(vertex) }
-        let expiry = vertex.message.deliverableFrom + rules.expiry
-        let last = vertex.isOverdue && !vertex.hasBeenTried ? expiry + lateness(rules) : expiry
+        var last = vertex.message.deliverableFrom + rules.expiry
+        if !vertex.hasBeenTried { last = max(last, vertex.keptUntil) + (vertex.isOverdue ? lateness(rules) : 0) }
         switch vertex.state {
         case .waiting: timers.arm(.vertex(vertex), at: min(vertex.nextAttempt, last, nextNotice(vertex)))
         case .ready, .suspect: timers.arm(.vertex(vertex), at: min(last, nextNotice(vertex)))
@@ -304,12 +309,13 @@ extension DeliveryScheduler {
     private func lateness(_ rules: ThreadRules) -> Int64 { rules.expiry2 > 0 ? rules.expiry2 : 86400 }
 
     func hasExpired(_ vertex: Vertex) -> Bool {
-        guard let rules = vertex.thread.rules else { return false }
+        guard let rules = vertex.thread.rules, !isKeptBack(vertex) else { return false }
         let expiry = vertex.message.deliverableFrom + rules.expiry
-        return now >= (vertex.hasBeenTried ? expiry : expiry + lateness(rules))
+        return now >= (vertex.hasBeenTried ? expiry : max(expiry, vertex.keptUntil) + lateness(rules))
     }
 
     func fire(_ vertex: Vertex) {
+        if park(vertex) { return }
         if hasExpired(vertex) { return expire(vertex) }
         if nextNotice(vertex) <= now { tellDelays(vertex.message) }
         switch vertex.state {

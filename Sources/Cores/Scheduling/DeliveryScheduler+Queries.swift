@@ -13,15 +13,9 @@ extension DeliveryScheduler {
             deliverBy: message.times?.deliverBy, recipients: [])
         for vertex in message.vertices {
             let thread = vertex.thread
-            for recipient in vertex.recipients {
-                let state: RecipientDescription.State
-                switch recipient.state {
-                case .delivered: state = .delivered
-                case .failed: state = .failed
-                case .awaiting: state = .active
-                case .open where vertex.state == .held: state = .held
-                case .open: state = vertex.attempts > 0 || thread.wakeup > now ? .deferred : .waiting
-                }
+            let reason = self.reason(vertex)
+            for (index, recipient) in vertex.recipients.enumerated() {
+                let state = self.state(vertex, index)
                 let isHeld = recipient.problem.isEmpty && thread.wakeup > now
                 description.recipients.append(
                     RecipientDescription(
@@ -31,14 +25,45 @@ extension DeliveryScheduler {
                         nextAttempt: recipient.state == .open ? nextAttempt(vertex) : nil,
                         expires: thread.rules.map { message.deliverableFrom + $0.expiry },
                         status: isHeld ? thread.status : recipient.status,
-                        last: isHeld ? thread.problem : recipient.problem))
+                        last: isHeld ? thread.problem : recipient.problem, reason: recipient.isDone ? nil : reason))
             }
         }
         description.recipients.sort { $0.offset < $1.offset }
         return description
     }
 
+    func state(_ vertex: Vertex, _ index: Int) -> RecipientDescription.State {
+        switch vertex.recipients[index].state {
+        case .delivered: return .delivered
+        case .failed: return .failed
+        case .removed: return .removed
+        case .awaiting: return .active
+        case .open: break
+        }
+        if vertex.message.times?.isHeld ?? false { return .held }
+        if isKeptBack(vertex) { return isHeldByOperator(vertex) ? .held : .suspended }
+        return vertex.attempts > 0 || vertex.thread.wakeup > now ? .deferred : .waiting
+    }
+
+    private func isHeldByOperator(_ vertex: Vertex) -> Bool {
+        operators.holds[vertex.message.id] != nil || operators.moves[vertex.message.id] != nil
+    }
+
+    /// Why an operator keeps it back; `nil`: none does.
+    private func reason(_ vertex: Vertex) -> String? {
+        if !operators.moves.isEmpty, operators.moves[vertex.message.id] != nil { return "is being moved" }
+        if !operators.holds.isEmpty, let note = operators.holds[vertex.message.id] { return "held by \(note.text)" }
+        guard !operators.suspensions.isEmpty, let suspension = operators.suspensions.first(for: vertex) else {
+            return nil
+        }
+        let name = "suspended by \(suspension.operatorName) (\(suspension.number))"
+        return suspension.reason.isEmpty ? name : "\(name): \(suspension.reason)"
+    }
+
     private func nextAttempt(_ vertex: Vertex) -> UnixTime? {
+        if vertex.state != .active, isKeptBack(vertex) {
+            return isHeldByOperator(vertex) ? nil : operators.suspensions.first(for: vertex)?.until
+        }
         guard let rules = vertex.thread.rules, !rules.isQueueOnly || vertex.thread.isReleased else { return nil }
         switch vertex.state {
         case .held: return vertex.message.deliverableFrom
@@ -50,26 +75,27 @@ extension DeliveryScheduler {
 
     /// All threads with mail, by channel and host. Looks at every message.
     public var threadDescriptions: [ThreadDescription] {
-        var counts: [ThreadKey: (recipients: Int, messages: Int, next: UnixTime?, oldest: UnixTime)] = [:]
+        for thread in threads.values { thread.tally = ThreadTally() }
         for message in messages.values {
             for vertex in message.vertices where vertex.state != .done {
-                var entry = counts[vertex.thread.key] ?? (0, 0, nil, .max)
-                entry.recipients += vertex.open
-                entry.messages += 1
-                entry.oldest = min(entry.oldest, message.arrived)
-                if let next = nextAttempt(vertex) { entry.next = min(next, entry.next ?? next) }
-                counts[vertex.thread.key] = entry
+                let thread = vertex.thread
+                thread.tally.recipients += vertex.open
+                thread.tally.messages += 1
+                thread.tally.oldest = min(thread.tally.oldest, message.arrived)
+                if vertex.state == .held { thread.tally.held += 1 }
+                if let next = nextAttempt(vertex) { thread.tally.next = min(next, thread.tally.next ?? next) }
             }
         }
         return threads.values.map { thread in
-            let entry = counts[thread.key] ?? (0, 0, nil, .max)
+            let entry = thread.tally
             return ThreadDescription(
                 channel: thread.key.channel, host: thread.key.host, recipients: entry.recipients,
                 messages: entry.messages, active: thread.active, nextAttempt: entry.next, attempts: thread.attempts,
                 isMatched: thread.rules != nil, status: thread.status,
                 last: thread.rules == nil ? "no clause of scheduler.conf has a command for it" : thread.problem,
                 ring: thread.rules?.ring, isAgentPerHost: thread.rules?.isAgentPerHost ?? false,
-                isBlocked: thread.pool?.isBlocked ?? false, oldest: entry.oldest, agents: agents(of: thread))
+                isBlocked: thread.pool?.isBlocked ?? false, oldest: entry.oldest, held: entry.held,
+                agents: agents(of: thread))
         }.sorted { ($0.channel, $0.host) < ($1.channel, $1.host) }
     }
 
@@ -135,6 +161,15 @@ extension DeliveryScheduler {
     }
 }
 
+/// What ``DeliveryScheduler/threadDescriptions`` has counted for a thread: with it, so that no name is looked up for each message.
+struct ThreadTally {
+    var recipients = 0
+    var messages = 0
+    var held = 0
+    var next: UnixTime?
+    var oldest: UnixTime = .max
+}
+
 public struct MessageDescription: Hashable, Sendable {
     public var id: SpoolID
     public var size: Int
@@ -152,7 +187,7 @@ public struct MessageDescription: Hashable, Sendable {
 
 public struct RecipientDescription: Hashable, Sendable {
     public enum State: String, Sendable {
-        case held, waiting, active, delivered, failed, deferred
+        case held, waiting, active, delivered, failed, deferred, suspended, removed
     }
     public var offset: Int
     public var address: String
@@ -166,6 +201,8 @@ public struct RecipientDescription: Hashable, Sendable {
     public var expires: UnixTime?
     public var status: String
     public var last: String
+    /// Why an operator keeps it back.
+    public var reason: String?
 }
 
 public struct ThreadDescription: Hashable, Sendable {
@@ -188,6 +225,8 @@ public struct ThreadDescription: Hashable, Sendable {
     public var isBlocked: Bool
     /// When its oldest message arrived; `.max`: it has none.
     public var oldest: UnixTime
+    /// Of its messages: not to be tried before their sender or an operator lets them.
+    public var held: Int
     /// Those that work on it.
     public var agents: [AgentDescription]
 }

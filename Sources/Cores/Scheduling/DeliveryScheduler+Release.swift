@@ -69,13 +69,13 @@ extension DeliveryScheduler {
         return released
     }
 
-    private func open(_ thread: DeliveryThread) {
+    func open(_ thread: DeliveryThread) {
         thread.wakeup = 0
         thread.isReleased = true
         armWakeup(thread)
     }
 
-    private func letGo(_ thread: DeliveryThread) {
+    func letGo(_ thread: DeliveryThread) {
         // A queue-only thread with nothing to do waits for the next ETRN, not for the next message.
         if thread.ready.isEmpty { thread.isReleased = false }
         makeRunnable(thread)

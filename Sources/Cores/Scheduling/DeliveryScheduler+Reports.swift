@@ -123,8 +123,10 @@ extension DeliveryScheduler {
             && (hasNews || state == .failed)
         if isWanted { message.unreported += 1 }
         // The removal of a message with one recipient is its record, unless somebody has to be told first.
-        if message.recipientCount > 1 || isWanted {
-            record(vertex, index, notary, text, tag: state == .failed ? .failed : .delivered, isReported: !isWanted)
+        // So is that of a report: why it failed is told to the postmaster, if he wants that.
+        let isDoubleFault = message.isErrorMessage && state == .failed
+        if message.recipientCount > 1 || isWanted || isDoubleFault {
+            record(vertex, index, notary, text, tag: state == .delivered ? .delivered : .failed, isReported: !isWanted)
         }
         awaitReport(message)
     }

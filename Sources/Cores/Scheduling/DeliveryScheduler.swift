@@ -41,6 +41,7 @@ public final class DeliveryScheduler {
     var lastAgent = 0
     var jobsHandedOut: UInt64 = 0
     var openRecipients = 0
+    var operators = OperatorState()
     /// Since this scheduler was started.
     public internal(set) var counters = SchedulerCounters()
     var isStopped = false
@@ -69,10 +70,7 @@ public final class DeliveryScheduler {
 
     /// When ``advance(to:)`` is due at the latest.
     public var nextEvent: UnixTime? {
-        guard let time = timers.nextTime, let other = wallTimers.nextTime else {
-            return timers.nextTime ?? wallTimers.nextTime
-        }
-        return min(time, other)
+        [timers.nextTime, wallTimers.nextTime, operators.suspensions.nextEnd].compactMap { $0 }.min()
     }
 
     /// Fires what is due. A clock that goes back is ignored until it has caught up, but for the times that senders have set.
@@ -80,6 +78,7 @@ public final class DeliveryScheduler {
         wall = time
         now = max(now, time)
         fireSenderTimes()
+        endSuspensions()
         while let target = timers.popDue(now) {
             switch target {
             case .vertex(let vertex): fire(vertex)

@@ -18,6 +18,8 @@ public struct LoadedMessage: Sendable {
     public var deliverBy: UnixTime?
     /// −9...9 (RFC 6710).
     public var priority: Int
+    /// An operator keeps it back.
+    public var hold: OperatorNote?
 
     public init(
         id: SpoolID, arrived: UnixTime, size: Int, sender: String, isErrorMessage: Bool, recipients: [LoadedRecipient],
@@ -53,6 +55,17 @@ public struct LoadedMessage: Sendable {
                         history: histories[recipient.offset]))
             }
         }
+        hold = Self.hold(file.records)
+    }
+}
+
+extension LoadedMessage {
+    /// Of holds and releases the last one counts.
+    private static func hold(_ records: [ResultRecord]) -> OperatorNote? {
+        guard let last = records.last(where: { $0.wish == .hold || $0.wish == .release }), last.wish == .hold else {
+            return nil
+        }
+        return OperatorNote(last)
     }
 }
 
@@ -62,8 +75,16 @@ struct RecipientHistory {
     var delays = 0
     /// Its sender was, or is to be, told that it is late.
     var notice: ResultRecord?
+    var wish: LoadedRecipient.Wish?
 
     mutating func add(_ record: ResultRecord) {
+        if let kind = record.wish {
+            // Holds are the message's.
+            if kind == .remove || kind == .bounce {
+                wish = LoadedRecipient.Wish(kind: kind, note: OperatorNote(record))
+            }
+            return
+        }
         if record.isDelayNotice {
             notice = record
             return
@@ -74,6 +95,11 @@ struct RecipientHistory {
 }
 
 public struct LoadedRecipient: Sendable {
+    /// What an operator has asked for while an agent had it.
+    public struct Wish: Hashable, Sendable {
+        public var kind: OperatorWish
+        public var note: OperatorNote
+    }
     /// What is to be done when the deliver-by-time comes (RFC 2852 §4.1.3).
     public enum Deadline: UInt8, Sendable {
         /// Nothing, or nothing any more.
@@ -113,6 +139,8 @@ public struct LoadedRecipient: Sendable {
     public var deadline: Deadline
     /// When the last record says that its sender was told that it is late; 0: never.
     public var toldAt: UnixTime
+    /// What is to become of it.
+    public var wish: Wish?
 
     public init(
         offset: Int, channel: String, host: String, address: String, original: String? = nil,
@@ -166,6 +194,7 @@ public struct LoadedRecipient: Sendable {
             toldAt = notice.time
             hasUntoldDelay = !notice.isReported
         }
+        wish = history?.wish
         guard let history, let last = history.last else { return }
         status = last.notary.status
         problem = last.message

@@ -63,7 +63,6 @@ final class QueuedMessage: Timed {
         get { Int(storedFailures) }
         set { storedFailures = UInt32(clamping: newValue) }
     }
-
 }
 
 /// What a sender has set for a message. Its timer runs by the wall clock.
@@ -94,7 +93,7 @@ final class SenderTimes: Timed {
 /// The recipients of one message in one thread: what an agent gets as one job (ZMailer's word).
 final class Vertex: Timed {
     enum State: UInt8 {
-        /// Its message is not released yet.
+        /// Its message is not released yet, or an operator keeps it back.
         case held
         /// In its thread's ``DeliveryThread/ready``.
         case ready
@@ -114,6 +113,8 @@ final class Vertex: Timed {
     var nextAttempt: UnixTime = 0
     /// When it was last handed out.
     var lastAttempt: UnixTime = 0
+    /// When an operator let it go again; 0: never kept back.
+    var keptUntil: UnixTime = 0
     private let storedNumber: UInt32
     private var storedOpen: UInt32 = 0
     private var storedAwaiting: UInt32 = 0
@@ -224,6 +225,7 @@ final class DeliveryThread: Timed {
     var isReleased = false
     var attempts = 0
     var lastAttempt: UnixTime = 0
+    var tally = ThreadTally()
     /// What was said last about all of it, and about one of its recipients: mostly the next one hears the same.
     var last = QueuedRecipient.Result.none
     var lastOfRecipient = QueuedRecipient.Result.none

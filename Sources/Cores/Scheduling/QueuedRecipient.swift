@@ -8,6 +8,8 @@ struct QueuedRecipient {
         case awaiting
         case delivered
         case failed
+        /// Taken out by an operator.
+        case removed
     }
 
     /// The last thing that was said about it. Those of one host mostly say the same.
@@ -77,7 +79,7 @@ struct QueuedRecipient {
     var isDone: Bool {
         switch state {
         case .open, .awaiting: false
-        case .delivered, .failed: true
+        case .delivered, .failed, .removed: true
         }
     }
 }

@@ -20,6 +20,11 @@ public enum SchedulerAction: Sendable {
     case finish(id: SpoolID, ending: Ending)
     /// Read the control file again and give it to ``DeliveryScheduler/reload(_:)``.
     case reread(SpoolID)
+    /// Give these recipients, by offset, another channel and host in the control file, then read it and call
+    /// ``DeliveryScheduler/moved(_:)``.
+    case move(id: SpoolID, offsets: [Int], channel: String, host: String, note: OperatorNote)
+    /// Likewise: have them routed again, as a message of their own.
+    case reroute(id: SpoolID, offsets: [Int], note: OperatorNote)
     case log(SchedulerEvent)
 
     public enum Ending: Hashable, Sendable {
@@ -49,6 +54,10 @@ public enum SchedulerEvent: Sendable {
     case released(id: SpoolID, late: Int64)
     /// Its deliver-by-time or a time to tell of a delay has passed, and delivery goes on; `isTold`: its sender hears of it.
     case late(id: SpoolID, recipient: String, text: String, isTold: Bool)
+    /// An operator has had something done to it.
+    case operated(id: SpoolID, verb: String, note: OperatorNote)
+    /// Its time has come.
+    case suspensionEnded(Suspension)
     /// The agent found nothing to deliver for a job.
     case resync(agent: Int, id: SpoolID)
 }
@@ -56,7 +65,7 @@ public enum SchedulerEvent: Sendable {
 /// One result of one recipient.
 public struct DeliveryLogEntry: Sendable {
     public enum Outcome: String, Sendable {
-        case delivered, relayed, expanded, failed, deferred, expired
+        case delivered, relayed, expanded, failed, deferred, expired, removed
     }
     public var id: SpoolID
     public var recipient: String

@@ -17,7 +17,8 @@ struct FreezerKeeper {
         let actor = ageing.map { "FREEZERMAXAGE=\(SchedulerTime.text($0.maximumAge))" } ?? "router"
         // Others have the lock for the moment of one message.
         freezer = Freezer(
-            postoffice: postoffice, hostName: configuration.hostName, mailshare: configuration.mailshare, log: log,
+            postoffice: postoffice, hostName: configuration.hostName, mailshare: configuration.mailshare,
+            languages: configuration.formLanguages, log: log,
             actor: actor, patience: 2000)
     }
 

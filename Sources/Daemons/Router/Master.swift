@@ -5,6 +5,7 @@ import Glibc
 import PolicyEngine
 import Postoffice
 import ProgramKit
+import SpoolCheck
 import SpoolFormat
 import Telemetry
 
@@ -16,15 +17,13 @@ final class Master {
     static let scanLimit = 50_000
     /// Milliseconds for the children to finish.
     static let stopTime: Int64 = 10_000
-    /// Seconds after which a leftover of `public/` is removed.
-    static let publicLifetime: Int64 = 12 * 3600
-
     private let postoffice: Postoffice
     private let configuration: MailConfiguration
     private let signals: SignalSource
     private let log: EventLog
     private let poller = Poller()
     private let receiver: NoticeReceiver
+    private var questions: QuestionSocket?
     private let policy: ManagedChild
     private let freezer: ManagedChild
     private var workers: [ManagedChild] = []
@@ -70,6 +69,7 @@ final class Master {
     func run() {
         poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals() }
         poller.add(receiver.descriptor, .read) { [unowned self] _ in takeNotices() }
+        openQuestions()
         recover()
         var stopBy: Int64?
         while true {
@@ -172,12 +172,38 @@ final class Master {
             if !orphans.isEmpty {
                 log.warning("requeued", ["messages": "\(orphans.count)", "reason": "no control file"])
             }
-            for name in try Recovery.removeLeftovers(postoffice, olderThan: Int64(time(nil)) - Self.publicLifetime) {
-                log.notice("removed", ["file": "public/\(name)", "reason": "older than 12 hours"])
+            for name in try Recovery.removeLeftovers(
+                postoffice, olderThan: Int64(time(nil)) - configuration.houseKeeping.publicAge)
+            {
+                log.notice("removed", ["file": "public/\(name)", "reason": "older than PUBLICMAXAGE"])
             }
         } catch {
             log.error("recovery", ["reason": error.description])
         }
+    }
+
+    /// `.router.queue` (docs/protocols.md §5). Without it mail is routed all the same.
+    private func openQuestions() {
+        var info = stat()
+        let owner = stat(postoffice.root, &info) == 0 ? info.st_uid : geteuid()
+        do throws(UnixSocket.Failure) {
+            questions = try QuestionSocket(
+                path: "\(postoffice.root)/.router.queue", owner: owner, poller: poller
+            ) { [unowned self] question in
+                guard question == "audit" else { return Self.lines(["error valid is audit\n"][...]) }
+                return Self.lines((queue.ids.map { AuditLine.message($0, problem: nil).text } + [auditEnd])[...])
+            }
+        } catch {
+            log.error("no-question-socket", ["reason": error.description])
+        }
+    }
+
+    /// With so much to do it does not look what else there is.
+    private var auditEnd: String { AuditLine.end(isLoading: queue.waiting >= Self.scanLimit).text }
+
+    private static func lines(_ lines: ArraySlice<String>) -> QuestionSocket.Answer {
+        var rest = lines
+        return { rest.popFirst() }
     }
 
     // MARK: workers

@@ -30,6 +30,9 @@ public struct WorkQueue {
     public var waiting: Int { pending.count + suspects.count }
     public var isIdle: Bool { known.isEmpty }
 
+    /// Messages that a worker has or will get, and those that were done lately, in no order.
+    public var ids: [SpoolID] { Array(known) + recent + lessRecent }
+
     public func outstanding(_ worker: Int) -> Int { workers[worker]?.outstanding.count ?? 0 }
 
     /// A message was seen in `router/`; `false` if it is known.

@@ -15,13 +15,17 @@ enum FileJob: Sendable {
     case report(SpoolID)
     /// `isUnsynced`: records have been appended since the last sync.
     case finish(SpoolID, SchedulerAction.Ending, isUnsynced: Bool)
+    /// Other destinations for these recipients, by offset.
+    case move(SpoolID, offsets: [Int], channel: String, host: String)
+    /// These recipients as a message of their own, to be routed.
+    case reroute(SpoolID, offsets: [Int])
     /// Try again what has failed before.
     case resume(SpoolID)
 
     var id: SpoolID {
         switch self {
         case .load(let id, _), .reread(let id), .append(let id, _, _, _), .sync(let id), .report(let id),
-            .finish(let id, _, _), .resume(let id):
+            .finish(let id, _, _), .move(let id, _, _, _), .reroute(let id, _), .resume(let id):
             id
         }
     }
@@ -30,7 +34,7 @@ enum FileJob: Sendable {
     var isQuick: Bool {
         switch self {
         case .load(_, let isUrgent): isUrgent
-        case .reread, .append, .sync, .report, .finish, .resume: false
+        case .reread, .append, .sync, .report, .finish, .move, .reroute, .resume: false
         }
     }
 }
@@ -47,6 +51,11 @@ enum FileResult: Sendable {
     case cleared(SpoolID)
     case recorded(SpoolID, vertex: Int)
     case synced
+    /// What its control file says now; `remark`: what was done.
+    case moved(LoadedMessage, remark: String)
+    /// With what went wrong.
+    case suspensionsStored(String?)
+    case wishesSynced(String?)
     case reported(SpoolID, reports: [SentReport])
     case finished(SpoolID, reports: [SentReport])
     /// Disk full and the like: it must be tried again, behind nothing else of this message.
@@ -65,7 +74,7 @@ extension FileResult {
         case .finished(_, let reports): reports.isEmpty
         case .synced: true
         case .loaded, .absent, .rerouted, .setAside, .cleared, .recorded, .reported, .failed, .listing, .etrns,
-            .listingFailed:
+            .listingFailed, .moved, .suspensionsStored, .wishesSynced:
             false
         }
     }

@@ -5,8 +5,8 @@ import SpoolFormat
 
 /// What one thread of ``FileWorkers`` does with its jobs.
 final class FileWorker {
-    private let postoffice: Postoffice
-    private let routerNotice: NoticeSender
+    let postoffice: Postoffice
+    let routerNotice: NoticeSender
     private let reports: ReportWriter
     private let storesErrorOnError: @Sendable () -> Bool
     /// Messages of which a job has failed: what comes behind it comes back too, so that the order is kept.
@@ -90,6 +90,9 @@ final class FileWorker {
                 return .synced
             }
             return .synced
+        case .move(let id, let offsets, let channel, let host):
+            return try move(id, offsets, channel: channel, host: host)
+        case .reroute(let id, let offsets): return try routeAgain(id, offsets)
         case .report(let id):
             return .reported(id, reports: try reports.send(id))
         case .finish(let id, let ending, let isUnsynced):
@@ -97,7 +100,7 @@ final class FileWorker {
             switch ending {
             case .remove: if isUnsynced { try sync(id) }
             case .reportAndRemove: sent = try reports.send(id)
-            case .doubleFault: if storesErrorOnError() { try keep(id) }
+            case .doubleFault: sent = try doubleFault(id)
             }
             try postoffice.remove(id)
             return .finished(id, reports: sent)
@@ -108,6 +111,16 @@ final class FileWorker {
         do throws(PostofficeError) {
             try postoffice.syncControl(id)
         } catch  where error.kind == .notFound {}
+    }
+
+    /// A report that could not be delivered: somebody is told, or it is kept, or only the log knows.
+    private func doubleFault(_ id: SpoolID) throws(PostofficeError) -> [SentReport] {
+        switch try reports.doubleFault(id) {
+        case .sent(let report): return [report]
+        case .nobody: if storesErrorOnError() { try keep(id) }
+        case .undeliverable: try keep(id)
+        }
+        return []
     }
 
     /// A copy of the message file for the postmaster.

@@ -15,6 +15,9 @@ struct Intake {
 
     var isBusy: Bool { !announcedIDs.isEmpty || !listedIDs.isEmpty || !reading.isEmpty }
 
+    /// All of them, in no order.
+    var ids: [SpoolID] { Array(announcedIDs) + listedIDs + reading }
+
     mutating func announced(_ ids: [SpoolID]) { announcedIDs += ids }
 
     mutating func listed(_ ids: [SpoolID]) {

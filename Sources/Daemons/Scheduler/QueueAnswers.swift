@@ -12,8 +12,93 @@ struct QueueAnswers {
     /// `nil`: too many wait already.
     let etrn: (_ target: ETRNTarget, _ origin: String) -> LocalETRN.Answer?
     let isLoading: () -> Bool
+    var audit: () -> QueueSocket.Answer = { { nil } }
+    let begin: (QueueOperation, @escaping QueueSocket.Delivery) -> Void
+    let suspend: (Suspension, @escaping QueueSocket.Delivery) -> Void
+    let resume: (OperatorNote, (Suspension) -> Bool, @escaping QueueSocket.Delivery) -> Void
 
-    func answer(_ question: String) -> QueueSocket.Answer {
+    /// Messages that a piece of an answer may look at.
+    static let messagesOfPiece = 256
+
+    func answer(_ question: String) -> QueueSocket.Reply {
+        if question.utf8.contains(0x09) || ["select", "suspensions"].contains(question) {
+            do throws(QueueRequest.Problem) {
+                return try answer(try QueueRequest(question))
+            } catch {
+                return .pieces(refusal(error.reason))
+            }
+        }
+        return .pieces(simple(question))
+    }
+
+    private func answer(_ request: QueueRequest) throws(QueueRequest.Problem) -> QueueSocket.Reply {
+        switch request.words.first {
+        case "select": return .pieces(select(try request.selection(besides: [])))
+        case "operate":
+            let operation = try request.operation(now: scheduler.wall)
+            return .later { begin(operation, $0) }
+        case "suspend":
+            let suspension = try request.suspension(now: scheduler.wall)
+            return .later { suspend(suspension, $0) }
+        case "resume": return try resumption(request)
+        case "suspensions": return .pieces(suspensions())
+        default: throw QueueRequest.Problem("valid questions with fields are select, operate, suspend, resume")
+        }
+    }
+
+    private func resumption(_ request: QueueRequest) throws(QueueRequest.Problem) -> QueueSocket.Reply {
+        let note = request.note(scheduler.wall)
+        if request.has("all") { return .later { resume(note, { _ in true }, $0) } }
+        var numbers: Set<Int> = []
+        for (key, value) in request.values where key == "number" {
+            guard let number = Int(value) else {
+                throw QueueRequest.Problem(
+                    "'\(value)' is no number of a suspension; zmailer queue suspensions shows them")
+            }
+            numbers.insert(number)
+        }
+        guard !numbers.isEmpty else {
+            throw QueueRequest.Problem("nothing says what is resumed; valid are numbers of suspensions, and --all")
+        }
+        return .later { resume(note, { numbers.contains($0.number) }, $0) }
+    }
+
+    /// Messages with recipients that are meant, oldest first.
+    private func select(_ selection: QueueSelection) -> QueueSocket.Answer {
+        var ids = (selection.ids.isEmpty ? scheduler.messageIDs : selection.ids.sorted())[...]
+        let operation = QueueOperation(
+            .count, selection, OperatorNote(operatorName: "", reason: "", time: 0), isDryRun: true)
+        return {
+            for _ in 0..<Self.messagesOfPiece {
+                guard let id = ids.popFirst() else { return nil }
+                var tally = OperationTally()
+                scheduler.apply(operation, to: id, &tally)
+                if tally.messages > 0, let message = scheduler.describe(id) { return QueueJSON.line(message) }
+            }
+            return ids.isEmpty ? nil : ""
+        }
+    }
+
+    private func suspensions() -> QueueSocket.Answer {
+        guard !scheduler.suspensions.isEmpty else { return { nil } }
+        var ids = scheduler.messageIDs[...]
+        var counts: [Int: SuspensionCount] = [:]
+        var isTold = false
+        return {
+            for _ in 0..<Self.messagesOfPiece {
+                guard let id = ids.popFirst() else { break }
+                scheduler.countSuspended(id, &counts)
+            }
+            guard ids.isEmpty else { return "" }
+            guard !isTold else { return nil }
+            isTold = true
+            return scheduler.suspensions.entries.map {
+                QueueJSON.line($0, counts: counts[$0.number] ?? SuspensionCount(), problem: nil)
+            }.joined()
+        }
+    }
+
+    private func simple(_ question: String) -> QueueSocket.Answer {
         let words = question.split(separator: " ", maxSplits: 1)
         switch (words.first, words.count) {
         case ("queue", 1):
@@ -30,21 +115,25 @@ struct QueueAnswers {
             return { threads.popFirst().map(QueueJSON.line) }
         case ("message", 2):
             guard let id = SpoolID(words[1]), let message = scheduler.describe(id) else {
-                return once("{\"error\":\"there is no such message in the queue\"}\n")
+                return refusal("there is no such message in the queue")
             }
             return once(QueueJSON.line(message))
         case ("etrn", 2): return once(start(words[1]))
         case ("status", 1): return once(status)
+        case ("audit", 1): return audit()
         case ("flush", _):
             guard let pattern = SchedulerPattern(words.count == 2 ? String(words[1]) : "*/*") else {
-                return once("{\"error\":\"the pattern cannot be read; valid is channel/host with * ? [a-z] {a,b}\"}\n")
+                return refusal("the pattern cannot be read; valid is channel/host with * ? [a-z] {a,b}")
             }
             return once("{\"flushed\":\(scheduler.flush { pattern.matches(channel: $0, host: $1) })}\n")
         default:
-            let valid = "queue, threads, message ID, status, flush [channel/host], etrn domain [for-whom]"
-            return once("{\"error\":\"valid questions are \(valid)\"}\n")
+            return refusal(
+                "valid questions are queue, threads, message ID, status, audit, flush [channel/host], etrn domain [for-whom], "
+                    + "select, operate VERB, suspend, resume, suspensions")
         }
     }
+
+    private func refusal(_ reason: String) -> QueueSocket.Answer { once("{\"error\":\(QueueJSON.string(reason))}\n") }
 
     private func once(_ text: String) -> QueueSocket.Answer {
         var text: String? = text
@@ -68,49 +157,8 @@ struct QueueAnswers {
     private var status: String {
         "{\"pid\":\(getpid()),\"messages\":\(scheduler.messageCount),\"recipients\":\(scheduler.recipientCount),"
             + "\"threads\":\(scheduler.threadCount),\"agents\":\(scheduler.agentCount),\"active\":\(scheduler.activeJobs),"
-            + "\"held\":\(scheduler.heldCount),"
+            + "\"held\":\(scheduler.heldCount),\"held_by_operator\":\(scheduler.operatorHeldCount),"
+            + "\"suspensions\":\(scheduler.suspensions.entries.count),"
             + "\"loading\":\(isLoading()),\"uptime\":\(max(0, scheduler.now - started))}\n"
-    }
-}
-
-/// Values of the queue as lines of JSON (RFC 8259).
-enum QueueJSON {
-    static func line(_ message: MessageDescription) -> String {
-        var text = "{\"id\":\"\(message.id)\",\"zmailer_id\":\"\(message.id.zmailerName)\",\"size\":\(message.size),"
-        text += "\"arrived\":\(message.arrived),\"sender\":\(string(message.sender)),\"priority\":\(message.priority),"
-        text +=
-            "\"held_until\":\(number(message.heldUntil)),\"deliver_by\":\(number(message.deliverBy)),\"recipients\":["
-        for (index, recipient) in message.recipients.enumerated() {
-            if index > 0 { text += "," }
-            text += "{\"address\":\(string(recipient.address)),\"original\":\(string(recipient.original)),"
-            text += "\"channel\":\(string(recipient.channel)),\"host\":\(string(recipient.host)),"
-            text += "\"state\":\"\(recipient.state.rawValue)\",\"attempts\":\(recipient.attempts),"
-            text += "\"next_attempt\":\(number(recipient.nextAttempt)),\"expires\":\(number(recipient.expires)),"
-            text += "\"status\":\(string(recipient.status)),\"last\":\(string(recipient.last))}"
-        }
-        return text + "]}\n"
-    }
-
-    static func line(_ thread: ThreadDescription) -> String {
-        "{\"channel\":\(string(thread.channel)),\"host\":\(string(thread.host)),\"recipients\":\(thread.recipients),"
-            + "\"messages\":\(thread.messages),\"active\":\(thread.active),\"next_attempt\":\(number(thread.nextAttempt)),"
-            + "\"attempts\":\(thread.attempts),\"status\":\(string(thread.status)),\"last\":\(string(thread.last))}\n"
-    }
-
-    private static func number(_ value: Int64?) -> String { value.map(String.init) ?? "null" }
-
-    static func string(_ text: String) -> String {
-        var out: [UInt8] = [0x22]
-        for octet in text.utf8 {
-            switch octet {
-            case 0x22, 0x5c: out += [0x5c, octet]
-            case 0..<0x20, 0x7f:
-                let digits = Array("0123456789abcdef".utf8)
-                out += [0x5c, 0x75, 0x30, 0x30, digits[Int(octet >> 4)], digits[Int(octet & 15)]]
-            default: out.append(octet)
-            }
-        }
-        out.append(0x22)
-        return String(decoding: out, as: UTF8.self)
     }
 }

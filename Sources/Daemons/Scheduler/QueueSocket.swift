@@ -8,21 +8,33 @@ import Glibc
 final class QueueSocket {
     /// Makes the next piece of an answer; `nil` when it is complete.
     typealias Answer = () -> String?
+    /// Takes a line of an answer; the last one ends it.
+    typealias Delivery = (_ text: String, _ isLast: Bool) -> Void
+
+    enum Reply {
+        /// Made as the peer reads it; an empty piece: more in the loop's next turn.
+        case pieces(Answer)
+        /// It takes its time; the peer waits meanwhile.
+        case later((@escaping Delivery) -> Void)
+    }
 
     private let descriptor: Int32
     private let poller: Poller
     private let owner: uid_t
-    private let answer: (String) -> Answer
+    private let answer: (String) -> Reply
     private var clients: [Int32: Client] = [:]
 
     /// Questions at the same time; later ones wait in the listen queue.
     static let maximumClients = 64
-    static let maximumQuestion = 1024
+    /// Octets: the names of ten thousand messages.
+    static let maximumQuestion = 1 << 18
 
     private final class Client {
         var question: [UInt8] = []
         var answer: Answer?
         var buffer = OutputBuffer()
+        /// Its answer is made elsewhere.
+        var isWaiting = false
     }
 
     enum Failure: Error, CustomStringConvertible {
@@ -35,7 +47,7 @@ final class QueueSocket {
     }
 
     /// `owner`: the uid that may ask beside our own and root.
-    init(path: String, owner: uid_t, poller: Poller, answer: @escaping (String) -> Answer) throws(Failure) {
+    init(path: String, owner: uid_t, poller: Poller, answer: @escaping (String) -> Reply) throws(Failure) {
         self.poller = poller
         self.owner = owner
         self.answer = answer
@@ -98,20 +110,49 @@ final class QueueSocket {
 
     private func ready(_ descriptor: Int32) {
         guard let client = clients[descriptor] else { return }
-        if client.answer != nil { return pump(descriptor, client) }
-        var buffer = [UInt8](repeating: 0, count: Self.maximumQuestion)
+        if client.answer != nil || client.isWaiting { return pump(descriptor, client) }
+        var buffer = [UInt8](repeating: 0, count: 4096)
         let count = read(descriptor, &buffer, buffer.count)
         guard count > 0 else {
             if count == 0 || errno != EAGAIN && errno != EINTR { end(descriptor) }
             return
         }
         client.question += buffer[0..<count]
-        guard let newline = client.question.firstIndex(of: 0x0a) else {
+        // Only what is new can end it.
+        let searched = client.question.count - count
+        guard let newline = client.question[searched...].firstIndex(of: 0x0a) else {
             if client.question.count >= Self.maximumQuestion { end(descriptor) }
             return
         }
-        client.answer = answer(String(decoding: client.question[..<newline], as: UTF8.self))
-        poller.change(descriptor, .write)
+        let question = String(decoding: client.question[..<newline], as: UTF8.self)
+        client.question = []
+        switch answer(question) {
+        case .pieces(let pieces):
+            client.answer = pieces
+            poller.change(descriptor, .write)
+            pump(descriptor, client)
+        case .later(let start):
+            client.isWaiting = true
+            // What it does meanwhile is found out when there is something to be told.
+            poller.remove(descriptor)
+            start { [weak self, weak client] text, isLast in
+                guard let self, let client, clients[descriptor] === client else { return }
+                delivered(text, isLast: isLast, to: descriptor, client)
+            }
+        }
+    }
+
+    private func delivered(_ text: String, isLast: Bool, to descriptor: Int32, _ client: Client) {
+        client.buffer.append(text)
+        guard isLast else {
+            // Whoever does not read loses lines on the way, not the last one.
+            if client.buffer.count > 1 << 16 { client.buffer = OutputBuffer() }
+            if case .closed = client.buffer.write(to: descriptor) { end(descriptor) }
+            return
+        }
+        client.isWaiting = false
+        client.answer = { nil }
+        poller.add(descriptor, .write) { [unowned self] _ in ready(descriptor) }
         pump(descriptor, client)
     }
 
@@ -119,8 +160,9 @@ final class QueueSocket {
         // A bounded piece a turn: mail goes before questions.
         var pieces = 0
         while client.buffer.count < 1 << 16, pieces < 256, let piece = client.answer?() {
-            client.buffer.append(piece)
             pieces += 1
+            if piece.isEmpty { break }
+            client.buffer.append(piece)
         }
         switch client.buffer.write(to: descriptor) {
         case .full: return

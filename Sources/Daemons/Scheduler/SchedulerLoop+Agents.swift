@@ -75,6 +75,11 @@ extension SchedulerLoop {
                     "queue-id": "\(id)", "agent": agents[agent]?.name ?? "#\(agent)",
                     "reason": "it has had the job for \(seconds) s and is ended",
                 ])
+        case .operated(let id, let verb, let note):
+            log.info("operator", ["queue-id": "\(id)", "verb": verb, "by": note.operatorName, "reason": note.reason])
+        case .suspensionEnded(let suspension):
+            log.notice(
+                "suspension-ended", ["number": "\(suspension.number)", "target": suspension.target])
         case .held(let id, let until): log.info("held", ["queue-id": "\(id)", "until": "\(until)"])
         case .released(let id, let late): log.info("released", ["queue-id": "\(id)", "late": "\(late)"])
         case .late(let id, let recipient, let text, let isTold):

@@ -2,6 +2,7 @@ import AgentProtocol
 import ChildProcesses
 import Configuration
 import DequeModule
+import Forms
 import Glibc
 import Postoffice
 import Scheduling
@@ -18,6 +19,10 @@ final class SchedulerLoop {
     let files: FileWorkers
     let postoffice: Postoffice
     let owner: SpoolOwner
+    let keeping: HouseKeeping
+    let hostName: String
+    let checks = QueueChecks()
+    private var nextCheck: Int64
     let started: UnixTime
     var active: ActiveConfiguration
     let configurationPath: String
@@ -26,6 +31,13 @@ final class SchedulerLoop {
     private var queueSocket: QueueSocket?
     private(set) var mailq: MailqService?
     var etrns = ETRNRequests()
+    var operations: [RunningOperation] = []
+    var isStoringSuspensions = false
+    /// When what operators have asked for is made durable.
+    var nextWishSync: Int64 = .max
+    var isSyncingWishes = false
+    /// They hear what went wrong with it, if anything.
+    var waitingForSuspensions: [(String?) -> Void] = []
     var agents: [Int: AgentProcess] = [:]
     private var pendingAgents: [AgentProcess] = []
     /// Handed to the workers at the end of the turn.
@@ -55,8 +67,12 @@ final class SchedulerLoop {
     init(
         environment: ZEnvironment, options: SchedulerOptions, active: ActiveConfiguration, configurationPath: String,
         log: EventLog, signals: SignalSource?, notices: NoticeReceiver, postoffice: Postoffice,
-        owner: SpoolOwner, files: FileWorkers
+        owner: SpoolOwner, files: FileWorkers, keeping: HouseKeeping = HouseKeeping(), hostName: String = "localhost"
     ) {
+        self.keeping = keeping
+        self.hostName = hostName
+        nextCheck =
+            keeping.checkInterval.map { Self.monotonicMilliseconds() + min(QueueChecks.firstDelay, $0 * 1000) } ?? .max
         self.environment = environment
         self.options = options
         self.active = active
@@ -80,9 +96,14 @@ final class SchedulerLoop {
 
     /// Returns after SIGTERM, when the agents have ended.
     func run() throws(QueueSocket.Failure) {
-        let answers = QueueAnswers(
+        restoreSuspensions()
+        finishReroutes()
+        var answers = QueueAnswers(
             scheduler: core, started: started, etrn: { [unowned self] in etrn($0, origin: $1) },
-            isLoading: { [unowned self] in loading.isBusy })
+            isLoading: { [unowned self] in loading.isBusy },
+            begin: { [unowned self] in begin($0, $1) }, suspend: { [unowned self] in suspend($0, $1) },
+            resume: { [unowned self] in resume(by: $0, where: $1, $2) })
+        answers.audit = { [unowned self] in Self.audit(core, loading) }
         let path = "\(postoffice.root)/.scheduler.mailq"
         queueSocket = try QueueSocket(path: path, owner: owner.uid, poller: poller, answer: answers.answer)
         owner.own(path)
@@ -110,15 +131,19 @@ final class SchedulerLoop {
 
     private var isDone: Bool { stops && agents.isEmpty && jobs.isEmpty && filesInFlight == 0 }
     /// Messages that are delivered and not yet removed. If we die now they are delivered again: while the disk is behind, nothing new is begun.
-    private var removals = 0
+    var removals = 0
     private static let maximumRemovals = 64
     /// Jobs with the workers whose results have not come.
-    private var filesInFlight = 0
+    var filesInFlight = 0
 
     private func timeout() -> Int32 {
         let now = Self.monotonicMilliseconds()
-        var next = min(nextSync, nextRetry, nextScan, shutdownDeadline, etrns.due, mailq?.due ?? .max) - now
+        var next =
+            min(
+                nextSync, nextRetry, nextScan, nextCheck, shutdownDeadline, etrns.due, mailq?.due ?? .max) - now
         if filesInFlight > 0 { next = min(next, Self.quietInterval) }
+        if core.isSweeping || hasOperationToRun { next = 0 }
+        next = min(next, nextWishSync - now)
         if let event = core.nextEvent { next = min(next, event * 1000 - Self.milliseconds()) }
         return Int32(clamping: max(0, next))
     }
@@ -128,17 +153,23 @@ final class SchedulerLoop {
         if filesInFlight > 0 { files.takeQuiet().forEach(take) }
         core.advance(to: Self.milliseconds() / 1000)
         if now >= nextSync { syncAll() }
+        if now >= nextWishSync { syncWishes(at: now) }
         if now >= nextRetry { retryStuck() }
         if now >= nextScan { scan() }
+        if now >= nextCheck { nextCheck = stops ? .max : checkQueue(at: now) }
         if now >= shutdownDeadline { endAgents() }
         mailq?.advance(to: now)
         startETRNs(at: now)
         loadMore()
+        core.sweep(Self.operationBudget)
+        var budget = Self.operationBudget
         while true {
+            let hasOperated = runOperations(&budget)
             let actions = core.takeActions()
-            if actions.isEmpty { break }
+            if actions.isEmpty, !hasOperated { break }
             for action in actions { perform(action) }
         }
+        storeSuspensions()
         for agent in pendingAgents {
             agent.isPending = false
             agent.flush()
@@ -157,9 +188,10 @@ final class SchedulerLoop {
     private func perform(_ action: SchedulerAction) {
         switch action {
         case .startAgent(let number, let channel, let host): startAgent(number, channel: channel, host: host)
-        case .feed(let number, let id, let host, _):
+        case .feed(let number, let id, let host, let messages):
             agents[number].map { agent in
-                agent.send(.deliver(file: id, host: host))
+                let limits = AgentJobLimits(messagesPerConnection: messages)
+                agent.send(.deliver(file: id, host: host, limits: limits))
                 touch(agent)
             }
         case .closeAgent(let number):
@@ -173,6 +205,7 @@ final class SchedulerLoop {
                 unsynced.insert(id)
                 if nextSync == .max { nextSync = Self.monotonicMilliseconds() + Self.syncInterval }
             }
+            if record.wish != nil { wishWritten() }
             submit(.append(id, vertex: vertex, record, tag))
         case .report(let id):
             unsynced.remove(id)
@@ -182,6 +215,14 @@ final class SchedulerLoop {
             core.isPaused = removals > Self.maximumRemovals
             submit(.finish(id, ending, isUnsynced: unsynced.remove(id) != nil))
         case .reread(let id): submit(.reread(id))
+        case .move(let id, let offsets, let channel, let host, let note):
+            log.info(
+                "move",
+                ["queue-id": "\(id)", "to": "\(channel)/\(host)", "by": note.operatorName, "reason": note.reason])
+            submit(.move(id, offsets: offsets, channel: channel, host: host))
+        case .reroute(let id, let offsets, let note):
+            log.info("reroute", ["queue-id": "\(id)", "by": note.operatorName, "reason": note.reason])
+            submit(.reroute(id, offsets: offsets))
         case .log(let event): write(event)
         }
     }
@@ -222,6 +263,11 @@ final class SchedulerLoop {
             log.notice("cleared", ["queue-id": "\(id)", "reason": "its removal had begun before the restart"])
         case .recorded(let id, let vertex): core.recorded(id, vertex: vertex)
         case .synced: break
+        case .moved(let message, let remark):
+            log.info("moved", ["queue-id": "\(message.id)", "text": remark])
+            core.moved(message)
+        case .suspensionsStored(let problem): suspensionsStored(problem)
+        case .wishesSynced(let problem): wishesSynced(problem)
         case .reported(let id, let reports):
             note(reports, of: id)
             core.reported(id, count: reports.reduce(0) { $0 + $1.records })
@@ -285,7 +331,7 @@ final class SchedulerLoop {
             case .finish: removals += 1
             // It has no result.
             case .resume: filesInFlight -= 1
-            case .load, .reread, .append, .sync, .report: break
+            case .load, .reread, .append, .sync, .report, .move, .reroute: break
             }
             jobs.append(job)
         }
@@ -352,7 +398,10 @@ final class SchedulerLoop {
         do throws(ConfigurationErrors) {
             active = try ActiveConfiguration.read(
                 configurationPath, environment: environment, onlyThread: options.onlyThread)
-            StoreErrorOnError.shared.set(active.configuration.parameters.storesErrorOnError)
+            ReportSettings.shared.set(active.configuration)
+            for mistake in FormLibrary.mistakes(environment) {
+                log.error("form-mistake", ["reason": mistake.description])
+            }
             core.configure(reportInterval: active.reportInterval, rules: active.rules)
             mailq?.configure(
                 active.configuration.parameters.mailqSocket, active.accounts, at: Self.monotonicMilliseconds())
@@ -367,6 +416,7 @@ final class SchedulerLoop {
         guard !stops else { return }
         log.notice("stopping", ["reason": reason, "agents": "\(agents.count)"])
         core.stop()
+        endOperations()
         shutdownDeadline = Self.monotonicMilliseconds() + Self.shutdownTime
         nextScan = .max
     }

@@ -1,9 +1,9 @@
 import ChildProcesses
 import Configuration
+import Forms
 import Glibc
 import Postoffice
 import ProgramKit
-import Synchronization
 import Telemetry
 
 /// The program `scheduler`.
@@ -36,13 +36,24 @@ public enum SchedulerProgram {
         } catch {
             Program.fail(error.description, .configuration)
         }
-        if options.checksOnly { exit(0) }
+        let keeping: HouseKeeping
+        do throws(ConfigurationErrors) {
+            keeping = try HouseKeeping.read(environment)
+        } catch {
+            Program.fail(error.description, .configuration)
+        }
+        if options.checksOnly {
+            let mistakes = FormLibrary.mistakes(environment)
+            if mistakes.isEmpty { exit(0) }
+            Program.fail(ConfigurationErrors(mistakes).description, .configuration)
+        }
         if !options.isForeground, !options.isDetached { detach(arguments, environment, options) }
-        serve(environment, options, active, path)
+        serve(environment, options, active, path, keeping)
     }
 
     private static func serve(
-        _ environment: ZEnvironment, _ options: SchedulerOptions, _ active: ActiveConfiguration, _ path: String
+        _ environment: ZEnvironment, _ options: SchedulerOptions, _ active: ActiveConfiguration, _ path: String,
+        _ keeping: HouseKeeping
     ) -> Never {
         // Before the first thread, so that all of them leave signals to the loop.
         let signals = SignalSource([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM])
@@ -58,7 +69,12 @@ public enum SchedulerProgram {
             owner.own("\(postoffice.root)/.scheduler.notify")
             let routerNotice = NoticeSender(socketPath: "\(postoffice.root)/.router.notify", directory: "router")
             let hostName = Self.hostName(environment)
-            StoreErrorOnError.shared.set(active.configuration.parameters.storesErrorOnError)
+            ReportSettings.shared.set(active.configuration)
+            // A text that is not what was meant is better than mail that stands still.
+            for mistake in FormLibrary.mistakes(environment) {
+                log.error("form-mistake", ["reason": mistake.description])
+            }
+            let doubleFaults = DoubleFaults(log: log)
             let spoolRoot = postoffice.root
             let files = FileWorkers(threads: fileThreads) {
                 do throws(ProcessIdentity.Failure) {
@@ -73,12 +89,14 @@ public enum SchedulerProgram {
                     reports: ReportWriter(
                         postoffice: postoffice, routerNotice: routerNotice, hostName: hostName,
                         formDirectory: "\(environment.mailshare)/forms",
-                        clock: { SchedulerLoop.milliseconds() / 1000 }),
-                    storesErrorOnError: { StoreErrorOnError.shared.value })
+                        clock: { SchedulerLoop.milliseconds() / 1000 },
+                        rules: ReportSettings.shared.rules(environment), doubleFaults: doubleFaults),
+                    storesErrorOnError: { ReportSettings.shared.storesErrorOnError })
             }
             let loop = SchedulerLoop(
                 environment: environment, options: options, active: active, configurationPath: path, log: log,
-                signals: signals, notices: notices, postoffice: postoffice, owner: owner, files: files)
+                signals: signals, notices: notices, postoffice: postoffice, owner: owner, files: files,
+                keeping: keeping, hostName: hostName)
             log.notice("started", ["version": Program.version, "postoffice": postoffice.root])
             try loop.run()
             log.notice("stopped")
@@ -126,12 +144,4 @@ public enum SchedulerProgram {
             Program.fail("scheduler: \(error)", .osError)
         }
     }
-}
-
-/// `PARAMstore-error-on-error`, read by the workers while the loop may set it.
-final class StoreErrorOnError: Sendable {
-    static let shared = StoreErrorOnError()
-    private let flag = Atomic<Bool>(false)
-    var value: Bool { flag.load(ordering: .relaxed) }
-    func set(_ value: Bool) { flag.store(value, ordering: .relaxed) }
 }

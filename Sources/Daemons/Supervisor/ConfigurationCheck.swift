@@ -5,7 +5,7 @@ import Glibc
 /// Reads the configuration of every program of an instance, so that all mistakes are seen at once and before anything runs.
 public enum ConfigurationCheck {
     /// The agents that the sample scheduler.conf names.
-    static let agents = ["smtp", "mailbox", "errormail"]
+    static let agents = ["smtp", "mailbox", "errormail", "hold", "sm"]
 
     /// One line a mistake; empty: everything can be started. `warn` gets what the programs say beside that.
     public static func mistakes(_ environment: ZEnvironment, warn: (String) -> Void = { _ in }) -> [String] {
@@ -14,9 +14,11 @@ public enum ConfigurationCheck {
         for program in ManagedProgram.allCases where access(program.path(environment), X_OK) == 0 {
             lines += ownCheck(program.rawValue, program.path(environment), environment, warn)
         }
-        // The agent that has a configuration of its own, smtp-tls.conf.
-        let agent = "\(environment.mailbin)/ta/smtp"
-        if access(agent, X_OK) == 0 { lines += ownCheck("smtp", agent, environment, warn) }
+        // The agents that have configurations of their own, smtp-tls.conf and sm.conf.
+        for name in ["smtp", "sm"] {
+            let agent = "\(environment.mailbin)/ta/\(name)"
+            if access(agent, X_OK) == 0 { lines += ownCheck(name, agent, environment, warn) }
+        }
         return lines
     }
 

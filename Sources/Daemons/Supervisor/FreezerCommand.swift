@@ -159,7 +159,8 @@ public enum FreezerCommand {
         }
         return .success(
             Freezer(
-                postoffice: postoffice, hostName: configuration.hostName, mailshare: environment.mailshare, log: log,
+                postoffice: postoffice, hostName: configuration.hostName, mailshare: environment.mailshare,
+                languages: environment.formLanguages, log: log,
                 actor: actor))
     }
 

@@ -43,7 +43,7 @@ public struct InstanceMaker: Sendable {
         for folder in Self.folders { try makeFolder("\(directory)/\(folder)", 0o755) }
         try makeFolder("\(directory)/postoffice", 0o750)
 
-        for name in ["smtpserver.conf", "scheduler.conf", "smtp-tls.conf"] {
+        for name in ["smtpserver.conf", "scheduler.conf", "smtp-tls.conf", "sm.conf"] {
             try write(read("\(samples)/proto/\(name)"), to: "\(directory)/share/\(name)")
         }
         let forms = "\(samples)/proto/forms"

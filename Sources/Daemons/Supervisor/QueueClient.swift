@@ -40,11 +40,16 @@ public struct QueueClient {
 
     /// Calls `each` for every answer as it comes: a queue may be larger than what one wants in memory.
     public func ask(_ question: Question, argument: String = "", _ each: (JSONValue) -> Void) throws(Failure) {
+        try ask(line: argument.isEmpty ? question.rawValue : "\(question.rawValue) \(argument)", each)
+    }
+
+    /// A question as it goes over the socket, without its LF.
+    public func ask(line: String, _ each: (JSONValue) -> Void) throws(Failure) {
         var lines = LineSplitter()
         let stream: UnixStream
         do throws(UnixStream.Failure) {
             stream = try UnixStream(connectingTo: "\(environment.postoffice)/.scheduler.mailq", seconds: 10)
-            try stream.send(argument.isEmpty ? "\(question.rawValue)\n" : "\(question.rawValue) \(argument)\n")
+            try stream.send(line + "\n")
         } catch {
             throw .unreachable(error.description)
         }

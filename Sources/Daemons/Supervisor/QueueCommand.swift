@@ -29,6 +29,34 @@ public enum QueueCommand {
         }
     }
 
+    /// What is meant of the queue, as ``list(_:json:threads:)`` shows it.
+    public static func select(_ environment: ZEnvironment, _ filter: QueueFilter, json: Bool) -> ExitCode {
+        let listing = QueueListing(now: time(nil))
+        var count = 0
+        let code = QueueControl.ask(environment, ["select"], filter.fields) { value in
+            count += 1
+            Program.print(json ? value.text : listing.message(value))
+        }
+        if code == .ok, !json { Program.print("messages: \(count)") }
+        return code == .ok && count == 0 && !filter.ids.isEmpty ? .noInput : code
+    }
+
+    /// Sums and destinations alone: nothing of it grows with the number of messages.
+    public static func summary(_ environment: ZEnvironment, json: Bool) -> ExitCode {
+        if let code = Control.refuseStranger("mailq", environment) { return code }
+        let client = QueueClient(environment)
+        let listing = QueueListing(now: time(nil))
+        do throws(QueueClient.Failure) {
+            try client.ask(.status) {
+                Program.print(json ? $0.text : listing.summary($0, unrouted: client.unrouted()))
+            }
+            return .ok
+        } catch {
+            Program.print("mailq: \(error)", to: 2)
+            return .unavailable
+        }
+    }
+
     /// Tries everything now that waits for its next attempt and matches `pattern` (`channel/host`; empty: everything).
     public static func flush(_ environment: ZEnvironment, pattern: String) -> ExitCode {
         if let code = Control.refuseStranger("zmailer", environment) { return code }

@@ -48,7 +48,9 @@ struct QueueListing {
     func summary(_ value: JSONValue, unrouted: [UnroutedMessage]) -> String {
         let frozen = unrouted.count { $0.state == .frozen }
         func number(_ key: String) -> Int { value[key]?.integer ?? 0 }
-        let held = number("held") == 0 ? "" : " Held: \(number("held"))"
+        let all = number("held") + number("held_by_operator")
+        var held = all == 0 ? "" : " Held: \(all)"
+        if number("suspensions") > 0 { held += " Suspensions: \(number("suspensions"))" }
         return "Msgs: \(number("messages")) Rcpnts: \(number("recipients")) Thrds: \(number("threads"))"
             + " Kids: \(number("agents")) Active: \(number("active"))\(held) Unrouted: \(unrouted.count - frozen)"
             + (frozen == 0 ? "" : " Frozen: \(frozen)") + " Uptime: \(Self.age(number("uptime")))"
@@ -56,7 +58,7 @@ struct QueueListing {
 
     private func isDone(_ recipient: JSONValue) -> Bool {
         let state = recipient["state"]?.string
-        return state == "delivered" || state == "failed"
+        return state == "delivered" || state == "failed" || state == "removed"
     }
 
     private func head(id: String, size: Int, arrived: Int) -> String {
@@ -69,6 +71,7 @@ struct QueueListing {
         var text = "    <\(Self.printable(value["address"]?.string ?? ""))> \(Self.printable(route))"
         text += " \(Self.printable(value["state"]?.string ?? "?")), attempts \(value["attempts"]?.integer ?? 0)"
         text += next(value) + reason(value)
+        if let kept = value["reason"]?.string, !kept.isEmpty { text += "\n        \(Self.printable(kept))" }
         return text
     }
 

@@ -78,21 +78,13 @@ struct Status: ParsableCommand {
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Reads the configuration of every program and reports all mistakes; exit code 78 if there are any.",
-        subcommands: [CheckScheduler.self])
+        subcommands: [CheckQueue.self, CheckScheduler.self])
     @OptionGroup var instance: Instance
     func run() throws {
         let mistakes = ConfigurationCheck.mistakes(instance.environment) { Program.print($0, to: 2) }
         for mistake in mistakes { Program.print(mistake, to: 2) }
         try finish(mistakes.isEmpty ? .ok : .configuration)
     }
-}
-
-struct Queue: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lists what has not yet been delivered.")
-    @OptionGroup var instance: Instance
-    @Flag(help: "One JSON object a line.") var json = false
-    @Flag(help: "By destination (channel/host) and not by message.") var threads = false
-    func run() throws { try finish(QueueCommand.list(instance.environment, json: json, threads: threads)) }
 }
 
 struct Flush: ParsableCommand {

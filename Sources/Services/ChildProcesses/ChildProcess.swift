@@ -20,6 +20,10 @@ public struct ChildRequest: Sendable {
     public var parentDeathSignal: Int32 = 0
     /// Octets of address space, 0: unlimited.
     public var memoryLimit: UInt64 = 0
+    /// Seconds of processor time, 0: unlimited. SIGXCPU then, and SIGKILL five seconds of it later.
+    public var processorLimit: UInt64 = 0
+    /// Octets of any file that it writes, 0: unlimited.
+    public var fileLimit: UInt64 = 0
 
     public struct Identity: Hashable, Sendable {
         public var uid: uid_t
@@ -89,6 +93,8 @@ public final class ChildProcess: Sendable {
         native.new_session = request.startsSession ? 1 : 0
         native.parent_death_signal = request.parentDeathSignal
         native.memory_limit = request.memoryLimit
+        native.cpu_limit = request.processorLimit
+        native.file_limit = request.fileLimit
         let error = withCStrings([request.path] + request.arguments) { argv in
             withCStrings(request.environment) { envp in
                 request.descriptors.withUnsafeBufferPointer { descriptors in

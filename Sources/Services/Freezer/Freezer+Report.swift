@@ -1,7 +1,7 @@
 import DeliveryStatus
+import Forms
 import MailModel
 import Postoffice
-import ProgramKit
 import SpoolFormat
 
 extension Freezer {
@@ -57,6 +57,7 @@ extension Freezer {
             let octets = try postoffice.readPrefix(.freezer, message.id, limit: message.size).octets
             original.body = Array(octets[min(section.bodyStart, octets.count)...])
         }
+        original.receivedFrom = envelope.receivedFrom.flatMap { ReceivedFrom($0) }
         original.deliverBy = envelope.deliverBy?.time
         original.releaseRequest = envelope.release?.request
         original.priority = envelope.priority
@@ -65,16 +66,12 @@ extension Freezer {
     }
 
     private var form: ReportForm {
-        do throws(FileOctets.Failure) {
-            let octets = try FileOctets.read("\(formDirectory)/frozen", limit: 1 << 20)
-            return ReportForm(parsing: String(decoding: octets, as: UTF8.self))
-        } catch {
-            return ReportForm(
-                subject: "Mail was not delivered",
-                text: """
-                    Your message was held for inspection and will not be delivered
-                    to the recipients listed below.
-                    """)
-        }
+        if case .found(let form) = forms.form("frozen") { return form }
+        return ReportForm(
+            subject: "Mail was not delivered",
+            text: """
+                Your message was held for inspection and will not be delivered
+                to the recipients listed below.
+                """)
     }
 }

@@ -1,3 +1,4 @@
+import Forms
 import Glibc
 import Postoffice
 import SpoolFormat
@@ -36,7 +37,7 @@ public final class Freezer: Sendable {
 
     let postoffice: Postoffice
     let hostName: String
-    let formDirectory: String
+    let forms: FormLibrary
     let log: EventLog
     /// Who acts, for the log.
     let actor: String
@@ -46,14 +47,16 @@ public final class Freezer: Sendable {
 
     /// - Parameters:
     ///   - mailshare: `forms/frozen` in it is the text of reports, instead of the one here.
+    ///   - languages: of forms, first choice first.
     ///   - patience: milliseconds that a change waits for another program.
     public init(
-        postoffice: Postoffice, hostName: String, mailshare: String, log: EventLog, actor: String,
+        postoffice: Postoffice, hostName: String, mailshare: String, languages: [String] = [], log: EventLog,
+        actor: String,
         patience: Int64 = 10_000
     ) {
         self.postoffice = postoffice
         self.hostName = hostName
-        formDirectory = "\(mailshare)/forms"
+        forms = FormLibrary(directory: "\(mailshare)/forms", languages: languages)
         self.log = log
         self.actor = actor
         self.patience = patience

@@ -11,8 +11,12 @@ public struct MailConfiguration {
     public let tables: String
     /// MAILSHARE: `forms/` has texts of reports.
     public let mailshare: String
+    /// FORMLANGUAGE: the languages of those texts.
+    public let formLanguages: [String]
     /// FREEZERMAXAGE, FREEZERAGED; `nil`: frozen mail stays.
     public let freezerAgeing: FreezerAgeing?
+    /// QUEUECHECK, PUBLICMAXAGE, POSTMANMAXAGE.
+    public let houseKeeping: HouseKeeping
     public let accounts: Accounts.Source
     /// MINUID: accounts of the system below it have no mailbox, so mail for them is refused and not returned later.
     public let minimumUID: uid_t
@@ -30,10 +34,17 @@ public struct MailConfiguration {
         self.postoffice = postoffice ?? environment.postoffice
         tables = "\(environment.mailvar)/db"
         mailshare = environment.mailshare
+        formLanguages = environment.formLanguages
         do throws(ConfigurationErrors) {
             freezerAgeing = try FreezerAgeing.read(environment)
         } catch {
             freezerAgeing = nil
+            errors += error.errors
+        }
+        do throws(ConfigurationErrors) {
+            houseKeeping = try HouseKeeping.read(environment)
+        } catch {
+            houseKeeping = HouseKeeping()
             errors += error.errors
         }
         if let source = Accounts.Source(environment["ACCOUNTS"]) {

@@ -56,7 +56,7 @@ extension Postoffice {
     }
 
     /// Replaces the tag byte at `position`. Anywhere but behind the letter of its line it would destroy something.
-    private static func set(
+    static func set(
         _ tag: UInt8, at position: Int, behind letter: UInt8, _ descriptor: Int32, _ name: String
     ) throws(PostofficeError) {
         var found: UInt8 = 0

@@ -7,6 +7,16 @@ public struct SystemAccount: Hashable, Sendable {
     public let gid: gid_t
     /// The home directory.
     public let home: String
+    /// The account's comment up to its first comma; may be empty.
+    public let fullName: String
+
+    public init(name: String, uid: uid_t, gid: gid_t, home: String, fullName: String = "") {
+        self.name = name
+        self.uid = uid
+        self.gid = gid
+        self.home = home
+        self.fullName = fullName
+    }
 
     public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
         /// `errno`.
@@ -42,7 +52,8 @@ public struct SystemAccount: Hashable, Sendable {
                 guard found != nil else { return nil }
                 return SystemAccount(
                     name: String(cString: entry.pw_name), uid: entry.pw_uid, gid: entry.pw_gid,
-                    home: String(cString: entry.pw_dir))
+                    home: String(cString: entry.pw_dir),
+                    fullName: String(String(cString: entry.pw_gecos).prefix { $0 != "," }))
             case ERANGE where size < 1 << 20: size *= 4
             case EINTR: continue
             // What getpwnam(3) lists as "not found" of various name services.

@@ -22,6 +22,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int cposix_tmpfile(const char *directory, mode_t mode) {
@@ -61,6 +62,8 @@ int cposix_rename_noreplace(const char *from, const char *to) {
     return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }
 
+int cposix_syncfs(int descriptor) { return syncfs(descriptor); }
+
 int cposix_free_space(const char *path, uint64_t *free_bytes, uint64_t *free_inodes) {
     struct statvfs fs;
     if (statvfs(path, &fs) != 0) return -1;
@@ -88,6 +91,16 @@ static int set_flag(int fd, int get, int set, int flag, int on) {
     if (flags < 0) return -1;
     return fcntl(fd, set, on ? flags | flag : flags & ~flag);
 }
+int cposix_set_attribute(int fd, const char *name, const void *value, size_t size) {
+    return fsetxattr(fd, name, value, size, 0);
+}
+
+ssize_t cposix_get_attribute(int fd, const char *name, void *value, size_t size) {
+    return fgetxattr(fd, name, value, size);
+}
+
+int cposix_remove_attribute(int fd, const char *name) { return fremovexattr(fd, name); }
+
 int cposix_set_nonblocking(int fd, int on) { return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on); }
 int cposix_set_cloexec(int fd, int on) { return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on); }
 

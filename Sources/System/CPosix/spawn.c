@@ -45,6 +45,15 @@ static int run_child(void *argument) {
         struct rlimit limit = {request->memory_limit, request->memory_limit};
         if (setrlimit(RLIMIT_AS, &limit) != 0) goto failed;
     }
+    if (request->cpu_limit) {
+        /* The hard limit a little later: who wants to end in order gets SIGXCPU first. */
+        struct rlimit limit = {request->cpu_limit, request->cpu_limit + 5};
+        if (setrlimit(RLIMIT_CPU, &limit) != 0) goto failed;
+    }
+    if (request->file_limit) {
+        struct rlimit limit = {request->file_limit, request->file_limit};
+        if (setrlimit(RLIMIT_FSIZE, &limit) != 0) goto failed;
+    }
     if (request->set_identity) {
         if (syscall(SYS_setgroups, 1, &request->gid) != 0 && !(errno == EPERM && geteuid() == request->uid)) goto failed;
         if (syscall(SYS_setresgid, request->gid, request->gid, request->gid) != 0) goto failed;

@@ -18,6 +18,8 @@ struct cposix_spawn {
     int new_session;           /* nonzero: setsid() */
     int parent_death_signal;   /* 0 or the signal sent when the parent dies */
     uint64_t memory_limit;     /* RLIMIT_AS, 0: unchanged */
+    uint64_t cpu_limit;        /* RLIMIT_CPU, seconds, 0: unchanged */
+    uint64_t file_limit;       /* RLIMIT_FSIZE, bytes, 0: unchanged */
 };
 /* 0 and *pid, *pidfd (close-on-exec) on success; else errno of the step that failed, and no child remains. */
 int cposix_spawn(const struct cposix_spawn *request, pid_t *pid, int *pidfd);
@@ -43,12 +45,19 @@ int cposix_openat(int directory, const char *path, int flags, mode_t mode);
 void cposix_start_writing(int fd);
 /* rename that fails with EEXIST if the new name exists. */
 int cposix_rename_noreplace(const char *from, const char *to);
+
+/* syncfs(2): everything on the file system of this descriptor is durable on return. */
+int cposix_syncfs(int descriptor);
 /* Bytes available to the caller and total, of the file system of `path`; inodes likewise. 0 or -1. */
 int cposix_free_space(const char *path, uint64_t *free_bytes, uint64_t *free_inodes);
 /* An exclusive whole-file lock (OFD lock), held until the descriptor is closed. 0, or -1 with EAGAIN when it is taken. */
 int cposix_lock(int fd);
 /* Whether another open file holds that lock; takes nothing. 1, 0 or -1. */
 int cposix_is_locked(int fd);
+/* Extended attributes of an open file (fsetxattr(2), fgetxattr(2), fremovexattr(2)). 0 or a length, or -1 with errno. */
+int cposix_set_attribute(int fd, const char *name, const void *value, size_t size);
+ssize_t cposix_get_attribute(int fd, const char *name, void *value, size_t size);
+int cposix_remove_attribute(int fd, const char *name);
 int cposix_set_nonblocking(int fd, int on);
 int cposix_set_cloexec(int fd, int on);
 

@@ -29,5 +29,13 @@ public func fuzzConfiguration(_ start: UnsafePointer<UInt8>?, _ count: Int) -> C
         check(error)
     }
     do throws(ConfigurationErrors) { _ = try SMTPTLSConfiguration.parse(text, file: "t") } catch { check(error) }
+    do throws(ConfigurationErrors) {
+        let configuration = try StreamConfiguration.parse(text, file: "s", environment: environment)
+        // No word of an argument is lost, and none is empty of parts.
+        precondition(configuration.mailers.allSatisfy { $0.program.hasPrefix("/") })
+        precondition(configuration.mailers.allSatisfy { $0.arguments.allSatisfy { !$0.parts.isEmpty } })
+    } catch {
+        check(error)
+    }
     return 0
 }

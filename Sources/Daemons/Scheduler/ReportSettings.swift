@@ -1,0 +1,42 @@
+import Configuration
+import Synchronization
+
+/// What scheduler.conf says about reports, read by the workers while the loop may set it.
+final class ReportSettings: Sendable {
+    static let shared = ReportSettings()
+    private let configuration = Mutex<SchedulerConfiguration?>(nil)
+
+    func set(_ configuration: SchedulerConfiguration) { self.configuration.withLock { $0 = configuration } }
+
+    private func settings(channel: String, host: String) -> SchedulerSettings? {
+        configuration.withLock { $0 }?.settings(channel: channel, host: host)
+    }
+
+    /// `PARAMstore-error-on-error`.
+    var storesErrorOnError: Bool { configuration.withLock { $0?.parameters.storesErrorOnError } ?? false }
+
+    func rules(_ environment: ZEnvironment) -> ReportRules {
+        ReportRules(
+            languages: environment.formLanguages,
+            retriedUntil: { [self] channel, host, deliverableFrom in
+                settings(channel: channel, host: host).map { deliverableFrom + $0.expiry.components.seconds }
+            },
+            doubleFaultAddresses: { [self] in
+                configuration.withLock { $0?.parameters.doubleFaultAddresses } ?? []
+            })
+    }
+}
+
+/// What the configuration says about reports, asked for each of them.
+struct ReportRules: Sendable {
+    /// Of forms, first choice first.
+    var languages: [String] = []
+    /// `deliveryform` and `expiryform` of the clause for this channel and host: the name of a form; `nil`: that of the kind.
+    var form: @Sendable (_ channel: String, _ host: String, _ isExpired: Bool) -> String? = { _, _, _ in nil }
+    /// Seconds since 1970 until when a message of this channel and host is tried that could be delivered from then on; `nil`: not known.
+    var retriedUntil: @Sendable (_ channel: String, _ host: String, _ deliverableFrom: Int64) -> Int64? = { _, _, _ in
+        nil
+    }
+    /// `PARAMdouble-fault`.
+    var doubleFaultAddresses: @Sendable () -> [String] = { [] }
+}

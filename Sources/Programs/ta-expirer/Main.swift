@@ -1,0 +1,5 @@
+import ExpirerAgent
+
+@main enum Main {
+    static func main() { ExpirerProgram.main(CommandLine.arguments) }
+}

@@ -1,0 +1,5 @@
+import HoldAgent
+
+@main enum Main {
+    static func main() { HoldProgram.main(CommandLine.arguments) }
+}

@@ -1,0 +1,5 @@
+import RerouteAgent
+
+@main enum Main {
+    static func main() { RerouteProgram.main(CommandLine.arguments) }
+}

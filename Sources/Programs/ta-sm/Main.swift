@@ -1,0 +1,5 @@
+import StreamAgent
+
+@main enum Main {
+    static func main() { StreamProgram.main(CommandLine.arguments) }
+}

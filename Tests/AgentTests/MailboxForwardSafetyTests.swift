@@ -1,0 +1,154 @@
+import AgentProtocol
+import Glibc
+import Postoffice
+import SpoolFormat
+import Testing
+
+@testable import MailboxAgent
+
+@Suite("A .forward that cannot be trusted")
+struct MailboxForwardSafetyTests {
+    let fixture: ForwardFixture
+
+    init() throws { fixture = try ForwardFixture() }
+
+    /// What is wrong, how it is made, what the report says.
+    struct Row: Sendable, CustomTestStringConvertible {
+        let name: String
+        let needsRoot: Bool
+        let make: @Sendable (ForwardFixture) throws -> Void
+        let status: String
+        let text: String
+        var testDescription: String { name }
+
+        init(
+            _ name: String, needsRoot: Bool = false, status: String = "4.2.1", text: String,
+            make: @escaping @Sendable (ForwardFixture) throws -> Void
+        ) {
+            self.name = name
+            self.needsRoot = needsRoot
+            self.make = make
+            self.status = status
+            self.text = text
+        }
+    }
+
+    static let rows: [Row] = [
+        Row("writable by its group", text: "written by others (mode 664") { try $0.write("b@c.example", mode: 0o664) },
+        Row("writable by all", text: "written by others (mode 646") { try $0.write("b@c.example", mode: 0o646) },
+        Row("of another user", needsRoot: true, text: "belongs to uid 4711") {
+            try $0.write("b@c.example")
+            try #require(chown("\($0.home())/.forward", 4711, 4711) == 0)
+        },
+        Row("a link to a file of another user", needsRoot: true, text: "belongs to uid 4711") {
+            try $0.write("b@c.example", "shared")
+            try #require(chown("\($0.root)/home/shared", 4711, 4711) == 0)
+            try #require(symlink("../shared", "\($0.home())/.forward") == 0)
+        },
+        Row("another name of a file of another user", needsRoot: true, text: "belongs to uid 4711") {
+            try $0.write("b@c.example", "shared")
+            try #require(chown("\($0.root)/home/shared", 4711, 4711) == 0)
+            try #require(link("\($0.root)/home/shared", "\($0.home())/.forward") == 0)
+        },
+        Row("a link to nothing", text: "No such file") {
+            try #require(symlink("nowhere", "\($0.home())/.forward") == 0)
+        },
+        Row("a link to itself", text: "symbolic links") {
+            try #require(symlink(".forward", "\($0.home())/.forward") == 0)
+        },
+        Row("a directory", text: "not a regular file") { try #require(mkdir("\($0.home())/.forward", 0o755) == 0) },
+        Row("a FIFO", text: "not a regular file") { try #require(mkfifo("\($0.home())/.forward", 0o644) == 0) },
+        Row("a device", needsRoot: true, text: "not a regular file") {
+            try #require(symlink("/dev/zero", "\($0.home())/.forward") == 0)
+        },
+        Row("in a home that others may write", text: "its directory") {
+            try $0.write("b@c.example")
+            try #require(chmod($0.home(), 0o777) == 0)
+        },
+        Row("below a directory that others may write", text: "/home may be written by others") {
+            try $0.write("b@c.example")
+            try #require(chmod("\($0.root)/home", 0o777) == 0)
+        },
+        Row("behind a link in a directory that others may write", text: "its directory") {
+            try #require(mkdir("\($0.home())/open", 0o755) == 0)
+            try $0.write("b@c.example", "alice/open/f")
+            try #require(chmod("\($0.home())/open", 0o757) == 0)
+            try #require(symlink("open/f", "\($0.home())/.forward") == 0)
+        },
+        Row("that its user may not read", text: "Permission denied") {
+            try $0.write("b@c.example", mode: 0)
+            if geteuid() == 0 { try #require(chown("\($0.home())/.forward", 4711, 4711) == 0) }
+        },
+        Row("that is too large", status: "4.3.5", text: "larger than 65536") {
+            try $0.write(String(repeating: "# x\n", count: 16385))
+        },
+        Row("that names too many", status: "4.3.5", text: "more than 100") {
+            try $0.write((0...100).map { "u\($0)@c.example\n" }.joined())
+        },
+        Row("with a mistake", status: "4.3.5", text: "line 2: 'a b'") { try $0.write("b@c.example\na b\n") },
+        Row("that includes itself", status: "4.3.5", text: "a loop?") {
+            try $0.write(":include:\($0.home())/.forward")
+        },
+        Row("that includes a missing file", status: "4.3.5", text: "no such file") {
+            try $0.write(":include:\($0.home())/list")
+        },
+        Row("that includes what others may write", text: "written by others") {
+            try $0.write(":include:\($0.home())/list")
+            try $0.write("c@d.example", "alice/list", mode: 0o666)
+        },
+        Row("in a home that is missing", text: "home directory") { try #require(rmdir($0.home()) == 0) },
+        Row("in a home that is a file", text: "is not a directory") {
+            try #require(rmdir($0.home()) == 0)
+            try $0.write("x", "alice")
+        },
+    ]
+
+    @Test("defers the mail and says why; nobody gets it", arguments: rows)
+    func refused(row: Row) throws {
+        guard !row.needsRoot || geteuid() == 0 else { return }
+        try row.make(fixture)
+        let report = try fixture.deliver()[0]
+        #expect(report.result == .deferred)
+        #expect(report.notary?.status == row.status)
+        #expect(report.message.contains(row.text), "\(report.message)")
+        #expect(try fixture.resubmitted().isEmpty)
+        #expect(fixture.mail() == [])
+    }
+
+    @Test("one that belongs to root, one behind a link that is its user's, and one with an include are used")
+    func trusted() throws {
+        try fixture.write("b@c.example")
+        if geteuid() == 0 { try #require(chown("\(fixture.home())/.forward", 0, 0) == 0) }
+        try #require(mkdir("\(fixture.home("bob"))/dot", 0o755) == 0)
+        if geteuid() == 0 { try #require(chown("\(fixture.home("bob"))/dot", fixture.uid, fixture.gid) == 0) }
+        try fixture.write(":include:\(fixture.home("bob"))/list", "bob/dot/forward")
+        try fixture.write("x@c.example\ny@c.example", "bob/list")
+        try #require(symlink("dot/forward", "\(fixture.home("bob"))/.forward") == 0)
+        #expect(try fixture.deliver("alice")[0].result == .ok)
+        #expect(try fixture.deliver("bob")[0].result == .ok)
+        #expect(
+            try fixture.resubmitted().map { $0.envelope.recipients.map(\.address) } == [
+                ["b@c.example"], ["x@c.example", "y@c.example"],
+            ])
+    }
+
+    @Test("what a stranger has put into an address never reaches a shell")
+    func hostileDetail() throws {
+        try fixture.write("\"|echo \\\"$USER $INRCPT\\\" > out\"")
+        let report = try fixture.deliver(
+            "\"alice+$(touch ran);`touch ran`\"", recipient: "\"alice+$(touch ran);`touch ran`\"@example.test")[0]
+        #expect(report.result == .ok)
+        #expect(fixture.base.read("home/alice/out") == "alice \"alice+$(touch ran);`touch ran`\"@example.test\n")
+        #expect(!fixture.base.names("home/alice").contains("ran"))
+    }
+
+    @Test("where forwarded mail cannot be stored it waits")
+    func fullSpool() throws {
+        try fixture.write("b@c.example")
+        let router = "\(fixture.postoffice.root)/router"
+        try #require(rmdir(router) == 0)
+        let report = try fixture.deliver()[0]
+        #expect(report.result == .deferred && report.notary?.status == "4.3.0")
+        #expect(report.message.contains("cannot be stored"))
+    }
+}
