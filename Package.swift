@@ -73,6 +73,7 @@ let package = Package(
         library("Services", "Telemetry", ["CPosix"]),
         library("Services", "Digests", ["COpenSSL"]),
         library("Services", "ChildProcesses", ["CPosix"]),
+        library("Services", "MetricsCollection", ["Telemetry", "ChildProcesses", "Configuration", "MailModel"]),
         library("Services", "HostAccess", ["CWrap"]),
         library("Services", "ProgramKit", ["CPosix", "Configuration", "Telemetry"]),
         library("Services", "Postoffice", ["CPosix", "SpoolFormat", "AgentProtocol", "ContentFiltering", "MailModel"]),
@@ -120,7 +121,8 @@ let package = Package(
             "Daemons", "Router",
             [
                 "MailModel", "SpoolFormat", "AgentProtocol", "Policy", "Routing", "Configuration", "Telemetry",
-                "ChildProcesses", "ProgramKit", "Postoffice", "Freezer", "SpoolCheck", "Tables", "PolicyEngine",
+                "ChildProcesses", "ProgramKit", "Postoffice", "Freezer", "SpoolCheck", "MetricsCollection",
+                "Tables", "PolicyEngine",
             ] + collections),
         library(
             "Daemons", "Scheduler",
@@ -138,7 +140,7 @@ let package = Package(
             [
                 "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Policy", "PolicyAsking", "PolicyEngine",
                 "Resolver", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Freezer",
-                "Digests", "SpoolCheck",
+                "Digests", "SpoolCheck", "MetricsCollection",
             ]),
 
         // Agents
@@ -158,7 +160,7 @@ let package = Package(
             "Agents", "MailboxAgent",
             [
                 "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "ChildProcesses", "Telemetry", "ProgramKit",
-                "Configuration", "Postoffice", "Routing",
+                "Configuration", "Postoffice", "Routing", "MessageConversion",
             ]),
         library(
             "Agents", "ErrorMailAgent",
@@ -293,6 +295,9 @@ let package = Package(
                 "SpoolCheck", "Postoffice", "SpoolFormat", "AgentProtocol", "ChildProcesses", "ProgramKit",
                 "Configuration", "Telemetry", "CPosix",
             ]),
+        tests(
+            "MetricsTests",
+            ["Telemetry", "MetricsCollection", "ChildProcesses", "Configuration", "MailModel", "CPosix"]),
         tests("MilterProtocolTests", ["MilterProtocol", "MailModel"]),
         tests(
             "FilterKitTests",

@@ -1,4 +1,5 @@
 import AgentProtocol
+import SpoolFormat
 import Testing
 
 /// A digest for tests: what is digested can be seen in it.
@@ -50,7 +51,7 @@ struct MailqSessionTests {
             ETRN a@b
             show snmp
             AUTH u 00
-            REROUTE x \u{1b}[2J
+            BOGUS x \u{1b}[2J
             KILL MSG 17
             quit
             SHOW SNMP
@@ -64,7 +65,8 @@ struct MailqSessionTests {
                 .send("-BAD; ETRN needs a host, @domain or #channel\n"),
                 .send("-BAD; ETRN needs a host, @domain or #channel\n"),
                 .send(Self.refusal("show", "snmp")), .send(Self.refusal("AUTH", "u 00")),
-                .send(Self.refusal("REROUTE", "x  [2J")), .send("-Unknown request.\n"), .close("+Bye bye\n"),
+                .send(Self.refusal("BOGUS", "x  [2J")), .act(.kill, .message(SpoolID(rawValue: 17))),
+                .close("+Bye bye\n"),
             ])
     }
 
@@ -114,7 +116,64 @@ struct MailqSessionTests {
         #expect(MailqServerSession.stuffed(".\na.b\n..\n") == "..\na.b\n...\n")
     }
 
+    @Test(
+        "KILL and REROUTE need the right, and say what is valid",
+        arguments: [
+            ("KILL MSG 1234", .act(.kill, .message(SpoolID(rawValue: 1234)))),
+            ("KILL THREAD smtp a.example", .act(.kill, .thread(channel: "smtp", host: "a.example"))),
+            ("REROUTE MSG 1234", .act(.reroute, .message(SpoolID(rawValue: 1234)))),
+            ("KILL", .send("-BAD; KILL needs MSG spoolid or THREAD channel host\n")),
+            ("KILL MSG ../etc/passwd", .send("-BAD; KILL needs MSG spoolid or THREAD channel host\n")),
+            ("REROUTE THREAD smtp", .send("-BAD; REROUTE needs MSG spoolid or THREAD channel host\n")),
+        ] as [(String, MailqServerSession.Action)])
+    func kill(line: String, expected: MailqServerSession.Action) {
+        func answer(_ rights: MailqRights) -> MailqServerSession.Action? {
+            var session = MailqServerSession(nonce: "1")
+            _ = session.authenticated(rights: rights)
+            session.append("\(line)\n".utf8)
+            return session.next()
+        }
+        #expect(answer(.kill) == expected)
+        let verb = line.split(separator: " ")[0]
+        #expect(answer([.queue, .threads, .etrn]) == .send("-No \(verb) allowed for you.\n"))
+    }
+
+    @Test("a spool id of ZMailer's form names the message, too")
+    func spoolID() {
+        let id = SpoolID(rawValue: UInt64(1_800_000_000_000) << 22 | 5)
+        var session = MailqServerSession(nonce: "1")
+        _ = session.authenticated(rights: .all)
+        session.append("KILL MSG \(id.zmailerName)\n".utf8)
+        #expect(session.next() == .act(.kill, .message(id)))
+        #expect(MailqServerSession.done(.kill, true) == "+OK; KILLed something.\n")
+        #expect(MailqServerSession.done(.reroute, false) == "+OK; didn't REROUTE anything.\n")
+    }
+
     // MARK: The asking side
+
+    @Test("a list comes line by line, without its dots and control characters", arguments: [1, 1000])
+    func list(step: Int) {
+        var session = MailqClientSession(user: "u", password: "secret", show: "QUEUE SHORT", digest: mirror)
+        let input = Array("version zmailer 2.0\nC\n+OK\n+OK until LF.LF\na b\n..c\n\u{1b}[2J\n.\nmore".utf8)
+        var found: [MailqClientSession.Action] = []
+        var rest = input[...]
+        while !rest.isEmpty {
+            found += session.received(rest.prefix(step))
+            rest = rest.dropFirst(step)
+        }
+        #expect(
+            found.dropFirst() == [
+                .send(Array("SHOW QUEUE SHORT\n".utf8)), .line("a b"), .line(".c"), .line(" [2J"),
+                .send(Array("QUIT\n".utf8)), .finished(.success(.init(text: "", didStart: false))),
+            ])
+        var refused = MailqClientSession(user: "u", password: "secret", show: "SNMP", digest: mirror)
+        let actions = refused.received(Array("version zmailer 2.0\nC\n+OK\n-MAILQ2 Unknown\n".utf8))
+        #expect(actions.last == .finished(.failure(.notShown("-MAILQ2 Unknown"))))
+        var long = MailqClientSession(user: "u", password: "secret", show: "SNMP", digest: mirror)
+        _ = long.received(Array("version zmailer 2.0\nC\n+OK\n+OK\n".utf8))
+        let end = long.received([UInt8](repeating: 0x61, count: MailqClientSession.maximumListLine + 1))
+        #expect(end == [.finished(.failure(.lineTooLong(.list)))])
+    }
 
     private func client(_ target: String = "a.example") -> MailqClientSession {
         MailqClientSession(

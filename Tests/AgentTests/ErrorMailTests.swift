@@ -25,14 +25,41 @@ struct ErrorMailTests {
 
     private func run(
         _ groups: [ControlGroup], content: String = "Subject: x\r\n\r\nHello\r\n", isErrorMessage: Bool = false,
+        languages: [String] = [], envelope: String = "",
         configure: (inout ControlFile) -> Void = { _ in }
     ) throws -> [AgentReport] {
         let control = try spool.add(groups, content: content, isErrorMessage: isErrorMessage, configure: configure)
+        if !envelope.isEmpty { try prepend(envelope, to: control) }
         let agent = ErrorMailTransportAgent(
             postoffice: postoffice, notice: NoticeSender(socketPath: "\(folder.root)/nobody", directory: "router"),
-            forms: FormLibrary(directory: "\(folder.root)/forms"), hostName: "mx.example.test")
+            forms: FormLibrary(directory: "\(folder.root)/forms", languages: languages), hostName: "mx.example.test")
         let messages = try spool.run(agent, channel: "error", input: "\(control.id)\n")
         return messages.compactMap { if case .report(let report) = $0 { report } else { nil } }
+    }
+
+    /// A further line in the envelope of the message file.
+    private func prepend(_ line: String, to control: ControlFile) throws {
+        let octets = fileOctets("\(spool.root)/queue/\(control.id)")
+        let newline = try #require(octets.firstIndex(of: 0x0a))
+        let added = Array("\(line)\n".utf8)
+        var moved = control
+        for value in [\ControlFile.headerStart, \.bodyOffset, \.messageSize] { moved[keyPath: value] += added.count }
+        try spool.write(octets[...newline] + added + octets[(newline + 1)...], to: "queue/\(control.id)")
+        try spool.write(moved.encodeHead(), to: "transport/\(control.id)")
+    }
+
+    @Test("where the message came from is told, and the form is that of the operator's language")
+    func originAndLanguage() throws {
+        try folder.write("LNG de\nLBL failed NICHT ZUGESTELLT:\n", to: "forms/labels.de")
+        try folder.write("SUB Unbekannt\n\nNiemand da: ${recipients}\n", to: "forms/nosuchuser.de")
+        _ = try run(
+            [group(["x@example.test"])], languages: ["de"],
+            envelope: "rcvdfrom mx.client.test ([192.0.2.7]:4711 \"EHLO laptop.client.test\")")
+        let content = try #require(try submitted().first?.content)
+        for text in [
+            "Received-From-MTA: dns; laptop.client.test (192.0.2.7)\r\n", "Subject: Unbekannt [FAILED(1)]\r\n",
+            "Niemand da: x@example.test\r\n", "NICHT ZUGESTELLT:\r\n", "Content-Language: de\r\n",
+        ] { #expect(content.contains(text), "\(text) is missing in \(content)") }
     }
 
     /// What was submitted: envelope and content.

@@ -141,6 +141,19 @@ struct MailboxCommandTests {
         #expect(fixture.read("limit") == "65536\n")
     }
 
+    @Test("processor time and the size of files are limited")
+    func limits() throws {
+        let settings = try fixture.settings {
+            $0.limits.processor = 1
+            $0.limits.file = 64 << 10
+        }
+        let spinning = try run("while :; do :; done", settings: settings)
+        #expect(spinning.result == .deferred && spinning.message.contains("signal \(SIGXCPU)"), "\(spinning.message)")
+        let writing = try run("head -c 1000000 /dev/zero > \(fixture.root)/large", settings: settings)
+        #expect(writing.result == .deferred)
+        #expect(fixture.read("large").utf8.count == 64 << 10)
+    }
+
     @Test("what nobody owns is not run, in no mode")
     func nobody() throws {
         for privilege in [65534, 29999] {

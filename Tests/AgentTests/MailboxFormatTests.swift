@@ -106,6 +106,49 @@ struct MailboxFormatTests {
         #expect(String(decoding: buffer[..<max(0, count)], as: UTF8.self) == "alice@3")
     }
 
+    @Test(
+        "with -8 quoted-printable texts are what they stand for, others as they were",
+        arguments: [
+            ("text/plain; charset=utf-8", "a=\r\nb =C3=A9=20\r\nFrom=20me\r\n", "8bit", "ab é \n>From me\n"),
+            ("text/plain", "a=3Db\r\n", "7bit", "a=b\n"),
+            ("application/pdf", "a=3Db\r\n", "quoted-printable", "a=3Db\n"),
+        ])
+    func decoding(type: String, body: String, encoding: String, expected: String) throws {
+        let settings = try fixture.settings("mbox:%ROOT/%u.mbox") { $0.decodes = true }
+        let content =
+            "MIME-Version: 1.0\r\nX-Envid: stolen\r\nContent-Type: \(type)\r\n"
+            + "Content-Transfer-Encoding: quoted-printable\r\nSubject: x\r\n\r\n\(body)"
+        for _ in 0..<2 {
+            #expect(
+                try fixture.deliver([MailboxFixture.user("alice")], content: content, settings: settings)[0].result
+                    == .ok)
+        }
+        let text = fixture.read("alice.mbox")
+        let parts = text.split(separator: "\n\n", maxSplits: 1)
+        #expect(parts[0].hasPrefix("From s@a.example "))
+        #expect(parts[0].lowercased().contains("content-transfer-encoding: \(encoding)"), "\(text)")
+        #expect(!text.contains("stolen") && !text.contains("\r"))
+        #expect(text.hasSuffix("\n\n\(expected)\n"), "\(text)")
+        #expect(text.split(separator: "From s@a.example ").count == 2)
+    }
+
+    @Test("a large decoded message comes whole, whatever its pieces are")
+    func largeDecoding() throws {
+        let settings = try fixture.settings("maildir:%ROOT/mail/%u") { $0.decodes = true }
+        let lines = (0..<30_000).map { "line \($0) =C3=A9\r\n" }.joined()
+        let long = String(repeating: String(repeating: "0123456789=\r\n", count: 90) + "\r\n", count: 300)
+        let content =
+            "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            + "Content-Transfer-Encoding: quoted-printable\r\n\r\n\(lines)\(long)"
+        let report = try fixture.deliver([MailboxFixture.user("alice")], content: content, settings: settings)[0]
+        #expect(report.result == .ok)
+        let text = try #require(fixture.files("mail/alice/new").values.first)
+        let expected =
+            (0..<30_000).map { "line \($0) é\n" }.joined()
+            + String(repeating: String(repeating: "0123456789", count: 90) + "\n", count: 300)
+        #expect(text.hasSuffix("\n\n\(expected)"))
+    }
+
     // MARK: Folders
 
     @Test(

@@ -85,6 +85,9 @@ struct MailboxForwardSafetyTests {
         Row("that names too many", status: "4.3.5", text: "more than 100") {
             try $0.write((0...100).map { "u\($0)@c.example\n" }.joined())
         },
+        Row("that runs too many programs", status: "4.3.5", text: "more than 10 programs") {
+            try $0.write((0...10).map { "|true \($0)\n" }.joined())
+        },
         Row("with a mistake", status: "4.3.5", text: "line 2: 'a b'") { try $0.write("b@c.example\na b\n") },
         Row("that includes itself", status: "4.3.5", text: "a loop?") {
             try $0.write(":include:\($0.home())/.forward")

@@ -115,6 +115,16 @@ struct CompositionTests {
         #expect(lines(composed).contains("To: <alice@example.test>, <postmaster@mx.example.test>"))
     }
 
+    @Test(
+        "an address in the envelope is what can be read back",
+        arguments: [" F&H", "\ta@b ", "a b", "", "\n", "x\u{0}y"])
+    func address(text: String) throws {
+        var report = sampleReport()
+        report.to = [text]
+        let envelope = report.composed().envelope
+        #expect(try MessageEnvelope.parse(envelope.encoded()).envelope == envelope)
+    }
+
     @Test("the boundary is never a line of the returned message")
     func boundary() {
         let own = "7000000000000000002=_/report"

@@ -8,7 +8,8 @@ struct HostileTextTests {
         "550 x\r\nBcc: victim@example.test", "550 x\n\nFinal-Recipient: rfc822; other@x", "a\u{0}b\u{7}c",
         "\u{2028}x\u{85}y",
         String(repeating: "x", count: 100_000), String(repeating: "x y ", count: 50_000),
-        "--7000000000000000002=_/report", String(repeating: "\u{fc}", count: 5000),
+        "--7000000000000000002=_/report", "\u{1b}]0;owned\u{7}\u{9b}31m", "abc\u{202e}gpj.exe\u{2066}x\u{200f}\u{feff}",
+        String(repeating: "\u{fc}", count: 5000),
     ]
 
     @Test("no line is added, none is too long, wherever the text stands", arguments: attacks.indices)
@@ -38,6 +39,39 @@ struct HostileTextTests {
         let ours = lines.prefix { $0 != "Content-Type: message/rfc822" }
         #expect(!ours.contains { $0.hasPrefix("Bcc:") })
         #expect(ours.count { $0 == "" } == plain.prefix { $0 != "Content-Type: message/rfc822" }.count { $0 == "" })
+    }
+
+    @Test("controls of terminals and of the writing direction are gone, in the text too", arguments: attacks)
+    func visible(value: String) {
+        var failure = sampleFailure
+        failure.text = value
+        failure.diagnostic = "smtp; \(value)"
+        failure.remoteMTA = value
+        failure.finalRecipient = "\(value)@x"
+        var report = sampleReport([failure], body: nil)
+        // As UTF-8 throughout, so that nothing hides in an encoding.
+        report.to = ["ren\u{e9}@example.test"]
+        report.form = ReportForm(parsing: "SUB ${recipients} ${subject}\nHDR X-Who: ${recipients}\n\n${recipients}\n")
+        report.original.header = Array("Subject: \(value)\r\n".utf8)
+        let content = text(report.composed().content)
+        let ours = content.prefix(content.utf8.count).split(separator: "Content-Description: Header of").first ?? ""
+        let forbidden: (Unicode.Scalar) -> Bool = { scalar in
+            switch scalar.value {
+            case 0x0d, 0x0a: false
+            case 0..<0x20, 0x7f...0x9f, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069, 0xfeff: true
+            default: false
+            }
+        }
+        #expect(!ours.unicodeScalars.contains(where: forbidden))
+    }
+
+    @Test("the words of a server are lines of a quotation, ten at most")
+    func words() {
+        var failure = sampleFailure
+        failure.diagnostic = ""
+        failure.text = (1...20).map { "line \($0)" }.joined(separator: "\r")
+        let all = lines(sampleReport([failure]).composed())
+        #expect(all.filter { $0.hasPrefix("      > ") } == (1...10).map { "      > line \($0)" } + ["      > ..."])
     }
 
     @Test(

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// What cannot be delivered comes back, once.
@@ -87,6 +88,124 @@ struct ReportTests {
             let texts = instance.maildir("alice").texts.joined()
             #expect(texts.contains("Original-Recipient: rfc822; first@old.test"))
             #expect(!texts.contains("gone@remote.test"))
+        }
+    }
+
+    /// The sample scheduler.conf has no such line.
+    private static func schedulerConf(_ parameters: String) -> String {
+        """
+        \(parameters)
+        */*
+            interval=1s
+            retries="1"
+            expiry=1d
+        local/*
+            command="mailbox -c $channel"
+        error/*
+            command="errormail -c $channel"
+        smtpx/*
+            command="smtp -c $channel -x"
+        """
+    }
+
+    @Test("with PARAMdouble-fault the postmaster gets what cannot be returned, and a form of his own")
+    func doubleFault() async throws {
+        let sink = try Sink(answer: { $0.hasPrefix("RCPT") ? "550 5.1.1 Nobody here" : nil })
+        defer { sink.stop() }
+        try await Instance.run {
+            RelayTests.settings(sink)(&$0)
+            $0.schedulerConf = Self.schedulerConf("PARAMdouble-fault = postmaster")
+        } _: { instance in
+            let client = try Connection.greeted(port: instance.port)
+            let reply = try client.transact(
+                from: "nobody@remote.test", to: ["gone@remote.test"], message: "Subject: twice lost\r\n\r\n\r\n")
+            #expect(reply.code == 250)
+            try await instance.waitForMail(of: "postmaster", count: 1)
+            let report = try #require(instance.maildir("postmaster").texts.first)
+            for text in [
+                "Return-Path: <>", "Subject: Double-fault: A report could not be delivered", "[FAILED(1)]",
+                "Final-Recipient: rfc822; nobody@remote.test", "Nobody here",
+                "Final-Recipient: rfc822; gone@remote.test",
+            ] {
+                #expect(report.contains(text), "\(text) is missing in\n\(report)")
+            }
+            try await instance.waitForEmptySpool()
+        }
+    }
+
+    @Test("a report about an undeliverable report that fails too ends in postman/")
+    func tripleFault() async throws {
+        let sink = try Sink(answer: { $0.hasPrefix("RCPT") ? "550 5.1.1 No" : nil })
+        defer { sink.stop() }
+        try await Instance.run {
+            RelayTests.settings(sink)(&$0)
+            $0.schedulerConf = Self.schedulerConf("PARAMdouble-fault = void@remote.test")
+        } _: { instance in
+            let client = try Connection.greeted(port: instance.port)
+            try client.transact(
+                from: "nobody@remote.test", to: ["gone@remote.test"], message: "Subject: thrice lost\r\n\r\n\r\n")
+            try await waitUntil("a copy in postman/", details: { instance.report }) {
+                let names =
+                    (try? FileManager.default.contentsOfDirectory(atPath: "\(instance.postoffice)/postman")) ?? []
+                return names.count { $0.hasSuffix(":error-on-error") } == 1
+            }
+            #expect(sink.commands.count { $0.hasPrefix("RCPT") } == 3)
+            #expect(instance.read("zmailer.out").contains("double-fault queue-id="))
+        }
+    }
+
+    @Test("FORMLANGUAGE=de: the report is in German, in quoted-printable, the fields are not")
+    func language() async throws {
+        let sink = try Sink(answer: { $0.hasPrefix("RCPT") ? "550 5.1.1 No such user here" : nil })
+        defer { sink.stop() }
+        try await Instance.run {
+            RelayTests.settings(sink)(&$0)
+            $0.zenv["FORMLANGUAGE"] = "de"
+        } _: { instance in
+            let client = try Connection.greeted(port: instance.port)
+            try client.transact(
+                from: "alice@example.test", to: ["gone@remote.test"], message: "Subject: verloren\r\n\r\n\r\n")
+            try await instance.waitForMail(of: "alice", count: 1)
+            let report = try #require(instance.maildir("alice").texts.first)
+            for text in [
+                "Subject: Nachricht konnte nicht zugestellt werden [FAILED(1)]", "From: Zustelldienst <MAILER-DAEMON@",
+                "Content-Language: de", "Content-Transfer-Encoding: quoted-printable", "NICHT ZUGESTELLT:",
+                "Dieses Postfach gibt es nicht. (5.1.1)", "Betreff:  verloren", "Action: failed",
+                "Received-From-MTA: dns; ",
+            ] {
+                #expect(report.contains(text), "\(text) is missing in\n\(report)")
+            }
+        }
+    }
+
+    @Test("NOTIFY=SUCCESS,DELAY: a notice that it is late, until when it is tried, and later that it was delivered")
+    func delayThenSuccess() async throws {
+        let sink = try Sink(answer: { $0.hasPrefix("RCPT") ? "450 4.2.2 Mailbox is full today" : nil })
+        defer { sink.stop() }
+        try await Instance.run {
+            RelayTests.settings(sink)(&$0)
+            $0.schedulerConf = Self.schedulerConf("")
+            $0.smtpserverParameters = ["deliverby 1"]
+        } _: { instance in
+            let client = try Connection.greeted(port: instance.port)
+            #expect(try client.command("MAIL FROM:<alice@example.test> BY=2;N").code == 250)
+            #expect(try client.command("RCPT TO:<r@remote.test> NOTIFY=SUCCESS,DELAY").code == 250)
+            #expect(try client.command("DATA").code == 354)
+            try client.send("Subject: slow\r\n\r\n.\r\n")
+            #expect(try client.readReply().code == 250)
+            try await instance.waitForMail(of: "alice", count: 1)
+            let late = try #require(instance.maildir("alice").texts.first)
+            for text in [
+                "[DELAYED(1)]", "Action: delayed", "Status: 4.4.7", "Will-Retry-Until: ", "Mailbox is full today",
+                "THIS IS A WARNING ONLY",
+            ] {
+                #expect(late.contains(text), "\(text) is missing in\n\(late)")
+            }
+            sink.answer { _ in nil }
+            try await waitUntil("the second report", details: { instance.report }) {
+                instance.maildir("alice").texts.joined().contains("Action: relayed")
+            }
+            try await instance.waitForEmptySpool()
         }
     }
 

@@ -6,7 +6,7 @@ import Testing
 @Suite("Started by root", .serialized, .enabled(if: TestAccounts.canBeMade))
 struct RootTests {
     /// An instance in a folder that everybody may enter, with programs that the daemons' user may execute.
-    private static func run(
+    static func run(
         _ change: @escaping (inout Instance.Settings, TestAccounts) -> Void = { _, _ in },
         _ body: (Instance, TestAccounts) async throws -> Void
     ) async throws {

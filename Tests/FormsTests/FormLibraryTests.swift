@@ -41,7 +41,7 @@ final class FormLibraryTests {
         "the first of the operator's languages that there is a file for, else the one without a language",
         arguments: [
             ("", "plain"), ("de", "german"), ("fr", "plain"), ("fr de", "german"), ("de,pt-BR", "german"),
-            ("pt-BR de", "brazilian"), ("../de", "plain"),
+            ("pt-BR de", "brazilian"), ("en de", "plain"), ("../de", "plain"),
         ])
     func language(languages: String, expected: String) throws {
         try write("SUB plain\n\ntext\n", "delivery")
@@ -102,7 +102,9 @@ final class FormLibraryTests {
 
     @Test(
         "FORMLANGUAGE is checked",
-        arguments: [("", 0), ("de", 0), ("de fr", 1), ("deutsch-oder-sonstwas!", 1), ("a b c d e f g h i", 9)])
+        arguments: [
+            ("", 0), ("de", 0), ("de fr", 1), ("en de", 0), ("deutsch-oder-sonstwas!", 1), ("a b c d e f g h i", 9),
+        ])
     func languages(text: String, count: Int) throws {
         try write("\ntext\n", "delivery.de")
         let mistakes = FormLibrary.mistakes(environment(text))

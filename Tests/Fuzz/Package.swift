@@ -46,6 +46,10 @@ let package = Package(
         .target(name: "MilterProtocol", dependencies: ["MailModel"], swiftSettings: features),
         fuzz("FuzzMilter", "MilterProtocol"),
         fuzz("FuzzReplyParser"),
+        .target(name: "DeliveryStatus", dependencies: ["MailModel", "SpoolFormat"], swiftSettings: features),
+        .executableTarget(
+            name: "FuzzReport", dependencies: ["FuzzSupport", "DeliveryStatus", "MailModel", "SpoolFormat"],
+            swiftSettings: features + [.unsafeFlags(["-parse-as-library"])]),
         fuzz("FuzzSASL", "SASL"),
         fuzz("FuzzSPF", "Policy"),
         fuzz("FuzzServerSession"),

@@ -1,3 +1,4 @@
+import ChildProcesses
 import Glibc
 import MailModel
 import Postoffice
@@ -74,5 +75,33 @@ struct AuditTests {
         let found = try check(scheduler).findings
         #expect(found.isEmpty || found.map(\.problem) == [.unknownToScheduler])
         try scheduler.wait("the delivery") { scheduler.isGone(id) }
+    }
+
+    @Test("results, replies and the queue are told as metrics")
+    func metrics() throws {
+        let scheduler = try makeScheduler()
+        try scheduler.startAndWait(Scripts.configuration.replacing("interval=1s", with: "interval=1h"))
+        defer { scheduler.stop() }
+        let ids = try ["ok h a@h", "bad h b@h", "later h c@h"].map { try scheduler.queue([$0]) }
+        scheduler.notify(ids)
+        let expected = [
+            "zmailer_delivery_results_total{channel=\"ok\",outcome=\"delivered\"} 1",
+            "zmailer_delivery_results_total{channel=\"bad\",outcome=\"failed\"} 1",
+            "zmailer_delivery_results_total{channel=\"later\",outcome=\"deferred\"} 1",
+            "zmailer_delivery_replies_total{class=\"5.1\"} 1", "zmailer_delivery_replies_total{class=\"4.4\"} 1",
+            "zmailer_delivery_queue_seconds_count 2", "zmailer_delivery_attempt_seconds_count 3", "zmailer_dsn_total 1",
+            "zmailer_queue_recipients{channel=\"later\",state=\"deferred\"} 1", "zmailer_queue_messages 1",
+        ]
+        var text = ""
+        try scheduler.wait("the metrics") {
+            text = ""
+            try UnixDialogue.ask("\(scheduler.root)/po/.metrics.scheduler", "metrics\n", milliseconds: 5000) { line in
+                text += String(decoding: line, as: UTF8.self) + "\n"
+            }
+            // What describes the queue is as of the loop's last look.
+            try scheduler.sendDatagram("SCAN")
+            return expected.allSatisfy { text.contains("\($0)\n") }
+        }
+        #expect(text.contains("# TYPE zmailer_queue_oldest_seconds gauge\n"))
     }
 }

@@ -225,6 +225,7 @@ struct MailqTests {
                     switch action {
                     case .send(let octets): peer.send(String(decoding: octets, as: UTF8.self))
                     case .finished: return action
+                    case .line: continue
                     }
                 }
             }

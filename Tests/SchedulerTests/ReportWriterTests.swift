@@ -80,6 +80,19 @@ struct ReportWriterTests {
         #expect(try writer(rules).send(id).isEmpty)
     }
 
+    @Test("what has been delivered before its sender was told that it is late is not late")
+    func outdated() throws {
+        let id = try scheduler.queue(["smtp h a@h", "smtp h b@h"])
+        try record(id, 0, .delayed, "4.4.7", "late", agent: Notary.scheduler)
+        try record(id, 0, .delivered, "2.0.0", "fine")
+        try record(id, 1, .delayed, "4.4.7", "late", agent: Notary.scheduler)
+        let sent = try writer().send(id)
+        #expect(sent.map(\.recipients) == [0, 1] && sent.map(\.records) == [1, 1])
+        let reports = try submitted()
+        #expect(reports.count == 1 && reports[0].content.contains("b@h") && !reports[0].content.contains("a@h"))
+        #expect(try writer().send(id).isEmpty)
+    }
+
     @Test("a deliver-by-time that ends delivery comes before the expiry")
     func deliverBy() throws {
         let id = try scheduler.queue(["smtp h a@h"]) {

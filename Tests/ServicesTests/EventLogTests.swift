@@ -106,6 +106,27 @@ import Testing
         #expect(lines.count == 400 && lines.allSatisfy { $0.utf8.count == lines[0].utf8.count })
     }
 
+    @Test(
+        "a program that nobody tells of a rotation sees it itself, and goes on with the old file where there can be no new one"
+    )
+    func followsName() throws {
+        let folder = try ScratchFolder()
+        let path = "\(folder.path)/log"
+        let log = try EventLog(program: "smtp", destination: .file(path), followsNameEvery: 0)
+        let other = try EventLog(program: "smtp", destination: .file(path), followsNameEvery: EventLog.lookInterval)
+        log.info("one")
+        other.info("one")
+        try #require(rename(path, "\(path).1") == 0)
+        // It has just looked.
+        other.info("two")
+        log.info("three")
+        #expect(folder.read("log.1")?.split(separator: "\n").count == 3)
+        #expect(folder.read("log")?.contains("info three") == true)
+        try #require(unlink(path) == 0)
+        log.info("four")
+        #expect(folder.read("log")?.hasSuffix("info four\n") == true)
+    }
+
     @Test("lines of a batch are written together: at the flush, or when they have become many")
     func batch() throws {
         let folder = try ScratchFolder()

@@ -25,7 +25,7 @@ public enum AgentProgram {
             let path = file ?? (byHand ? nil : "\(environment.logdir)/\(name)")
             return try EventLog(
                 program: name, destination: path.map { .file($0) } ?? .standardError, level: level,
-                copiesToSyslog: isCopied)
+                copiesToSyslog: isCopied, followsNameEvery: EventLog.lookInterval)
         } catch {
             // Mail goes on without its log file; whoever started us reads standard error.
             Program.print("\(name): \(error.description)", to: STDERR_FILENO)

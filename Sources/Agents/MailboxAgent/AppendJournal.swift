@@ -2,69 +2,90 @@ import Glibc
 import MailModel
 import ProgramKit
 
-/// A note with a mailbox file while a message is appended to it. Whoever appends next knows by it what a delivery that was killed
-/// has left: a part, which is taken away again, or the whole, which need not come a second time.
+/// A note that goes with a mailbox file (an extended attribute): which deliveries into it are done, and which is at work. Whoever
+/// appends next knows by it what a delivery that was killed has left: a part, which is taken away again, or the whole, which need
+/// not come a second time.
 ///
 /// Nothing is cut off but octets that are known as ours: they begin as noted, at the noted place, and no other message begins
 /// behind them.
 struct AppendJournal: Hashable {
-    /// Where the append begins, octets.
-    let start: Int
-    /// All octets of it.
-    let count: Int
-    /// Message and recipient.
-    let identity: String
-    /// The first octets of it.
-    let head: [UInt8]
+    /// Deliveries that are whole and durable, the newest first: message and recipient.
+    private(set) var done: [String] = []
+    /// The one at work.
+    var open: Append?
 
-    /// Octets of ``head``.
-    static let maximumHead = 512
-    private static let attribute = FileAttribute("zmailer.append")
-
-    init(start: Int, count: Int, identity: String, head: [UInt8]) {
-        self.start = start
-        self.count = count
-        self.identity = identity
-        self.head = Array(head.prefix(Self.maximumHead))
+    /// An append that has begun.
+    struct Append: Hashable {
+        let identity: String
+        /// Where it begins, octets.
+        let start: Int
+        /// All octets of it.
+        let count: Int
+        /// The first octets of it, at most ``AppendJournal/maximumHead``.
+        let head: [UInt8]
     }
 
-    /// `1 start count identity` LF, head.
-    var encoded: [UInt8] { Array("1 \(start) \(count) \(identity)\n".utf8) + head }
+    static let maximumHead = 512
+    /// Deliveries whose agents may have been killed before they could say so.
+    private static let maximumDone = 16
+    /// Octets.
+    private static let maximumIdentity = 64
+    private static let attribute = FileAttribute("zmailer.append")
 
+    /// `1 done done …` LF, `identity start count` LF, head.
+    var encoded: [UInt8] {
+        var octets = Array((["1"] + done).joined(separator: " ").utf8) + [0x0a]
+        if let open {
+            octets += Array("\(open.identity) \(open.start) \(open.count)\n".utf8) + open.head.prefix(Self.maximumHead)
+        }
+        return octets
+    }
+
+    init() {}
+
+    /// `nil` for what nobody here has written.
     init?(_ octets: [UInt8]) {
-        guard let end = octets.firstIndex(of: 0x0a) else { return nil }
-        let words = String(decoding: octets[..<end], as: UTF8.self).split(separator: " ")
-        guard words.count == 4, words[0] == "1", let start = Int(words[1]), let count = Int(words[2]), start >= 0,
-            count > 0
+        let parts = octets.split(separator: 0x0a, maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count >= 2 else { return nil }
+        let words = String(decoding: parts[0], as: UTF8.self).split(separator: " ").map(String.init)
+        guard words.first == "1" else { return nil }
+        done = Array(words.dropFirst().prefix(Self.maximumDone))
+        guard parts.count == 3 else { return }
+        let values = String(decoding: parts[1], as: UTF8.self).split(separator: " ")
+        guard values.count == 3, let start = Int(values[1]), let count = Int(values[2]), start >= 0, count > 0,
+            !start.addingReportingOverflow(count).overflow
         else { return nil }
-        self.init(start: start, count: count, identity: String(words[3]), head: Array(octets[(end + 1)...]))
+        open = Append(identity: String(values[0]), start: start, count: count, head: Array(parts[2]))
+    }
+
+    static func read(from file: OpenFile) -> AppendJournal {
+        attribute.read(file.descriptor).flatMap(AppendJournal.init) ?? AppendJournal()
     }
 
     /// Where the file system has no such notes nothing is noted.
     func write(to file: OpenFile) { _ = Self.attribute.write(encoded, to: file.descriptor) }
 
-    static func remove(from file: OpenFile) { _ = attribute.remove(file.descriptor) }
-
-    enum Finding: Hashable {
-        /// Nothing is to be done.
-        case nothing
-        /// The part that begins here is of a delivery that was cut off.
-        case part(start: Int)
-        /// This very delivery was done before.
-        case whole
+    mutating func finish(_ identity: String) {
+        open = nil
+        guard identity.utf8.count <= Self.maximumIdentity else { return }
+        done = Array(([identity] + done.filter { $0 != identity }).prefix(Self.maximumDone))
     }
 
-    /// What an earlier delivery has left in a locked file of `size` octets.
-    static func look(at file: OpenFile, size: Int, identity: String) throws(DeliveryProblem) -> Finding {
-        guard let journal = attribute.read(file.descriptor).flatMap(AppendJournal.init) else { return .nothing }
-        let end = journal.start + journal.count
-        guard size > journal.start else { return .nothing }
-        let head = journal.head.prefix(size - journal.start)
-        guard !head.isEmpty, try file.octets(at: journal.start, count: head.count) == Array(head) else {
-            return .nothing
-        }
-        if size >= end { return journal.identity == identity ? .whole : .nothing }
-        return try isAlone(in: file, journal.start + head.count..<size) ? .part(start: journal.start) : .nothing
+    enum Finding: Hashable {
+        case nothing
+        /// Is there and not known to be durable.
+        case whole
+        /// The part that begins here is of a delivery that was cut off.
+        case part(start: Int)
+    }
+
+    /// What the append at work has left in a locked file of `size` octets.
+    func finding(in file: OpenFile, size: Int) throws(DeliveryProblem) -> Finding {
+        guard let open, size > open.start else { return .nothing }
+        let head = Array(open.head.prefix(size - open.start))
+        guard !head.isEmpty, try file.octets(at: open.start, count: head.count) == head else { return .nothing }
+        if size >= open.start + open.count { return .whole }
+        return try Self.isAlone(in: file, open.start + head.count..<size) ? .part(start: open.start) : .nothing
     }
 
     /// With which a message begins, in either format.

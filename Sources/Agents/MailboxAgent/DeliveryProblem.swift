@@ -24,7 +24,7 @@ struct DeliveryProblem: Error, Hashable {
         // RFC 3463 §3.3: 4.2.2 mailbox full, 4.3.1 mail system full.
         case EDQUOT, EFBIG: return temporary("4.2.2", text)
         case ENOSPC: return temporary("4.3.1", text)
-        case EACCES, EPERM, ENOTDIR, ENOENT, ELOOP, EISDIR: return temporary("4.2.1", text)
+        case EACCES, EPERM, ENOTDIR, ENOENT, ELOOP, EISDIR, EROFS, ESTALE: return temporary("4.2.1", text)
         default: return temporary("4.3.0", text)
         }
     }

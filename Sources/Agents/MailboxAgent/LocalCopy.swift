@@ -16,25 +16,31 @@ final class LocalCopy {
     private let buffer: UnsafeMutableRawBufferPointer
     /// Octets at the end of what was read last that are not handed out yet.
     private var carry = 0..<0
+    /// What is behind ``front``, if it has to be decoded.
+    private let decoded: DecodedContent?
 
     /// Octets read at a time; a longer line comes in several pieces.
     static let pieceSize = 64 * 1024
     /// Octets of a header that is searched for fields to replace; a longer one is passed on as it is.
     static let maximumHeader = 1 << 20
 
-    /// `prefix`: LF lines in front of everything. `header`: CRLF lines that take the place of the message's own.
-    init(_ content: MessageContent, prefix: String, header: [UInt8]?) throws(FileError) {
+    /// `prefix`: LF lines in front of everything. `header`: CRLF lines that take the place of the message's own. `decodes`:
+    /// quoted-printable texts become what they stand for (`-8`), where nothing forbids it.
+    init(_ content: MessageContent, prefix: String, header: [UInt8]?, decodes: Bool = false) throws(FileError) {
         var octets = Array(prefix.utf8)
+        var head: [UInt8]?
         if let header {
-            octets += Self.local(header)
-            octets.append(0x0a)
-            start = content.headerCount
+            head = HeaderFilter.removing(TraceFields.replaced, from: header) + [0x0d, 0x0a]
         } else if content.headerCount <= Self.maximumHeader {
-            octets += Self.local(try content.octets(in: 0..<content.headerCount))
-            start = content.headerCount
-        } else {
-            start = 0
+            head = HeaderFilter.removing(TraceFields.replaced, from: try content.octets(in: 0..<content.headerCount))
         }
+        start = head == nil ? 0 : content.headerCount
+        if decodes, content.format == .crlf, let head {
+            decoded = try DecodedContent(content, head: head, start: start)
+        } else {
+            decoded = nil
+        }
+        if decoded == nil, let head { octets += Self.local(head) }
         self.content = content
         offset = start
         front = .allocate(byteCount: octets.count, alignment: 1)
@@ -48,7 +54,7 @@ final class LocalCopy {
     }
 
     private static func local(_ header: [UInt8]) -> [UInt8] {
-        var octets = HeaderFilter.removing(TraceFields.replaced, from: header)
+        var octets = header
         let count = octets.withUnsafeMutableBytes { Octets.removeCarriageReturns($0) }
         octets.removeLast(octets.count - count)
         return octets
@@ -59,6 +65,7 @@ final class LocalCopy {
         isFrontRead = false
         carry = 0..<0
         offset = start
+        decoded?.rewind()
     }
 
     /// The next octets, valid until the next call; `nil` at the end. A piece ends with a line unless the line is longer than
@@ -68,6 +75,7 @@ final class LocalCopy {
             isFrontRead = true
             if !front.isEmpty { return UnsafeRawBufferPointer(front) }
         }
+        if let decoded { return try decoded.next() }
         guard let base = buffer.baseAddress else { return nil }
         if !carry.isEmpty { memmove(base, base + carry.lowerBound, carry.count) }
         var count = carry.count

@@ -8,26 +8,34 @@ import SpoolFormat
 
 /// Delivery by a user's `.forward` (forward(5)).
 extension LocalDelivery {
-    /// Copies in one message that say they came through a `.forward` here.
+    /// Programs of one `.forward`: each may take its time.
+    private static let maximumCommands = 10
+    /// `Delivered-To` fields of one message.
     private static let maximumMarks = 20
     /// Octets of the header section that are searched for them.
     private static let maximumHeader = 1 << 20
 
-    /// `nil`: the user has no `.forward`, or none is read here.
-    func forward(_ user: User) throws(DeliveryProblem) -> RecipientResult? {
+    /// `nil`: the user has no `.forward`, or none is read here. `body`: what is done under his identity if he has none, so that one
+    /// thread does both.
+    func forward(_ user: User, otherwise body: Work?) throws(DeliveryProblem) -> RecipientResult? {
         guard settings.forwarding != .off, let account = user.account.identity,
             // Its programs would run as ourselves.
             user.identity != nil || account.uid == geteuid()
         else { return nil }
         var found: ForwardFile?
+        var result: RecipientResult?
         try Identity.perform(as: user.identity) { () throws(DeliveryProblem) in
             found = try ForwardFile.read(home: account.home, detail: user.detail, uid: account.uid)
+            if found == nil, let body { result = try body() }
         }
-        guard let found else { return nil }
+        guard let found else { return result }
         let plan = ForwardPlan(
             found.targets, user: account.name, recipient: recipient.recipient.envelopeRecipient.flatMap { Mailbox($0) },
             hostName: settings.hostName)
         let ownDetail = plan.ownDetail ?? user.detail
+        guard plan.commands.count <= Self.maximumCommands else {
+            throw .temporary("4.3.5", "\(found.path): more than \(Self.maximumCommands) programs")
+        }
         if plan.isOwnOnly { return try toMailbox(user, detail: ownDetail) }
         let mark = "\(account.name)@\(settings.hostName)"
         if try isComingBack(mark) {
@@ -66,14 +74,13 @@ extension LocalDelivery {
     private func run(
         _ plan: ForwardPlan, _ user: User, _ account: SystemAccount, _ mark: String, _ ownDetail: String?
     ) throws(DeliveryProblem) -> RecipientResult {
-        let owner = user.identity == nil ? nil : account
         var outcome = ForwardOutcome(self, plan)
         for command in plan.commands {
             outcome.take("|\(command)") { () throws(DeliveryProblem) in
                 guard settings.forwarding == .on else {
                     throw .refused("5.2.1", "programs are not run from .forward here")
                 }
-                return try toProgram(command, owner: owner, mark: mark)
+                return try toProgram(command, as: user.identity, account: account, mark: mark)
             }
         }
         for file in plan.files {
@@ -82,7 +89,7 @@ extension LocalDelivery {
                 guard settings.forwarding == .on else {
                     throw .refused("5.2.1", "files are not written from .forward here")
                 }
-                return try toFile(file, owner: owner)
+                return try toFile(file, as: user.identity)
             }
         }
         if plan.keepsOwn {
@@ -100,8 +107,8 @@ extension LocalDelivery {
         guard let resubmitter else {
             throw .temporary("4.3.5", "mail cannot be forwarded: POSTOFFICE is not the agent's")
         }
-        // RFC 3461 §5.2.7.3 for one address: its request goes along and nothing is reported here. For several, and where a copy
-        // stays, the success is reported here and asked of nobody else.
+        // RFC 3461 §5.2.7.2 for one address: its request goes along and nothing is reported here. §5.2.7.3 for several, and where
+        // a copy stays: the success is reported here and asked of nobody else.
         let isAlone = plan.parts == 1 && plan.addresses.count == 1
         let notify = recipient.recipient.notify
         let id = try resubmitter.submit(

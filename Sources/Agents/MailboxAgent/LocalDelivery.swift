@@ -23,12 +23,17 @@ struct LocalDelivery {
         switch LocalTarget(recipient.recipient.quad) {
         case .user(let name, let detail, let domain):
             let user = try user(name, detail: detail, domain: domain)
-            if let result = try forward(user) { return result }
+            if let result = try forward(user, otherwise: maildirDelivery(user, detail: detail)) { return result }
             return try toMailbox(user, detail: detail)
         case .file(let path):
             if path == "/dev/null" { return Self.delivered("thrown away") }
-            return try toFile(path, owner: try owner())
-        case .program(let command): return try toProgram(command, owner: try owner())
+            return try toFile(path, as: try owner().map { ChildRequest.Identity(uid: $0.uid, gid: $0.gid) })
+        case .program(let command):
+            guard let owner = try owner() else {
+                return try toProgram(command, as: nil, account: try Self.account(of: getuid()))
+            }
+            return try toProgram(
+                command, as: ChildRequest.Identity(uid: owner.uid, gid: owner.gid), account: owner)
         }
     }
 
@@ -71,34 +76,42 @@ struct LocalDelivery {
     }
 
     func toMailbox(_ user: User, detail: String?) throws(DeliveryProblem) -> RecipientResult {
-        let account = user.account
+        if let delivery = try maildirDelivery(user, detail: detail) {
+            var result: RecipientResult?
+            try Identity.perform(as: user.identity) { () throws(DeliveryProblem) in result = try delivery() }
+            if let result { return result }
+        }
         let path = path(of: user, detail: detail)
         let identity = user.identity.map { ChildRequest.Identity(uid: $0.uid, gid: group($0.gid, writing: path)) }
+        var file = MailboxFile(path: path, locks: settings.locks.mailboxes)
+        file.creates = settings.options.createsMailboxes
         let copy = try localCopy(prefix: traceFields(uid: identity?.uid ?? getuid()))
-        switch settings.store {
-        case .maildir:
-            let name = Maildir.name(of: job.id, offset: recipient.recipient.offset, host: settings.hostName)
-            let mayBeThere = job.id.milliseconds < max(started, SystemTime.milliseconds - Self.oldMessage)
-            var outcome = Maildir.Outcome.delivered
-            try Identity.perform(as: identity) { () throws(DeliveryProblem) in
-                let folder = settings.usesFolders ? MaildirFolder.path(in: path, detail: detail) : path
-                let maildir = Maildir(
-                    path: folder, base: settings.store.template.usesHome ? account.home : nil,
-                    size: MaildirSize(maildir: path, quota: settings.quota))
-                outcome = try maildir.deliver(copy, name: name, looksInCurrent: mayBeThere)
+        switch try append(copy, to: file, as: identity) {
+        case .delivered(let offset):
+            if settings.options.biffs {
+                Biff.tell(user: user.account.name, offset: offset, port: settings.biffPort)
             }
+            return Self.delivered("delivered to mailbox")
+        case .wasThere: return Self.delivered("was delivered before, to mailbox")
+        }
+    }
+
+    typealias Work = () throws(DeliveryProblem) -> RecipientResult
+
+    /// What is to be done under the user's identity; `nil`: mailboxes are files.
+    private func maildirDelivery(_ user: User, detail: String?) throws(DeliveryProblem) -> Work? {
+        guard case .maildir(let template) = settings.store else { return nil }
+        let path = path(of: user, detail: detail)
+        let copy = try localCopy(prefix: traceFields(uid: user.identity?.uid ?? getuid()))
+        let name = Maildir.name(of: job.id, offset: recipient.recipient.offset, host: settings.hostName)
+        let mayBeThere = job.id.milliseconds < max(started, SystemTime.milliseconds - Self.oldMessage)
+        return { () throws(DeliveryProblem) in
+            let folder = settings.usesFolders ? MaildirFolder.path(in: path, detail: detail) : path
+            let maildir = Maildir(
+                path: folder, base: template.usesHome ? user.account.home : nil,
+                size: MaildirSize(maildir: path, quota: settings.quota))
+            let outcome = try maildir.deliver(copy, name: name, looksInCurrent: mayBeThere)
             return Self.delivered(outcome == .delivered ? "delivered to maildir" : "was delivered before, to maildir")
-        case .mbox:
-            var file = MailboxFile(path: path, locks: settings.locks.mailboxes)
-            file.creates = settings.options.createsMailboxes
-            switch try append(copy, to: file, as: identity) {
-            case .delivered(let offset):
-                if settings.options.biffs {
-                    Biff.tell(user: account.name, offset: offset, port: settings.biffPort)
-                }
-                return Self.delivered("delivered to mailbox")
-            case .wasThere: return Self.delivered("was delivered before, to mailbox")
-            }
         }
     }
 
@@ -146,27 +159,24 @@ struct LocalDelivery {
 
     // MARK: Files and programs
 
-    /// `owner`: as whom; `nil`: the agent itself.
-    func toFile(_ path: String, owner: SystemAccount?) throws(DeliveryProblem) -> RecipientResult {
-        let identity = owner.map { ChildRequest.Identity(uid: $0.uid, gid: $0.gid) }
+    /// `nil`: as the agent itself.
+    func toFile(_ path: String, as identity: ChildRequest.Identity?) throws(DeliveryProblem) -> RecipientResult {
         let copy = try localCopy(prefix: traceFields(uid: identity?.uid ?? getuid()))
         let outcome = try append(copy, to: MailboxFile(path: path, locks: settings.locks.files), as: identity)
         return Self.delivered(outcome == .wasThere ? "was delivered before, to file" : "delivered to file")
     }
 
-    /// `mark`: of the user whose `.forward` names it, by which his mail is known again.
+    /// `account`: whose home and name it learns. `mark`: of the user whose `.forward` names it, by which his mail is known again.
     func toProgram(
-        _ command: String, owner: SystemAccount?, mark: String? = nil
+        _ command: String, as identity: ChildRequest.Identity?, account: SystemAccount?, mark: String? = nil
     ) throws(DeliveryProblem) -> RecipientResult {
         guard !command.isEmpty else { throw .refused("5.3.5", "the address names no program") }
-        let identity = owner.map { ChildRequest.Identity(uid: $0.uid, gid: $0.gid) }
         var prefix = TraceFields.separator(
             sender: job.sender(of: recipient), time: SystemTime.milliseconds / 1000)
         prefix += traceFields(uid: identity?.uid ?? getuid())
         if let mark, mark != recipient.recipient.envelopeRecipient {
             prefix += "Delivered-To: \(TraceFields.clean(mark))\n"
         }
-        let account = if let owner { owner } else { try Self.account(of: getuid()) }
         let home = account?.home ?? "/"
         let delivery = CommandDelivery(
             command: CommandText(command),
@@ -211,7 +221,8 @@ struct LocalDelivery {
 
     private func localCopy(prefix: String) throws(DeliveryProblem) -> LocalCopy {
         do throws(FileError) {
-            return try LocalCopy(job.content, prefix: prefix, header: job.header(of: recipient))
+            return try LocalCopy(
+                job.content, prefix: prefix, header: job.header(of: recipient), decodes: settings.options.decodes)
         } catch {
             throw .content(error)
         }

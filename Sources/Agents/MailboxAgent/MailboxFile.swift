@@ -40,8 +40,22 @@ struct MailboxFile {
             let before = try file.information()
             var now = stat()
             guard lstat(path, &now) == 0, now.st_ino == before.st_ino, now.st_dev == before.st_dev else { continue }
-            guard let size = try recover(file, Int(before.st_size), identity) else { return .wasThere }
-            let outcome = try append(copy, separator, identity, to: file, at: size)
+            var size = Int(before.st_size)
+            var journal = AppendJournal.read(from: file)
+            if journal.done.contains(identity) { return .wasThere }
+            switch try journal.finding(in: file, size: size) {
+            case .nothing: break
+            case .part(let start):
+                guard ftruncate(file.descriptor, off_t(start)) == 0 else { throw .system("truncate", path, errno) }
+                size = start
+            case .whole:
+                // Who wrote it may not have come to that.
+                try file.synchronize()
+                if let open = journal.open { journal.finish(open.identity) }
+                journal.write(to: file)
+                if journal.done.first == identity { return .wasThere }
+            }
+            let outcome = try append(copy, separator, identity, to: file, at: size, journal)
             if keepsAccessTime {
                 // Only a hint to mail readers: its failure changes nothing for the message.
                 let times = [before.st_atim, timespec(tv_sec: 0, tv_nsec: Self.omitted)]
@@ -52,23 +66,9 @@ struct MailboxFile {
         throw .temporary("4.2.0", "\(path) is replaced again and again")
     }
 
-    /// The size without what a killed delivery has left; `nil`: it has left the whole of this message.
-    private func recover(_ file: OpenFile, _ size: Int, _ identity: String) throws(DeliveryProblem) -> Int? {
-        switch try AppendJournal.look(at: file, size: size, identity: identity) {
-        case .nothing: return size
-        case .whole:
-            // Perhaps not durable yet: the one who wrote it did not come to that.
-            try file.synchronize()
-            AppendJournal.remove(from: file)
-            return nil
-        case .part(let start):
-            guard ftruncate(file.descriptor, off_t(start)) == 0 else { throw .system("truncate", path, errno) }
-            return start
-        }
-    }
-
     private func append(
-        _ copy: LocalCopy, _ separator: String, _ identity: String, to file: OpenFile, at size: Int
+        _ copy: LocalCopy, _ separator: String, _ identity: String, to file: OpenFile, at size: Int,
+        _ before: AppendJournal
     ) throws(DeliveryProblem) -> Outcome {
         var frame = Frame(format: format, separator: separator)
         let gap = try frame.gap(file, size)
@@ -83,7 +83,9 @@ struct MailboxFile {
             }
         }
         copy.rewind()
-        AppendJournal(start: size, count: count, identity: identity, head: head).write(to: file)
+        var journal = before
+        journal.open = AppendJournal.Append(identity: identity, start: size, count: count, head: head)
+        journal.write(to: file)
         do throws(DeliveryProblem) {
             try frame.write(copy, lead) { (piece: UnsafeRawBufferPointer) throws(DeliveryProblem) in
                 try file.write(piece)
@@ -94,10 +96,13 @@ struct MailboxFile {
                 let code = errno
                 throw .system("truncate (a part of a message was left)", path, code)
             }
-            AppendJournal.remove(from: file)
+            journal.open = nil
+            journal.write(to: file)
             throw error
         }
-        AppendJournal.remove(from: file)
+        // Not synchronized: after a power cut the note is the one before, and the message is seen to be whole.
+        journal.finish(identity)
+        journal.write(to: file)
         return .delivered(at: size + gap.utf8.count)
     }
 

@@ -74,7 +74,8 @@ final class MailboxLock {
             throw Self.problem(unique, error.code)
         }
         defer { unlink(unique) }
-        try holder.write("\(getpid())\n")
+        // The first line is what other programs look for.
+        try holder.write("\(getpid())\n\(Self.host)\n")
         while link(unique, lock) != 0 {
             let code = errno
             guard code == EEXIST else { throw Self.problem(lock, code) }
@@ -91,14 +92,28 @@ final class MailboxLock {
             "4.2.1", "dotlock \(lock): \(String(cString: strerror(code))) (MBOXLOCKS without '.' needs no such file)")
     }
 
-    /// Removes a lock that is old, and only that one: of several who find it old the first has made a new one meanwhile.
+    /// This machine, as it calls itself: in a mail directory that several share a pid says nothing of the others.
+    private static let host: String = {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }()
+
+    /// Whether the lock is that of an agent of this machine that was killed.
+    private static func isOfDead(_ lock: OpenFile) -> Bool {
+        guard !host.isEmpty, let octets = try? lock.contents(limit: 300) else { return false }
+        let lines = String(decoding: octets, as: UTF8.self).split(separator: "\n")
+        guard lines.count == 2, lines[1] == host, let pid = pid_t(lines[0]), pid > 0 else { return false }
+        return kill(pid, 0) != 0 && errno == ESRCH
+    }
+
+    /// Removes a lock that nobody holds any more, and only that one: of several who find it so the first has made a new one meanwhile.
     private func removeStale(_ lock: String) -> Bool {
         var found = stat()
-        guard lstat(lock, &found) == 0, found.st_mode & S_IFMT == S_IFREG,
-            time(nil) - found.st_mtim.tv_sec > Self.staleAge
-        else { return false }
+        guard lstat(lock, &found) == 0, found.st_mode & S_IFMT == S_IFREG else { return false }
         // The old file itself is the gate through which one at a time goes; not every owner lets us open it.
         let old = try? OpenFile(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        guard time(nil) - found.st_mtim.tv_sec > Self.staleAge || old.map(Self.isOfDead) ?? false else { return false }
         if let old, flock(old.descriptor, LOCK_EX | LOCK_NB) != 0 { return false }
         var now = stat()
         guard lstat(lock, &now) == 0, now.st_ino == found.st_ino, now.st_dev == found.st_dev,

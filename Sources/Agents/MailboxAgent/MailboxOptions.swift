@@ -23,13 +23,15 @@ struct MailboxOptions: Hashable, Sendable {
     var writesUniqueID = false
     /// `-b`.
     var biffs = false
+    /// `-8`.
+    var decodes = false
     var isVerbose = false
     var limits = CommandDelivery.Limits()
 
     init() {}
 
     static let specs: [OptionSpec] = [
-        OptionSpec("8", nil, "decode quoted-printable: taken and without effect, messages stay as they are"),
+        OptionSpec("8", nil, "decode quoted-printable texts"),
         OptionSpec("a", nil, "do not preserve the access time of mailbox files"),
         OptionSpec("b", nil, "tell comsat of this host of new mail in mailbox files"),
         OptionSpec("C", nil, "use the account's own name: always so here"),
@@ -79,6 +81,7 @@ struct MailboxOptions: Hashable, Sendable {
             letters: try Self.level(parsed, "D"), pjw: try Self.level(parsed, "P"), crc: try Self.level(parsed, "X"))
         format = parsed.has("M") ? .mmdf : .mbox
         writesUniqueID = parsed.has("U")
+        decodes = parsed.has("8")
         biffs = parsed.values("b").count % 2 == 1
         isVerbose = parsed.has("v")
         store = parsed.value("d").map(Self.store)

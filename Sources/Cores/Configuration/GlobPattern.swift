@@ -52,6 +52,12 @@ public struct GlobPattern: Hashable, Sendable, CustomStringConvertible {
         self.elements = elements
     }
 
+    /// Matches just this text, ASCII letters in any case.
+    public init(literal text: String) {
+        description = text
+        elements = asciiLowercased(text).utf8.map { .octet($0) }
+    }
+
     /// The set that begins behind `[`; `nil` if it has no end, and then `[` stands for itself.
     private static func set(_ bytes: [UInt8], _ start: Int) -> (Element, Int)? {
         var index = start

@@ -24,7 +24,7 @@ public struct HouseKeeping: Hashable, Sendable {
         }
         if environment["QUEUECHECK"]?.lowercased() == "never" {
             result.checkInterval = nil
-        } else if let interval = time("QUEUECHECK", from: 60, "1h, and never") {
+        } else if let interval = time("QUEUECHECK", from: 10, "1h, and never") {
             result.checkInterval = interval
         }
         if let age = time("PUBLICMAXAGE", from: 3600, "1d") { result.publicAge = age }

@@ -56,7 +56,8 @@ extension SMTPServerConfiguration {
     /// In lower case: what holds for the whole server, and cannot be in a group.
     static let global: Set<String> = [
         "maxsameipsource", "same-ip-source-parallel-max", "maxparallelconnections", "max-parallel-connections",
-        "queue-limit", "min-availspace", "command-timeout", "data-timeout", "policydb", "spf-received", "spf-threshold",
+        "queue-limit", "queue-recipients", "min-availinodes", "throttle-delay", "min-availspace", "command-timeout",
+        "data-timeout", "policydb", "spf-received", "spf-threshold",
         "spf-localpolicy",
         "spf-whitelist-use-default", "reject-percent-kludge", "no-reject-percent-kludge", "contact-pointer-message",
         "smtp-auth-table", "smtp-auth-pipe", "smtp-auth-pam-directory", "smtp-auth-senders", "smtp-auth-maxpar",
@@ -82,6 +83,9 @@ extension SMTPServerConfiguration {
             ("RcptLimitCnt", .number(\.maximumRecipients, 100...1_000_000, unit: "recipients")),
             ("Rcpt-Limit-Count", .number(\.maximumRecipients, 100...1_000_000, unit: "recipients")),
             ("queue-limit", .number(\.queueLimit, 1...100_000_000, unit: "files")),
+            ("queue-recipients", .number(\.queueRecipients, 0...1_000_000_000, unit: "recipients; 0: no limit")),
+            ("min-availinodes", .number(\.minimumFreeInodes, 0...1_000_000_000, unit: "inodes")),
+            ("throttle-delay", .number(\.throttleDelay, 0...60, unit: "seconds")),
             ("BindPort", .number(\.port, 1...65535, unit: "")),
             ("BindAddress", .listener(.smtp, hasPort: false)),
             ("BindSmtp", .listener(.smtp, hasPort: true)),

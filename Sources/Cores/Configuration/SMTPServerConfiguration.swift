@@ -163,6 +163,12 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
     public var help: [String] = []
     /// Files waiting for the router above which new mail is answered 452 (`queue-limit`, ours).
     public var queueLimit = 50_000
+    /// Recipients that wait with the scheduler, likewise; 0: no limit (`queue-recipients`, ours).
+    public var queueRecipients = 1_000_000
+    /// Inodes that must stay free, as ``minimumFreeKilobytes`` must (`min-availinodes`, ours).
+    public var minimumFreeInodes = 500
+    /// Seconds, the longest by which MAIL is answered later before one of these limits is reached (`throttle-delay`, ours).
+    public var throttleDelay = 5
 
     /// In the order of the file.
     public var patterns: [HelloPattern] = []

@@ -182,20 +182,6 @@ private struct Reader {
         }
     }
 
-    private mutating func doubleFault(_ text: String, _ number: Int) {
-        let addresses = text.split { $0 == "," || $0 == " " }.map(String.init)
-        let isValid = { (address: String) in
-            address.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f && $0 != 0x3c && $0 != 0x3e }
-                && !address.hasPrefix("@") && !address.hasSuffix("@")
-        }
-        guard !addresses.isEmpty, addresses.allSatisfy(isValid) else {
-            return fail(
-                number, "PARAMdouble-fault",
-                "'\(text)' is not valid; valid are addresses with commas between them, as in postmaster, or no")
-        }
-        parameters.doubleFaultAddresses = addresses == ["no"] ? [] : addresses
-    }
-
     private mutating func mailq(_ name: String, _ text: String, _ number: Int) {
         let key = "PARAM\(name)"
         let value: String
@@ -215,6 +201,20 @@ private struct Reader {
         }
         parameters.mailqSocket = socket
         mailqLine = number
+    }
+
+    private mutating func doubleFault(_ text: String, _ number: Int) {
+        let addresses = text.split { $0 == "," || $0 == " " }.map(String.init)
+        let isValid = { (address: String) in
+            address.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f && $0 != 0x3c && $0 != 0x3e }
+                && !address.hasPrefix("@") && !address.hasSuffix("@")
+        }
+        guard !addresses.isEmpty, addresses.allSatisfy(isValid) else {
+            return fail(
+                number, "PARAMdouble-fault",
+                "'\(text)' is not valid; valid are addresses with commas between them, as in postmaster, or no")
+        }
+        parameters.doubleFaultAddresses = addresses == ["no"] ? [] : addresses
     }
 
     mutating func finish() throws(ConfigurationErrors) -> SchedulerConfiguration {

@@ -50,7 +50,7 @@ extension DeliveryReport {
     /// Without repetition; what could not stand in an envelope line is left out.
     private var addresses: [String] {
         var seen: Set<String> = []
-        return (to + form.addresses).filter { address in
+        return (to + form.addresses).map { FieldText.trimmed($0) }.filter { address in
             !address.isEmpty && address.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f } && seen.insert(address).inserted
         }
     }

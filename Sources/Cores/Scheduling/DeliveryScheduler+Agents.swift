@@ -92,12 +92,13 @@ extension DeliveryScheduler {
         vertex.agent = nil
         reopen(vertex)
         vertex.state = .waiting
+        defer { beginMove(vertex.message) }
         carryOutPromises(vertex)
         if isPastDeadline(vertex.message) { returnLate(vertex) }
         if vertex.open == 0 { return leaveIfDone(vertex) }
         if hasExpired(vertex) { return expire(vertex) }
         if wasWorkedOn, !agent.isRetiring { vertex.deaths += 1 } else { vertex.attempts -= 1 }
-        if park(vertex) { return beginMove(vertex.message) }
+        if park(vertex) { return }
         if vertex.deaths >= Self.deathsUntilDeferred {
             // When its time comes it is tried alone again.
             vertex.deaths = Self.deathsUntilAlone - 1

@@ -7,7 +7,7 @@ extension DeliveryScheduler {
     @discardableResult
     public func load(_ loaded: LoadedMessage) -> Bool {
         guard messages[loaded.id] == nil else { return false }
-        let message = QueuedMessage(loaded, sender: strings.shared(loaded.sender))
+        let message = QueuedMessage(loaded, sender: strings.shared(loaded.sender), known: now)
         messages[loaded.id] = message
         // With one recipient there is nothing to look up.
         var byThread: [ObjectIdentifier: Vertex] = [:]

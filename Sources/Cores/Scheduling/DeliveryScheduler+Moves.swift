@@ -40,7 +40,7 @@ extension DeliveryScheduler {
         guard !operators.moves.isEmpty, let move = operators.moves[message.id], !move.isBegun,
             message.vertices.allSatisfy({ $0.state != .active })
         else { return }
-        guard !message.isFinishing else { return }
+        guard !message.isFinishing, message.open > 0 else { return }
         operators.moves[message.id]?.isBegun = true
         // From here to its end nothing may be written by the offsets of before.
         cancelSenderTimes(message)

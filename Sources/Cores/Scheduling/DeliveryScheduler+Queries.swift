@@ -61,7 +61,7 @@ extension DeliveryScheduler {
     }
 
     private func nextAttempt(_ vertex: Vertex) -> UnixTime? {
-        if vertex.state != .active, isKeptBack(vertex) {
+        if vertex.state == .held, isKeptBack(vertex) {
             return isHeldByOperator(vertex) ? nil : operators.suspensions.first(for: vertex)?.until
         }
         guard let rules = vertex.thread.rules, !rules.isQueueOnly || vertex.thread.isReleased else { return nil }
@@ -83,6 +83,8 @@ extension DeliveryScheduler {
                 thread.tally.messages += 1
                 thread.tally.oldest = min(thread.tally.oldest, message.arrived)
                 if vertex.state == .held { thread.tally.held += 1 }
+                // What is suspended is not compared with every pattern for it.
+                if vertex.state == .held, !(message.times?.isHeld ?? false) { continue }
                 if let next = nextAttempt(vertex) { thread.tally.next = min(next, thread.tally.next ?? next) }
             }
         }

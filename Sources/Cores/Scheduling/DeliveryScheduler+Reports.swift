@@ -123,10 +123,12 @@ extension DeliveryScheduler {
             && (hasNews || state == .failed)
         if isWanted { message.unreported += 1 }
         // The removal of a message with one recipient is its record, unless somebody has to be told first.
-        // So is that of a report: why it failed is told to the postmaster, if he wants that.
-        let isDoubleFault = message.isErrorMessage && state == .failed
-        if message.recipientCount > 1 || isWanted || isDoubleFault {
+        if message.recipientCount > 1 || isWanted {
             record(vertex, index, notary, text, tag: state == .delivered ? .delivered : .failed, isReported: !isWanted)
+        }
+        // Why a report has failed is told to the postmaster, if he wants that.
+        if message.recipientCount == 1, !isWanted, message.isErrorMessage, state == .failed {
+            record(vertex, index, notary, text, tag: .failed, isReported: true)
         }
         awaitReport(message)
     }
@@ -158,7 +160,8 @@ extension DeliveryScheduler {
                         security: notary.security, delay: max(0, now - vertex.message.deliverableFrom),
                         status: notary.status, outcome: outcome,
                         text: text,
-                        attempts: vertex.attempts))))
+                        attempts: vertex.attempts, arrived: vertex.message.arrived, known: vertex.message.known,
+                        time: now))))
     }
 
     private func postpone(_ vertex: Vertex, _ index: Int, _ report: AgentReport) {

@@ -108,6 +108,8 @@ public final class DeliveryScheduler {
     public var activeJobs: Int { total.active }
 
     public func knows(_ id: SpoolID) -> Bool { messages[id] != nil }
+    /// Something of it is still to be done.
+    public func isOpen(_ id: SpoolID) -> Bool { messages[id].map { !$0.isFinishing } ?? false }
 }
 
 /// What has passed since the start.

@@ -23,6 +23,8 @@ final class QueuedMessage: Timed {
     var isReporting = false
     /// From when on it may be delivered, and its retention counts: its arrival, or what its sender has asked for.
     let deliverableFrom: UnixTime
+    /// When it was read.
+    let known: UnixTime
     /// `nil`: its sender has set none.
     var times: SenderTimes?
     var vertices = VertexList()
@@ -31,7 +33,8 @@ final class QueuedMessage: Timed {
     private var storedUnreported: UInt32 = 0
     private var storedFailures: UInt32 = 0
 
-    init(_ loaded: LoadedMessage, sender: String) {
+    init(_ loaded: LoadedMessage, sender: String, known: UnixTime) {
+        self.known = known
         id = loaded.id
         arrived = loaded.arrived
         storedSize = UInt32(clamping: loaded.size)

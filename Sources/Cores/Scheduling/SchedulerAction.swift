@@ -83,4 +83,8 @@ public struct DeliveryLogEntry: Sendable {
     public var outcome: Outcome
     public var text: String
     public var attempts: Int
+    /// When the message came, and when this scheduler heard of it. Seconds since 1970.
+    public var arrived: UnixTime
+    public var known: UnixTime
+    public var time: UnixTime
 }

@@ -42,19 +42,28 @@ public struct Suspension: Hashable, Sendable {
 
     public var hasPattern: Bool { channel != nil || host != nil || sender != nil || recipient != nil }
 
-    func matches(_ vertex: Vertex) -> Bool {
-        func fits(_ pattern: GlobPattern?, _ text: String) -> Bool {
-            pattern.map { $0.matches(Array(asciiLowercased(text).utf8)) } ?? true
-        }
-        let message = vertex.message
-        guard fits(channel, vertex.thread.key.channel), fits(host, vertex.thread.key.host),
-            fits(sender, message.sender.isEmpty ? "<>" : message.sender)
-        else { return false }
+    fileprivate func matches(_ job: inout JobOctets) -> Bool {
+        if let channel, !channel.matches(job.channel) { return false }
+        if let host, !host.matches(job.host) { return false }
+        if let sender, !sender.matches(job.sender) { return false }
         guard let recipient else { return true }
-        return vertex.recipients.contains {
-            !$0.isDone && (fits(recipient, $0.address) || $0.original.map { fits(recipient, $0) } ?? false)
-        }
+        return job.recipients.contains { recipient.matches($0) }
     }
+}
+
+/// What patterns are compared with, in lower case, made when it is needed.
+private struct JobOctets {
+    let vertex: Vertex
+    lazy var channel = Self.lowered(vertex.thread.key.channel)
+    lazy var host = Self.lowered(vertex.thread.key.host)
+    lazy var sender = Self.lowered(vertex.message.sender.isEmpty ? "<>" : vertex.message.sender)
+    lazy var recipients = vertex.recipients.filter { !$0.isDone }.flatMap { recipient in
+        [Self.lowered(recipient.address)] + [recipient.original.map(Self.lowered)].compactMap { $0 }
+    }
+
+    init(_ vertex: Vertex) { self.vertex = vertex }
+
+    private static func lowered(_ text: String) -> [UInt8] { Array(asciiLowercased(text).utf8) }
 }
 
 /// What is suspended just now, in the order in which it was.
@@ -94,9 +103,12 @@ public struct Suspensions: Hashable, Sendable {
         return removed
     }
 
-    func first(for vertex: Vertex) -> Suspension? { entries.first { $0.matches(vertex) } }
+    func first(for vertex: Vertex) -> Suspension? {
+        var job = JobOctets(vertex)
+        return entries.first { $0.matches(&job) }
+    }
 
-    // MARK: As a file (docs/spool.md §7)
+    // MARK: As a file (docs/spool.md §8)
 
     /// A line for the last number, then one for each; TAB separates fields.
     public var text: String {

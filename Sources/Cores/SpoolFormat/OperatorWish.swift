@@ -1,4 +1,4 @@
-/// What an operator has asked for, as a record among the results (docs/spool.md §7): `delayed`, so that no reader takes it for one.
+/// What an operator has asked for, as a record among the results (docs/spool.md §8): `delayed`, so that no reader takes it for one.
 public enum OperatorWish: String, Hashable, Sendable {
     /// The message waits until it is released. Stands with one of its recipients and means all of them.
     case hold

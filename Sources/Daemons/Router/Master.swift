@@ -5,7 +5,6 @@ import Glibc
 import PolicyEngine
 import Postoffice
 import ProgramKit
-import SpoolCheck
 import SpoolFormat
 import Telemetry
 
@@ -23,7 +22,8 @@ final class Master {
     private let log: EventLog
     private let poller = Poller()
     private let receiver: NoticeReceiver
-    private var questions: QuestionSocket?
+    private var sockets: RouterSockets?
+    private let metrics = RouterMetrics()
     private let policy: ManagedChild
     private let freezer: ManagedChild
     private var workers: [ManagedChild] = []
@@ -69,7 +69,7 @@ final class Master {
     func run() {
         poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals() }
         poller.add(receiver.descriptor, .read) { [unowned self] _ in takeNotices() }
-        openQuestions()
+        openSockets()
         recover()
         var stopBy: Int64?
         while true {
@@ -90,6 +90,7 @@ final class Master {
             if now >= nextScan { scan(now) }
             if now >= nextDeferred { retryDeferred(now) }
             feed()
+            metrics.waiting.set(queue.waiting)
             let events = [nextScan, nextDeferred, nextFreezer] + children.compactMap(\.startDue)
             let wake = events.min() ?? now
             poller.wait(milliseconds: Int32(clamping: max(0, wake - SteadyClock.milliseconds)))
@@ -137,7 +138,9 @@ final class Master {
         guard queue.waiting < Self.scanLimit else { return }
         queue.age()
         do throws(PostofficeError) {
-            for id in try postoffice.entries(.router) { queue.offer(id) }
+            let present = try postoffice.entries(.router)
+            metrics.sawOldest(present.first)
+            for id in present { queue.offer(id) }
         } catch {
             log.error("scan", ["reason": error.description])
         }
@@ -147,6 +150,7 @@ final class Master {
         nextDeferred = now + DeferredSchedule.interval * 1000
         do throws(PostofficeError) {
             let present = try postoffice.entries(.deferred)
+            metrics.deferred.set(present.count)
             for id in deferred.take(present, now: Int64(time(nil))) {
                 try postoffice.move(id, from: .deferred, to: .router)
                 queue.offer(id)
@@ -182,28 +186,12 @@ final class Master {
         }
     }
 
-    /// `.router.queue` (docs/protocols.md §5). Without it mail is routed all the same.
-    private func openQuestions() {
-        var info = stat()
-        let owner = stat(postoffice.root, &info) == 0 ? info.st_uid : geteuid()
-        do throws(UnixSocket.Failure) {
-            questions = try QuestionSocket(
-                path: "\(postoffice.root)/.router.queue", owner: owner, poller: poller
-            ) { [unowned self] question in
-                guard question == "audit" else { return Self.lines(["error valid is audit\n"][...]) }
-                return Self.lines((queue.ids.map { AuditLine.message($0, problem: nil).text } + [auditEnd])[...])
-            }
-        } catch {
-            log.error("no-question-socket", ["reason": error.description])
+    /// Without its sockets mail is routed all the same.
+    private func openSockets() {
+        sockets = RouterSockets(postoffice, configuration, poller, metrics, log) { [unowned self] in
+            // With so much to do it does not look what else there is.
+            (queue.ids, queue.waiting >= Self.scanLimit)
         }
-    }
-
-    /// With so much to do it does not look what else there is.
-    private var auditEnd: String { AuditLine.end(isLoading: queue.waiting >= Self.scanLimit).text }
-
-    private static func lines(_ lines: ArraySlice<String>) -> QuestionSocket.Answer {
-        var rest = lines
-        return { rest.popFirst() }
     }
 
     // MARK: workers
@@ -241,8 +229,10 @@ final class Master {
                 if errno == EINTR { continue }
                 return
             }
+            // As names of messages have it: by the clock of the machine.
+            let now = WallClock.milliseconds
             buffer.withUnsafeBytes { raw in
-                splitters[index].append(UnsafeRawBufferPointer(rebasing: raw[0..<count])) { answered($0, index) }
+                splitters[index].append(UnsafeRawBufferPointer(rebasing: raw[0..<count])) { answered($0, index, now) }
             }
             if count < buffer.count { return }
         }
@@ -253,20 +243,24 @@ final class Master {
         poller.remove(socket)
     }
 
-    private func answered(_ line: String, _ index: Int) {
+    private func answered(_ line: String, _ index: Int, _ now: Int64) {
         let words = line.split(separator: " ", maxSplits: 2)
         guard words.count >= 2, let id = SpoolID(words[1]) else { return }
         workers[index].prospered()
         switch words[0] {
-        case "done": queue.finished(id, worker: index, .settled)
-        case "gone": queue.finished(id, worker: index, .settled)
+        case "done", "gone": queue.finished(id, worker: index, .settled)
         case "deferred", "failed": queue.finished(id, worker: index, .forgotten)
-        default: log.warning("worker-said", ["line": line])
+        default: return log.warning("worker-said", ["line": line])
         }
+        let outcome = RouterMetrics.Outcome(rawValue: String(words[0])) ?? .routed
+        metrics.answered(id, outcome, milliseconds: now)
     }
 
     private func ended(_ index: Int, _ exit: ChildProcess.Exit) {
-        for id in queue.died(index, peacefully: exit == .code(0)) { quarantine(id) }
+        for id in queue.died(index, peacefully: exit == .code(0)) {
+            metrics.poison.add()
+            quarantine(id)
+        }
     }
 
     /// Two workers died of it.

@@ -22,6 +22,7 @@ final class Intake: Sendable {
     let pool: BlockingPool
     let conditions: HostConditions
     let log: EventLog
+    let metrics = ServerMetrics()
     private let notices: NoticeSender
     private let settings: Settings
     private let held = Atomic<Int>(0)
@@ -37,7 +38,7 @@ final class Intake: Sendable {
         self.log = log
         self.settings = settings
         conditions = HostConditions(
-            postoffice, queueLimit: settings.configuration.queueLimit, loadAverage: loadAverage, log: log)
+            postoffice, settings.configuration, metrics: metrics, loadAverage: loadAverage, log: log)
         notices = NoticeSender(socketPath: "\(settings.postoffice)/.router.notify", directory: "router")
     }
 
@@ -54,26 +55,24 @@ final class Intake: Sendable {
     /// Why a message of `size` octets (0: unknown) cannot be taken now; `nil` if it can.
     func obstacle(size: Int) -> (reply: Reply, reason: String)? {
         let free = conditions.freeKilobytesNow
-        if free < 0 {
+        if free < 0 || conditions.isHung {
             return (
                 Reply(451, EnhancedStatusCode(4, 3, 0), "Requested action aborted: local error in processing"),
-                "spool-unusable"
+                free < 0 ? "spool-unusable" : "spool-unusable: no answer for \(HostConditions.hungAfter / 1000) s"
             )
         }
         let required = settings.configuration.minimumFreeKilobytes &+ min(size, 1 << 50) / 1024
-        if free < required || conditions.isShortOfInodes {
-            return (
-                Reply(452, EnhancedStatusCode(4, 3, 1), "Requested action not taken: insufficient storage"),
-                free < required
-                    ? "min-availspace: \(free) KiB free of \(required)"
-                    : "fewer than \(HostConditions.minimumFreeInodes) inodes free"
-            )
+        if free < required { return full("min-availspace: \(free) KiB free of \(required)") }
+        if conditions.isShortOfInodes {
+            return full("fewer than \(settings.configuration.minimumFreeInodes) inodes free")
         }
-        if conditions.isQueueFull {
-            return (
-                Reply(452, EnhancedStatusCode(4, 3, 2), "Too many messages are waiting here, try later"),
-                "queue-limit \(settings.configuration.queueLimit)"
-            )
+        switch conditions.closedCause {
+        case .space?:
+            return full("min-availspace: \(free) KiB free, and some more are wanted before mail is taken again")
+        case .inodes?: return full("min-availinodes: more must be free before mail is taken again")
+        case .waiting?: return busy("queue-limit \(settings.configuration.queueLimit)")
+        case .recipients?: return busy("queue-recipients \(settings.configuration.queueRecipients)")
+        case nil: break
         }
         if conditions.isLoadAbove(settings.options.maximumLoad) {
             return (
@@ -82,6 +81,14 @@ final class Intake: Sendable {
             )
         }
         return nil
+    }
+
+    private func full(_ reason: String) -> (reply: Reply, reason: String) {
+        (Reply(452, EnhancedStatusCode(4, 3, 1), "Requested action not taken: insufficient storage"), reason)
+    }
+
+    private func busy(_ reason: String) -> (reply: Reply, reason: String) {
+        (Reply(452, EnhancedStatusCode(4, 3, 2), "Too many messages are waiting here, try later"), reason)
     }
 
     /// Takes `octets` of the memory that messages may hold.
@@ -128,6 +135,9 @@ final class Intake: Sendable {
         } else {
             try postoffice.submit(record.id, [octets], to: place)
         }
+        metrics.messages.add(record.freeze == nil ? .accepted : .frozen)
+        metrics.octets.add(record.size)
+        metrics.recipients.add(record.recipients)
         guard let freeze = record.freeze else {
             notices.send(record.id)
             log.info(
@@ -153,9 +163,11 @@ final class Intake: Sendable {
         then body: @escaping @Sendable (PostofficeError?) -> Void
     ) {
         storing.add(1, ordering: .acquiringAndReleasing)
+        let begun = NIODeadline.now()
         pool.submit { [self] in
             do throws(PostofficeError) {
                 try commit(record, draft, octets, traits: traits)
+                metrics.acceptTime.observe(microseconds: (NIODeadline.now() - begun).nanoseconds / 1000)
                 body(nil)
             } catch {
                 body(error)
@@ -175,6 +187,7 @@ final class Intake: Sendable {
 
     /// The reply for a message that could not be stored; one line in the log.
     func refusal(_ error: PostofficeError, session: String) -> Reply {
+        metrics.messages.add(.failed)
         log.error("not-stored", ["session": session, "reason": error.description])
         switch error.kind {
         case .full:

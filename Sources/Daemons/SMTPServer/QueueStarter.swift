@@ -99,6 +99,8 @@ private struct ClusterExchange: LineExchange {
         for action in session.received(octets) {
             switch action {
             case .send(let octets): output += octets
+            // It asks for no list.
+            case .line: continue
             case .finished(let result): return (output, result)
             }
         }

@@ -70,7 +70,21 @@ extension SessionHandler {
         }
     }
 
+    /// Where the spool or the queue is nearly full the answer comes later; meanwhile nothing is read of this session.
     private func decideSender(_ mail: MailCommand, _ replies: inout [UInt8]) {
+        let delay = loop.intake.conditions.delayNow
+        guard delay > 0 else { return decideSenderNow(mail, &replies) }
+        isThrottled = true
+        isActive(loop.timeouts.command + delay / 1000 + 1)
+        let bound = NIOLoopBound(self, eventLoop: loop.loop)
+        loop.loop.scheduleTask(in: .milliseconds(Int64(delay))) {
+            let handler = bound.value
+            handler.isThrottled = false
+            handler.reply { handler.decideSenderNow(mail, &$0) }
+        }
+    }
+
+    private func decideSenderNow(_ mail: MailCommand, _ replies: inout [UInt8]) {
         policy.beginTransaction()
         askedRecipients = 0
         standingReason = ""

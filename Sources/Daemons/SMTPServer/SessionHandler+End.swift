@@ -75,8 +75,8 @@ extension SessionHandler {
 
     /// Whether it is our turn, not the client's.
     var isWaiting: Bool {
-        isSpilling || openQuestion != nil || !asked.isEmpty || isCommitting || isTarpitted || arrival.isAsking
-            || filterRun != nil
+        isSpilling || openQuestion != nil || !asked.isEmpty || isCommitting || isTarpitted || isThrottled
+            || arrival.isAsking || filterRun != nil
     }
 
     /// The process ends: a message that is being stored gets its answer first.
@@ -107,6 +107,7 @@ extension SessionHandler {
         if wheelPosition.slot >= 0 {
             loop.wheel.remove(self)
             loop.sessionCount.add(-1)
+            loop.intake.metrics.sessions.add(-1)
         }
         if message != nil, !isCommitting {
             loop.log.info(

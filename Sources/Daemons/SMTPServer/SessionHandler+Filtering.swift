@@ -133,6 +133,7 @@ extension SessionHandler {
             filterFailed(run, reason)
         case .busy(let reason):
             log(run, "none: \(reason)")
+            loop.intake.metrics.filtered.add(.deferred)
             pendingReason = "content filter: \(reason)"
             settle(run, Reply(451, EnhancedStatusCode(4, 3, 2), "Too many messages are being checked, try later"))
         case .poison(let reason):
@@ -155,6 +156,7 @@ extension SessionHandler {
     private func apply(_ verdict: FilterVerdict, _ edits: MessageEdits, _ run: FilterRun) {
         let id = run.record.id.description
         if verdict.disposition == .refuse {
+            loop.intake.metrics.filtered.add(.refused)
             pendingReason = "content filter \(run.filters[run.position]): \(verdict.summary)"
             settle(run, verdict.reply(id: id) ?? Reply(550, EnhancedStatusCode(5, 7, 1), "Refused"))
             return
@@ -180,6 +182,7 @@ extension SessionHandler {
             freeze(run, verdict, verdict.summary)
             return
         }
+        loop.intake.metrics.filtered.add(.accepted)
         run.reply = verdict.reply(id: run.record.id.description) ?? run.reply
         next(run)
     }
@@ -190,6 +193,7 @@ extension SessionHandler {
     }
 
     private func freeze(_ run: FilterRun, _ verdict: FilterVerdict, _ reason: String) {
+        loop.intake.metrics.filtered.add(.frozen)
         let code =
             if case .freeze(let number) = verdict.disposition { number } else { 1 }
         run.record.freeze = FreezeNote(
@@ -201,13 +205,16 @@ extension SessionHandler {
     /// No valid result: what `contentfilter-failure` says.
     private func filterFailed(_ run: FilterRun, _ reason: String) {
         log(run, "none: \(reason)")
+        loop.intake.metrics.filtered.add(.failed)
         switch loop.settings.configuration.contentFiltering.failure {
         case .freeze:
             freeze(run, FilterVerdict(.freeze(1)), "no result: \(reason)")
         case .defer:
+            loop.intake.metrics.filtered.add(.deferred)
             pendingReason = "content filter: \(reason)"
             settle(run, Reply(451, EnhancedStatusCode(4, 3, 0), "The message could not be checked, try again later"))
         case .accept:
+            loop.intake.metrics.filtered.add(.bypassed)
             loop.log.warning(
                 "filter-bypassed",
                 [

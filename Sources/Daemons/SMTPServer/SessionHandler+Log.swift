@@ -14,12 +14,14 @@ extension SessionHandler {
         for refusal in refusals {
             let command = pendingCommand ?? refusal.command
             let ownReason = refusal.isByEarlierRejection ? "earlier rejection: \(standingReason)" : "protocol"
+            let reason = pendingReason ?? ownReason
+            loop.intake.metrics.refused(command, reason)
             loop.refusals.info(
                 event,
                 [
                     "session": sessionID, "client": client.literal, "from": sender,
                     "command": command.isEmpty ? "connect" : command, "reply": refusal.reply,
-                    "reason": pendingReason ?? ownReason,
+                    "reason": reason,
                 ])
         }
         loop.flushRefusalsSoon()

@@ -97,6 +97,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     private var slowedRefusals = 0
     /// A refusal is held back.
     var isTarpitted = false
+    /// MAIL is answered later, because the spool or the queue is nearly full.
+    var isThrottled = false
     /// On the loop's clock: when the session ends in any case.
     var endsBy = Int.max
     private var isPumping = false
@@ -156,6 +158,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
         guard phase == .connecting, wheelPosition.slot < 0 else { return }
         loop.wheel.add(self)
         loop.sessionCount.add(1)
+        loop.intake.metrics.sessions.add(1)
+        loop.intake.metrics.sessionsBegun.add()
         arrive()
     }
 

@@ -139,6 +139,13 @@ final class Worker: Sendable {
         for context in contexts.values { try? context.eventLoop.submit { context.value.refusals.flush() }.wait() }
     }
 
+    /// Tells our metrics at a socket in POSTOFFICE; mail is taken without it, too.
+    func serveMetrics() {
+        if !MetricServer.serve(intake.metrics.metrics, of: "smtpserver", in: settings.postoffice) {
+            log.error("no-metrics", ["reason": String(cString: strerror(errno))])
+        }
+    }
+
     /// Whether nothing is left to be done.
     var isIdle: Bool { sessions.now == 0 && !intake.isStoring }
 

@@ -50,6 +50,7 @@ enum WorkerProgram {
             log.error("worker-failed", ["reason": "\(error)"])
             Program.fail("smtpserver: \(error)", .osError)
         }
+        worker.serveMetrics()
         log.notice("worker-started", ["sockets": "\(sockets)", "postoffice": settings.postoffice])
         Program.print("ready")
         let poller = Poller()

@@ -80,7 +80,7 @@ extension FileResult {
     }
 }
 
-/// A notification that has been submitted.
+/// A notification that has been submitted; without recipients: none was needed.
 struct SentReport: Sendable {
     var id: SpoolID
     var to: String

@@ -131,7 +131,10 @@ extension FileWorker {
         do throws(ControlFileError) {
             return .success(try ControlFile.parse(octets))
         } catch {
-            throw PostofficeError(.system, postoffice.path(.transport, id), "cannot be moved: \(error)")
+            // Somebody has changed it behind our back: what is read then decides.
+            let result = try load(id, mayBeOnItsWayOut: false)
+            guard case .loaded(let message) = result else { return .failure(Other(result: result)) }
+            return .failure(Other(result: .moved(message, remark: "left as it was")))
         }
     }
 }

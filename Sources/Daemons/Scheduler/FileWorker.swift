@@ -132,7 +132,7 @@ final class FileWorker {
 
     // MARK: Loading (docs/spool.md §4)
 
-    private func load(_ id: SpoolID, mayBeOnItsWayOut: Bool) throws(PostofficeError) -> FileResult {
+    func load(_ id: SpoolID, mayBeOnItsWayOut: Bool) throws(PostofficeError) -> FileResult {
         let octets: [UInt8]
         do throws(PostofficeError) {
             octets = try postoffice.read(.transport, id, limit: Self.maximumControlFile)

@@ -16,6 +16,8 @@ struct QueueAnswers {
     let begin: (QueueOperation, @escaping QueueSocket.Delivery) -> Void
     let suspend: (Suspension, @escaping QueueSocket.Delivery) -> Void
     let resume: (OperatorNote, (Suspension) -> Bool, @escaping QueueSocket.Delivery) -> Void
+    /// Lines as mailq has them.
+    let report: (MailqServerSession.Report) -> QueueSocket.Answer
 
     /// Messages that a piece of an answer may look at.
     static let messagesOfPiece = 256
@@ -121,6 +123,7 @@ struct QueueAnswers {
         case ("etrn", 2): return once(start(words[1]))
         case ("status", 1): return once(status)
         case ("audit", 1): return audit()
+        case ("mailq", 2): return mailq(words[1])
         case ("flush", _):
             guard let pattern = SchedulerPattern(words.count == 2 ? String(words[1]) : "*/*") else {
                 return refusal("the pattern cannot be read; valid is channel/host with * ? [a-z] {a,b}")
@@ -129,7 +132,22 @@ struct QueueAnswers {
         default:
             return refusal(
                 "valid questions are queue, threads, message ID, status, audit, flush [channel/host], etrn domain [for-whom], "
-                    + "select, operate VERB, suspend, resume, suspensions")
+                    + "mailq LIST, select, operate VERB, suspend, resume, suspensions")
+        }
+    }
+
+    /// A list of ZMailer's mailq, each line as an object.
+    private func mailq(_ question: Substring) -> QueueSocket.Answer {
+        guard let found = MailqServerSession.report(question.split(separator: " ").map(String.init)) else {
+            let valid = "SNMP, COUNTERS, QUEUE SHORT, QUEUE THREADS, QUEUE THREADS2, THREAD channel host"
+            return refusal("there is no such list; valid are \(valid)")
+        }
+        let pieces = report(found.0)
+        return {
+            pieces().map { text in
+                text.split(separator: "\n", omittingEmptySubsequences: true)
+                    .map { "{\"line\":\(QueueJSON.string(String($0)))}\n" }.joined()
+            }
         }
     }
 

@@ -18,6 +18,9 @@ final class ReportSettings: Sendable {
     func rules(_ environment: ZEnvironment) -> ReportRules {
         ReportRules(
             languages: environment.formLanguages,
+            form: { [self] channel, host, isExpired in
+                settings(channel: channel, host: host).flatMap { isExpired ? $0.expiryForm : $0.deliveryForm }
+            },
             retriedUntil: { [self] channel, host, deliverableFrom in
                 settings(channel: channel, host: host).map { deliverableFrom + $0.expiry.components.seconds }
             },

@@ -31,13 +31,20 @@ final class ReportWriter {
     }
 
     /// Reports every result that somebody wants to hear of and has not: records are made durable first, marked after the submission.
-    /// A crash in between repeats a report; none is lost.
+    /// A crash in between repeats a report; none is lost. Records that need no report any more are one with no recipients.
     func send(_ id: SpoolID) throws(PostofficeError) -> [SentReport] {
         guard let (file, headEnd) = try control(id) else { return [] }
-        let results = unreported(file)
-        guard !results.isEmpty else { return [] }
+        let all = unreported(file)
+        guard !all.isEmpty else { return [] }
         try postoffice.syncControl(id)
         var sent: [SentReport] = []
+        let outdated = all.filter(\.isOutdated)
+        if !outdated.isEmpty {
+            let records = outdated.flatMap(\.records)
+            try postoffice.markReported(id, recordOffsets: records.map { headEnd + $0.position })
+            sent.append(SentReport(id: id, to: "", recipients: 0, records: records.count))
+        }
+        let results = all.filter { !$0.isOutdated }
         var addresses: [String] = []
         for result in results where !addresses.contains(result.errorsTo) { addresses.append(result.errorsTo) }
         for address in addresses {
@@ -82,6 +89,8 @@ final class ReportWriter {
         var record: ResultRecord
         /// The last attempt on record that did not succeed.
         var attempt: ResultRecord?
+        /// Notices that it is late, of what is done meanwhile: they would only confuse.
+        var isOutdated: Bool
     }
 
     /// Of each recipient the last final record and the notices that it is late, if unreported and its NOTIFY asks for it.
@@ -109,7 +118,8 @@ final class ReportWriter {
                 results.append(
                     Result(
                         errorsTo: errorsTo, group: index, recipient: recipient, records: untold, record: record,
-                        attempt: attempts[recipient.offset]))
+                        attempt: attempts[recipient.offset],
+                        isOutdated: record.isDelayNotice && last[recipient.offset] != nil))
             }
         }
         return results

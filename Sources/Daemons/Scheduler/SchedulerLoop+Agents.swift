@@ -97,6 +97,7 @@ extension SchedulerLoop {
 
     /// The line that tools read: its keys and their order stay.
     private func write(_ entry: DeliveryLogEntry) {
+        metrics.count(entry)
         log.info(
             "delivery",
             [

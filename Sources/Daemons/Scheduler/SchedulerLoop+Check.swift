@@ -5,6 +5,7 @@ import Scheduling
 import SpoolCheck
 import SpoolFormat
 import Synchronization
+import Telemetry
 
 /// The check of the queue by the scheduler itself (docs/spool.md §7): on a thread of its own, which asks this loop as any other program would.
 final class QueueChecks: Sendable {
@@ -26,9 +27,11 @@ extension SchedulerLoop {
     func checkQueue(at now: Int64) -> Int64 {
         guard let interval = keeping.checkInterval else { return .max }
         let keeper = QueueKeeper(postoffice, keeping, hostName: hostName, log: log)
-        let checks = checks
+        let (checks, metrics) = (checks, metrics)
         files.runAside {
-            checks.once { keeper.runOnOwnThread() }
+            checks.once {
+                if let summary = keeper.runOnOwnThread() { metrics.strays.set(summary.open) }
+            }
             return []
         }
         return now + interval * 1000

@@ -1,3 +1,5 @@
+import AgentProtocol
+import Configuration
 import Glibc
 import Postoffice
 import Scheduling
@@ -9,15 +11,16 @@ extension SchedulerLoop {
     static let operationBudget = 2048
     private static let operationPortion = 16
     private static let maximumFileJobs = 2048
-    private static let operationRemovals = 32
+    private static let maximumOperatorRemovals = 512
     /// Operations that may wait.
     static let maximumOperations = 32
 
-    func begin(_ operation: QueueOperation, _ deliver: @escaping QueueSocket.Delivery) {
+    /// `ids`: those that are known to be meant; `nil`: the selection finds them.
+    func begin(_ operation: QueueOperation, ids: [SpoolID]? = nil, _ deliver: @escaping QueueSocket.Delivery) {
         guard operations.count < Self.maximumOperations else {
             return deliver("{\"error\":\"\(operations.count) operations are under way; try again later\"}\n", true)
         }
-        let ids = operation.selection.ids.isEmpty ? core.messageIDs : operation.selection.ids.sorted()
+        let ids = ids ?? (operation.selection.ids.isEmpty ? core.messageIDs : operation.selection.ids.sorted())
         operations.append(RunningOperation(operation, ids, at: Self.monotonicMilliseconds(), deliver))
     }
 
@@ -39,9 +42,9 @@ extension SchedulerLoop {
         return true
     }
 
-    /// Removals are limited more: those of delivered mail must not wait for them.
+    /// Removals are limited more: results of deliveries stand behind them.
     private var hasRoomForOperations: Bool {
-        filesInFlight < Self.maximumFileJobs && removals < Self.operationRemovals
+        filesInFlight < Self.maximumFileJobs && operatorRemovals.count < Self.maximumOperatorRemovals
     }
 
     /// There is something that need not wait for a result.
@@ -100,6 +103,25 @@ extension SchedulerLoop {
             ])
     }
 
+    /// What mailq asks for. The answer says whether there is something; the work is done in portions.
+    func act(
+        _ deed: MailqServerSession.Deed, _ target: MailqServerSession.Target, origin: String
+    ) -> Bool {
+        var selection = QueueSelection()
+        let ids: [SpoolID]
+        switch target {
+        case .message(let id): ids = core.isOpen(id) ? [id] : []
+        case .thread(let channel, let host):
+            ids = core.messageIDs(channel: channel, host: host)
+            selection.channels = [GlobPattern(literal: channel)]
+            selection.hosts = [GlobPattern(literal: host)]
+        }
+        guard !ids.isEmpty, operations.count < Self.maximumOperations else { return false }
+        let note = OperatorNote(operatorName: origin, reason: "mailq \(deed.rawValue)", time: core.wall)
+        begin(QueueOperation(deed == .kill ? .remove : .reroute, selection, note), ids: ids) { _, _ in }
+        return true
+    }
+
     /// Before the first message is read. What fails is tried at the next start: its old message is kept out of nobody's way.
     func finishReroutes() {
         let router = NoticeSender(socketPath: "\(postoffice.root)/.router.notify", directory: "router")
@@ -131,6 +153,8 @@ extension SchedulerLoop {
     func storeSuspensions() {
         guard !isStoringSuspensions, let suspensions = core.takeSuspensions() else { return }
         isStoringSuspensions = true
+        storedFor = waitingForSuspensions
+        waitingForSuspensions = []
         filesInFlight += 1
         let path = suspensionsPath
         let owner = owner
@@ -147,8 +171,8 @@ extension SchedulerLoop {
     func suspensionsStored(_ problem: String?) {
         isStoringSuspensions = false
         if let problem { log.error("suspensions-not-stored", ["reason": problem]) }
-        let waiting = waitingForSuspensions
-        waitingForSuspensions = []
+        let waiting = storedFor
+        storedFor = []
         for deliver in waiting { deliver(problem) }
     }
 

@@ -22,6 +22,9 @@ final class SchedulerLoop {
     let keeping: HouseKeeping
     let hostName: String
     let checks = QueueChecks()
+    let metrics = SchedulerMetrics()
+    private var jobTimes = JobTimes()
+    private var nextDescription: Int64 = 0
     private var nextCheck: Int64
     let started: UnixTime
     var active: ActiveConfiguration
@@ -32,12 +35,14 @@ final class SchedulerLoop {
     private(set) var mailq: MailqService?
     var etrns = ETRNRequests()
     var operations: [RunningOperation] = []
+    private let statistics: StatisticsLog?
     var isStoringSuspensions = false
     /// When what operators have asked for is made durable.
     var nextWishSync: Int64 = .max
     var isSyncingWishes = false
     /// They hear what went wrong with it, if anything.
     var waitingForSuspensions: [(String?) -> Void] = []
+    var storedFor: [(String?) -> Void] = []
     var agents: [Int: AgentProcess] = [:]
     private var pendingAgents: [AgentProcess] = []
     /// Handed to the workers at the end of the turn.
@@ -83,6 +88,7 @@ final class SchedulerLoop {
         self.postoffice = postoffice
         self.owner = owner
         self.files = files
+        statistics = options.statisticsFile.map(StatisticsLog.init)
         started = Self.milliseconds() / 1000
         core = DeliveryScheduler(
             now: started, seed: UInt64.random(in: .min ... .max), reportInterval: active.reportInterval,
@@ -96,13 +102,14 @@ final class SchedulerLoop {
 
     /// Returns after SIGTERM, when the agents have ended.
     func run() throws(QueueSocket.Failure) {
+        let reports = mailqReports()
         restoreSuspensions()
         finishReroutes()
         var answers = QueueAnswers(
             scheduler: core, started: started, etrn: { [unowned self] in etrn($0, origin: $1) },
             isLoading: { [unowned self] in loading.isBusy },
             begin: { [unowned self] in begin($0, $1) }, suspend: { [unowned self] in suspend($0, $1) },
-            resume: { [unowned self] in resume(by: $0, where: $1, $2) })
+            resume: { [unowned self] in resume(by: $0, where: $1, $2) }, report: { reports.answer($0) })
         answers.audit = { [unowned self] in Self.audit(core, loading) }
         let path = "\(postoffice.root)/.scheduler.mailq"
         queueSocket = try QueueSocket(path: path, owner: owner.uid, poller: poller, answer: answers.answer)
@@ -110,14 +117,18 @@ final class SchedulerLoop {
         if let signals { poller.add(signals.descriptor, .read) { [unowned self] _ in takeSignals(signals) } }
         poller.add(notices.descriptor, .read) { [unowned self] _ in takeNotices() }
         poller.add(files.descriptor, .read) { [unowned self] _ in files.takeAnnounced().forEach(take) }
-        let reports = mailqReports()
         mailq = MailqService(
             poller: poller, log: log,
             handlers: MailqService.Handlers(
                 list: reports.answer,
-                etrn: { [unowned self] in (etrn($0, origin: $1)?.started ?? 0) > 0 }))
+                etrn: { [unowned self] in (etrn($0, origin: $1)?.started ?? 0) > 0 },
+                act: { [unowned self] in act($0, $1, origin: $2) }, dump: { MailqDump.pieces(reports) },
+                version: options.mailqVersion))
         mailq?.configure(
             active.configuration.parameters.mailqSocket, active.accounts, at: Self.monotonicMilliseconds())
+        if !MetricServer.serve(metrics.metrics, of: "scheduler", in: postoffice.root) {
+            log.error("no-metrics", ["reason": String(cString: strerror(errno))])
+        }
         while true {
             // What the last wait has brought must be acted upon before the end.
             turn()
@@ -131,7 +142,10 @@ final class SchedulerLoop {
 
     private var isDone: Bool { stops && agents.isEmpty && jobs.isEmpty && filesInFlight == 0 }
     /// Messages that are delivered and not yet removed. If we die now they are delivered again: while the disk is behind, nothing new is begun.
-    var removals = 0
+    private var removals = 0
+    /// Likewise, because operators want it: they hold up nothing.
+    private(set) var operatorRemovals: Set<SpoolID> = []
+    private var isOperating = false
     private static let maximumRemovals = 64
     /// Jobs with the workers whose results have not come.
     var filesInFlight = 0
@@ -156,26 +170,43 @@ final class SchedulerLoop {
         if now >= nextWishSync { syncWishes(at: now) }
         if now >= nextRetry { retryStuck() }
         if now >= nextScan { scan() }
+        if now >= nextDescription, metrics.takeWish() { describeQueue(at: now) }
         if now >= nextCheck { nextCheck = stops ? .max : checkQueue(at: now) }
         if now >= shutdownDeadline { endAgents() }
         mailq?.advance(to: now)
         startETRNs(at: now)
         loadMore()
-        core.sweep(Self.operationBudget)
+        // Each message is compared with each suspension.
+        core.sweep(Self.operationBudget / (1 + core.suspensions.entries.count / 8))
         var budget = Self.operationBudget
         while true {
             let hasOperated = runOperations(&budget)
             let actions = core.takeActions()
             if actions.isEmpty, !hasOperated { break }
+            isOperating = hasOperated
             for action in actions { perform(action) }
+            isOperating = false
         }
         storeSuspensions()
+        statistics?.flush(log)
         for agent in pendingAgents {
             agent.isPending = false
             agent.flush()
         }
         pendingAgents.removeAll(keepingCapacity: true)
         submitJobs()
+    }
+
+    private func noteRemoval(_ id: SpoolID) {
+        guard operatorRemovals.remove(id) == nil else { return }
+        removals -= 1
+        core.isPaused = removals > Self.maximumRemovals
+    }
+
+    private func describeQueue(at now: Int64) {
+        metrics.describe(core, isLoading: loading.isBusy)
+        let spent = Self.monotonicMilliseconds() - now
+        nextDescription = now + max(SchedulerMetrics.interval, 20 * spent)
     }
 
     private func submitJobs() {
@@ -192,6 +223,7 @@ final class SchedulerLoop {
             agents[number].map { agent in
                 let limits = AgentJobLimits(messagesPerConnection: messages)
                 agent.send(.deliver(file: id, host: host, limits: limits))
+                jobTimes.fed(id, to: number, at: Self.monotonicMilliseconds())
                 touch(agent)
             }
         case .closeAgent(let number):
@@ -211,8 +243,12 @@ final class SchedulerLoop {
             unsynced.remove(id)
             submit(.report(id))
         case .finish(let id, let ending):
-            removals += 1
-            core.isPaused = removals > Self.maximumRemovals
+            if isOperating {
+                operatorRemovals.insert(id)
+            } else {
+                removals += 1
+                core.isPaused = removals > Self.maximumRemovals
+            }
             submit(.finish(id, ending, isUnsynced: unsynced.remove(id) != nil))
         case .reread(let id): submit(.reread(id))
         case .move(let id, let offsets, let channel, let host, let note):
@@ -223,7 +259,9 @@ final class SchedulerLoop {
         case .reroute(let id, let offsets, let note):
             log.info("reroute", ["queue-id": "\(id)", "by": note.operatorName, "reason": note.reason])
             submit(.reroute(id, offsets: offsets))
-        case .log(let event): write(event)
+        case .log(let event):
+            write(event)
+            statistics?.add(event)
         }
     }
 
@@ -274,8 +312,7 @@ final class SchedulerLoop {
         case .finished(let id, let reports):
             note(reports, of: id)
             core.finished(id)
-            removals -= 1
-            core.isPaused = removals > Self.maximumRemovals
+            noteRemoval(id)
         case .failed(let job, let reason): halt(job, reason)
         case .listing(let ids):
             filesInFlight += 1
@@ -297,7 +334,9 @@ final class SchedulerLoop {
     }
 
     private func note(_ reports: [SentReport], of id: SpoolID) {
+        let reports = reports.filter { $0.recipients > 0 }
         for report in reports {
+            metrics.reports.add()
             log.info(
                 "report",
                 [
@@ -318,10 +357,7 @@ final class SchedulerLoop {
 
     /// What waits for its next try must not hold up everything else.
     private func hold(_ job: FileJob) {
-        if case .finish = job {
-            removals -= 1
-            core.isPaused = removals > Self.maximumRemovals
-        }
+        if case .finish(let id, _, _) = job { noteRemoval(id) }
         stuck.add(job)
     }
 
@@ -376,6 +412,7 @@ final class SchedulerLoop {
             case SIGTERM, SIGINT, SIGQUIT: shutDown(reason: "signal \(signal)")
             case SIGHUP:
                 log.reopen()
+                statistics?.reopen(log)
                 reload()
             case SIGUSR1: reload()
             case SIGUSR2: writeState()
@@ -443,8 +480,13 @@ extension SchedulerLoop: AgentHost {
     func filled(_ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: buffer, count: count) }
 
     func agent(_ number: Int, wrote message: AgentMessage) {
-        if case .remark(let text) = message {
-            log.info("agent-remark", ["agent": name(number), "text": text])
+        switch message {
+        case .remark(let text): log.info("agent-remark", ["agent": name(number), "text": text])
+        case .report(let report):
+            if let spent = jobTimes.reported(report.file, by: number, at: Self.monotonicMilliseconds()) {
+                metrics.attemptTime.observe(milliseconds: spent)
+            }
+        case .hungry, .resync: break
         }
         core.received(message, from: number)
     }
@@ -457,9 +499,11 @@ extension SchedulerLoop: AgentHost {
         if exit == .code(0) {
             log.debug("agent-ended", ["agent": name(number)])
         } else {
+            metrics.agentDeaths.add()
             log.warning("agent-died", ["agent": name(number), "reason": exit.description])
         }
         agents[number] = nil
+        jobTimes.ended(number)
         core.agentEnded(number)
     }
 

@@ -9,6 +9,10 @@ struct SchedulerOptions {
     var postoffice: String?
     /// `-p`: only this channel/host.
     var onlyThread: SchedulerPattern?
+    /// `-l`.
+    var statisticsFile: String?
+    /// `-M`.
+    var mailqVersion = 2
     var isForeground = false
     var isDetached = false
     var isVerbose = false
@@ -33,13 +37,13 @@ struct SchedulerOptions {
         OptionSpec("V", "version", "print the version and exit"),
         OptionSpec("Z", nil, value: "FILE", "zmailer.conf (default \(ZEnvironment.defaultPath))"),
         OptionSpec("W", nil, "not available"),
-        OptionSpec("l", nil, value: "FILE", "not available (statistics log)"),
+        OptionSpec("l", nil, value: "FILE", "statistics log: a line for each final result"),
         OptionSpec("H", nil, "not available (directory hashing)"),
         OptionSpec("E", nil, value: "N[,T]", "not available: the whole queue is always known"),
         OptionSpec("n", nil, "not available: RET of the message decides"),
         OptionSpec("q", nil, value: "FILE", "not available: $POSTOFFICE/.scheduler.mailq answers"),
         OptionSpec("Q", nil, "not available: $POSTOFFICE/.scheduler.mailq answers"),
-        OptionSpec("M", nil, value: "N", "not available: $POSTOFFICE/.scheduler.mailq answers"),
+        OptionSpec("M", nil, value: "1|2", "version of mailq at PARAMmailqsock (default 2)"),
         OptionSpec("N", nil, value: "N", "not available: the system's limit of descriptors holds"),
         OptionSpec("R", nil, value: "N", "not available: one agent of a kind is started at a time"),
         OptionSpec(nil, "foreground", "stay, log to standard error"),
@@ -70,6 +74,12 @@ struct SchedulerOptions {
                     throw UsageError("-p '\(value)' is no pattern; valid is channel/host with * ? [a-z] {a,b}")
                 }
                 options.onlyThread = pattern
+            case "l": options.statisticsFile = value
+            case "M":
+                guard let version = Int(value), (1...2).contains(version) else {
+                    throw UsageError("-M \(value): valid are 1 and 2")
+                }
+                options.mailqVersion = version
             case "V": options.showsVersion = true
             case "Z": options.zenvFile = value
             case "check": options.checksOnly = true

@@ -41,19 +41,35 @@ public struct MailqClient {
     public func etrn(
         _ target: ETRNTarget, user: String, password: String
     ) throws(MailqClientSession.Failure) -> MailqClientSession.Answer {
-        let stream: UnixStream
+        return try run(
+            try open(),
+            MailqClientSession(user: user, password: password, target: target, remark: "zmailer", digest: Digest.md5)
+        ) { _ in }
+    }
+
+    /// A list: `show` are the words behind `SHOW`.
+    public func list(
+        _ show: String, user: String, password: String, _ each: (String) -> Void
+    ) throws(MailqClientSession.Failure) {
+        let session = MailqClientSession(user: user, password: password, show: show, digest: Digest.md5)
+        _ = try run(try open(), session, each)
+    }
+
+    private func open() throws(MailqClientSession.Failure) -> UnixStream {
         do throws(UnixStream.Failure) {
-            stream =
-                switch node {
-                case .tcp(let host, let port):
-                    try TCPConnection.open(host: host, port: port, seconds: Int(Self.patience))
-                case .unix(let path): try UnixStream(connectingTo: path, seconds: Int(Self.patience))
-                }
+            return switch node {
+            case .tcp(let host, let port): try TCPConnection.open(host: host, port: port, seconds: Int(Self.patience))
+            case .unix(let path): try UnixStream(connectingTo: path, seconds: Int(Self.patience))
+            }
         } catch {
             throw .unreachable(error.description)
         }
-        var session = MailqClientSession(
-            user: user, password: password, target: target, remark: "zmailer", digest: Digest.md5)
+    }
+
+    private func run(
+        _ stream: UnixStream, _ session: MailqClientSession, _ each: (String) -> Void
+    ) throws(MailqClientSession.Failure) -> MailqClientSession.Answer {
+        var session = session
         while true {
             var actions: [MailqClientSession.Action] = []
             do throws(UnixStream.Failure) {
@@ -67,6 +83,7 @@ public struct MailqClient {
                 case .send(let octets):
                     // What cannot be written is found out by the next read.
                     do throws(UnixStream.Failure) { try stream.send(octets) } catch { continue }
+                case .line(let text): each(text)
                 case .finished(let result): return try result.get()
                 }
             }

@@ -41,22 +41,6 @@ public enum QueueCommand {
         return code == .ok && count == 0 && !filter.ids.isEmpty ? .noInput : code
     }
 
-    /// Sums and destinations alone: nothing of it grows with the number of messages.
-    public static func summary(_ environment: ZEnvironment, json: Bool) -> ExitCode {
-        if let code = Control.refuseStranger("mailq", environment) { return code }
-        let client = QueueClient(environment)
-        let listing = QueueListing(now: time(nil))
-        do throws(QueueClient.Failure) {
-            try client.ask(.status) {
-                Program.print(json ? $0.text : listing.summary($0, unrouted: client.unrouted()))
-            }
-            return .ok
-        } catch {
-            Program.print("mailq: \(error)", to: 2)
-            return .unavailable
-        }
-    }
-
     /// Tries everything now that waits for its next attempt and matches `pattern` (`channel/host`; empty: everything).
     public static func flush(_ environment: ZEnvironment, pattern: String) -> ExitCode {
         if let code = Control.refuseStranger("zmailer", environment) { return code }
@@ -109,7 +93,7 @@ public enum QueueCommand {
         } catch {
             Program.print("zmailer: \(node): \(QueueListing.printable(error.description))", to: 2)
             return switch error {
-            case .noAccess, .notAuthenticated, .refused: .noPermission
+            case .noAccess, .notAuthenticated, .refused, .notShown: .noPermission
             case .closed, .timedOut, .unreachable: .temporaryFailure
             case .notMailq, .oldVersion, .lineTooLong, .noDigest: .protocol
             }

@@ -11,7 +11,8 @@ struct ZMailer: ParsableCommand {
         commandName: "zmailer", abstract: "Controls an instance of the mail system.", version: Program.version,
         subcommands: [
             Init.self, Start.self, Stop.self, Reload.self, Status.self, Check.self, NewDatabase.self, Queue.self,
-            Flush.self, Freezer.self, ETRN.self, Explain.self, Trace.self, Password.self,
+            Flush.self, Reroute.self, Resubmit.self, Freezer.self, ETRN.self, Metrics.self, Explain.self, Trace.self,
+            Password.self,
         ])
 }
 

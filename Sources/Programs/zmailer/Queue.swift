@@ -12,9 +12,9 @@ struct Queue: ParsableCommand {
             Exit code 64: refused, and why; 66: nothing of that name is in the queue; 69: the scheduler does not answer; 77: not allowed.
             """,
         subcommands: [
-            List.self, Show.self, Retry.self, Hold.self, Release.self, Remove.self, Bounce.self, Move.self,
-            Suspend.self,
-            Resume.self, SuspensionList.self,
+            List.self, Show.self, Retry.self, Hold.self, Release.self, Remove.self, Bounce.self, Move.self, Export.self,
+            Import.self,
+            Suspend.self, Resume.self, SuspensionList.self, Top.self,
         ], defaultSubcommand: List.self)
 
     struct List: ParsableCommand {
@@ -183,6 +183,88 @@ struct Queue: ParsableCommand {
         @Flag(help: "One JSON object a line.") var json = false
         func run() throws { try finish(QueueControl.suspensions(instance.environment, json: json)) }
     }
+}
+
+extension Queue {
+    struct Export: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Writes messages with what is undone of their envelopes into files, a file each.",
+            discussion: """
+                They are message files, which zmailer queue import takes, also on another machine. With --remove messages are held
+                meanwhile, and removed when their files are durable; what an agent has stays.
+                Exit code 75: something could not be exported, and stays.
+                """)
+        @OptionGroup var instance: Instance
+        @OptionGroup var selection: Selection
+        @Option(help: ArgumentHelp("The folder; made if it is missing.", valueName: "dir")) var to: String
+        @Flag(help: "Take them out of the queue.") var remove = false
+        @Argument(help: "Queue ids, as --id.") var ids: [String] = []
+
+        func validate() throws {
+            if !ids.isEmpty { try requireIDs(ids) }
+            if selection.filter.isEmpty, ids.isEmpty {
+                throw ValidationError("nothing says which mail is meant; valid are queue ids, the filters, and --all")
+            }
+        }
+
+        func run() throws {
+            var filter = selection.filter
+            filter.ids += ids
+            try finish(QueueTransfer.export(instance.environment, filter, to: to, removes: remove))
+        }
+    }
+
+    struct Import: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Takes files of zmailer queue export as new messages, to be routed.",
+            discussion: "Exit code 65: a file is no message, and stays.")
+        @OptionGroup var instance: Instance
+        @Flag(help: "Remove each file when its message is durable.") var remove = false
+        @Argument(help: "Files, or folders of them.") var files: [String]
+        func run() throws { try finish(QueueTransfer.import(instance.environment, files, removes: remove)) }
+    }
+
+    struct Top: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows sums and the largest destinations, again and again, until it is interrupted.")
+        @OptionGroup var instance: Instance
+        @Option(help: ArgumentHelp("Seconds between two looks.", valueName: "seconds")) var interval = 2
+        @Option(help: ArgumentHelp("Destinations that are shown.", valueName: "n")) var lines = 20
+        @Flag(help: "One look, and no cursor is moved.") var once = false
+        func validate() throws {
+            if !(1...3600).contains(interval) {
+                throw ValidationError("--interval \(interval): must be from 1 to 3600")
+            }
+            if !(1...1000).contains(lines) { throw ValidationError("--lines \(lines): must be from 1 to 1000") }
+        }
+        func run() throws {
+            try finish(
+                QueueTop.run(instance.environment, QueueTop.Options(interval: interval, lines: lines, isOnce: once)))
+        }
+    }
+}
+
+struct Resubmit: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Has the router try now what it put off (deferred/), or what was put aside (postman/).",
+        discussion: "Exit code 66: a message is in neither.")
+    @OptionGroup var instance: Instance
+    @Flag(help: "All of deferred/.") var all = false
+    @Argument(help: "Queue ids.") var ids: [String] = []
+    func validate() throws {
+        if ids.isEmpty == !all { throw ValidationError("valid are queue ids or --all, one of both") }
+        if !ids.isEmpty { try requireIDs(ids) }
+    }
+    func run() throws { try finish(QueueTransfer.resubmit(instance.environment, ids)) }
+}
+
+struct Reroute: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Routes queued mail again, with the routes and aliases of now: zmailer queue move --reroute.",
+        discussion: "What is undone becomes a message of its own; recipients that are done are not served again.")
+    @OptionGroup var operation: Operation
+    @Option(help: "Why; for the log.") var reason = ""
+    func run() throws { try operation.run(.reroute, reason: reason) }
 }
 
 /// Which mail is meant.

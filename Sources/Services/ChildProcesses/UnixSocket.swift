@@ -7,6 +7,11 @@ public enum UnixSocket {
         public let path: String
         public let code: Int32
         public var description: String { "\(path): \(String(cString: strerror(code)))" }
+
+        public init(path: String, code: Int32) {
+            self.path = path
+            self.code = code
+        }
     }
 
     /// Binds and listens; the name has `mode` from its first moment on. An old socket of that name is replaced.
@@ -47,4 +52,10 @@ public enum UnixSocket {
 /// A clock that never goes back.
 public enum SteadyClock {
     public static var milliseconds: Int64 { cposix_monotonic_milliseconds() }
+}
+
+/// The clock of the machine, which may be put right.
+public enum WallClock {
+    /// Since 1970.
+    public static var milliseconds: Int64 { cposix_milliseconds() }
 }

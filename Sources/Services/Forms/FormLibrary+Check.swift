@@ -21,7 +21,8 @@ extension FormLibrary {
         }
         let library = FormLibrary(environment)
         let names = library.files()
-        for language in library.languages where !names.contains(where: { $0.hasSuffix(".\(language)") }) {
+        for language in library.languages
+        where language != "en" && !names.contains(where: { $0.hasSuffix(".\(language)") }) {
             errors.append(fail("there is no form in '\(language)': \(library.directory)/NAME.\(language)"))
         }
         return errors + library.mistakes()

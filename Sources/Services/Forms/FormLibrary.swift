@@ -37,7 +37,11 @@ public struct FormLibrary: Sendable {
         guard Self.isName(name) else { return .missing("'\(name)' is no name of a form") }
         for language in languages {
             let (contents, _) = read("\(name).\(language)")
-            guard let contents else { continue }
+            guard let contents else {
+                // English is the language of those without one.
+                if language == "en" { break }
+                continue
+            }
             return .found(ReportForm.read(contents, base: labels("labels.\(language)")).form)
         }
         let (contents, reason) = read(name)

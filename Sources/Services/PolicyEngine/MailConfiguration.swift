@@ -17,6 +17,8 @@ public struct MailConfiguration {
     public let freezerAgeing: FreezerAgeing?
     /// QUEUECHECK, PUBLICMAXAGE, POSTMANMAXAGE.
     public let houseKeeping: HouseKeeping
+    /// METRICS.
+    public let metricsAddress: MetricsAddress?
     public let accounts: Accounts.Source
     /// MINUID: accounts of the system below it have no mailbox, so mail for them is refused and not returned later.
     public let minimumUID: uid_t
@@ -45,6 +47,12 @@ public struct MailConfiguration {
             houseKeeping = try HouseKeeping.read(environment)
         } catch {
             houseKeeping = HouseKeeping()
+            errors += error.errors
+        }
+        do throws(ConfigurationErrors) {
+            metricsAddress = try MetricsAddress.read(environment)
+        } catch {
+            metricsAddress = nil
             errors += error.errors
         }
         if let source = Accounts.Source(environment["ACCOUNTS"]) {

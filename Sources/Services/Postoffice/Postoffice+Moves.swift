@@ -2,7 +2,7 @@ import CPosix
 import Glibc
 import SpoolFormat
 
-/// What operators move: control files that are replaced, and messages that are routed again (docs/spool.md §7).
+/// What operators move: control files that are replaced, and messages that are routed again (docs/spool.md §8).
 extension Postoffice {
     /// In `router/`, behind a new name: `.from-` and the name of the message that its recipients leave. No spool name: nobody routes it.
     private static let reroutePart = ".from-"

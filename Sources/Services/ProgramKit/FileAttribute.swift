@@ -22,7 +22,4 @@ public struct FileAttribute: Hashable, Sendable {
     public func write(_ value: [UInt8], to descriptor: Int32) -> Int32 {
         cposix_set_attribute(descriptor, name, value, value.count) == 0 ? 0 : errno
     }
-
-    /// 0 or `errno`.
-    public func remove(_ descriptor: Int32) -> Int32 { cposix_remove_attribute(descriptor, name) == 0 ? 0 : errno }
 }

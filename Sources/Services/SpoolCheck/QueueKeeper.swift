@@ -20,20 +20,22 @@ public struct QueueKeeper: Sendable {
         self.log = log
     }
 
-    /// Takes the identity of the owner of POSTOFFICE for the calling thread, if it is root's.
-    public func runOnOwnThread() {
+    /// Takes the identity of the owner of POSTOFFICE for the calling thread, if it is root's. `nil`: it could not be done; the log says why.
+    public func runOnOwnThread() -> SpoolCheck.Summary? {
         do throws(ProcessIdentity.Failure) {
             try ProcessIdentity.becomeOwnerOnThisThread(of: postoffice.root)
         } catch {
-            return log.error("queue-check", ["reason": error.description])
+            log.error("queue-check", ["reason": error.description])
+            return nil
         }
-        run()
+        return run()
     }
 
     /// Findings that are written to the log in one run; a damaged disk must not fill the next.
     static let maximumLines = 1000
 
-    public func run(_ options: SpoolCheckOptions = SpoolCheckOptions()) {
+    @discardableResult
+    public func run(_ options: SpoolCheckOptions = SpoolCheckOptions()) -> SpoolCheck.Summary? {
         var options = options
         options.draftAge = keeping.publicAge
         var moved: [SpoolFinding] = []
@@ -58,8 +60,10 @@ public struct QueueKeeper: Sendable {
                 log.notice("report", ["queue-id": "\(report)", "to": "postmaster", "files": "\(moved.count)"])
             }
             try lookAfterPostman()
+            return summary
         } catch {
             log.error("queue-check", ["reason": error.description])
+            return nil
         }
     }
 

@@ -1,5 +1,6 @@
 import CPosix
 import Glibc
+import Synchronization
 
 /// Where log lines go and from which level on.
 ///
@@ -46,11 +47,22 @@ public final class EventLog: Sendable {
     private let prefix: String
     /// Lines go to syslog(3) too, as facility mail.
     private let copiesToSyslog: Bool
+    /// Milliseconds between two looks whether the file still has its name; `nil`: somebody says when it is to be opened again.
+    private let followsNameEvery: Int64?
+    /// In milliseconds of the steady clock.
+    private let nextLook = Atomic<Int64>(0)
 
+    /// Milliseconds, for programs that nobody tells of a rotation.
+    public static let lookInterval: Int64 = 10_000
+
+    /// `followsNameEvery`: for programs that nobody tells of a rotation, ``lookInterval``.
+    ///
     /// Opens the destination; a file that cannot be opened is an error with its path and reason.
     public init(
-        program: String, destination: Destination = .standardError, level: Level = .info, copiesToSyslog: Bool = false
+        program: String, destination: Destination = .standardError, level: Level = .info, copiesToSyslog: Bool = false,
+        followsNameEvery: Int64? = nil
     ) throws(EventLogError) {
+        self.followsNameEvery = followsNameEvery
         self.copiesToSyslog = copiesToSyslog
         if copiesToSyslog { openlog(Self.syslogName(program), LOG_PID, LOG_MAIL) }
         self.program = program
@@ -63,6 +75,7 @@ public final class EventLog: Sendable {
     /// A log on standard error, which needs no opening.
     public init(standardErrorOf program: String, level: Level = .info) {
         copiesToSyslog = false
+        followsNameEvery = nil
         self.program = program
         self.level = level
         destination = .standardError
@@ -150,8 +163,23 @@ public final class EventLog: Sendable {
         }
     }
 
+    /// Costs a look at the file now and then.
+    private func follow(_ interval: Int64) {
+        let now = cposix_monotonic_milliseconds()
+        let due = nextLook.load(ordering: .relaxed)
+        guard now >= due,
+            nextLook.compareExchange(expected: due, desired: now + interval, ordering: .relaxed).exchanged,
+            case .file(let path) = destination
+        else { return }
+        var named = stat()
+        var mine = stat()
+        guard fstat(descriptor, &mine) == 0 else { return }
+        if stat(path, &named) != 0 || named.st_ino != mine.st_ino || named.st_dev != mine.st_dev { reopen() }
+    }
+
     /// Whole lines, in one call: that keeps the lines of all writers apart. What a full disk refuses is lost.
     func write(_ lines: [UInt8]) {
+        if let followsNameEvery { follow(followsNameEvery) }
         if copiesToSyslog { copyToSyslog(lines) }
         lines.withUnsafeBytes { octets in
             var written = Glibc.write(descriptor, octets.baseAddress, octets.count)

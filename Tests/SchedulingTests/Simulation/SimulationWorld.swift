@@ -244,7 +244,8 @@ final class SimulationWorld {
             if ending == .reportAndRemove, mail[id]?.unreported == 0 { tally.note("nothing to report: \(id)") }
             if ending == .remove, (mail[id]?.unreported ?? 0) > 0 { tally.note("removed untold: \(id)") }
             after(below(3), .finished(id))
-        case .reread, .move, .reroute: tally.note("nobody asked for that")
+        case .reread: tally.note("nobody asked to read again")
+        case .move, .reroute: tally.note("no operator is at work here")
         case .log(.result(let entry)): note(entry)
         case .log(.strayReport): tally.note("stray report")
         case .log: break

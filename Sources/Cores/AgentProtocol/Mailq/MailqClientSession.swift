@@ -8,6 +8,8 @@ import MailModel
 public struct MailqClientSession: Sendable, CustomStringConvertible {
     public enum Action: Hashable, Sendable {
         case send([UInt8])
+        /// One of a list, without its LF; control characters are blanks.
+        case line(String)
         /// Close the connection; nothing follows.
         case finished(Result<Answer, Failure>)
     }
@@ -30,6 +32,8 @@ public struct MailqClientSession: Sendable, CustomStringConvertible {
         case challenge
         case authentication
         case etrn = "ETRN"
+        case show = "SHOW"
+        case list
     }
 
     public enum Failure: Error, Hashable, Sendable, CustomStringConvertible {
@@ -43,6 +47,8 @@ public struct MailqClientSession: Sendable, CustomStringConvertible {
         case notAuthenticated(String)
         /// The account may not.
         case refused(String)
+        /// The account may not see that, or there is no such list.
+        case notShown(String)
         case lineTooLong(Step)
         /// The connection ended before the answer.
         case closed(Step)
@@ -60,6 +66,7 @@ public struct MailqClientSession: Sendable, CustomStringConvertible {
             case .noAccess(let text): "the scheduler there takes nobody from our address: '\(text)'"
             case .notAuthenticated(let text): "user, password or address were refused: '\(text)'"
             case .refused(let text): "ETRN was refused: '\(text)'"
+            case .notShown(let text): "the list was refused: '\(text)'"
             case .lineTooLong(let step):
                 "the answer (\(step.rawValue)) is longer than \(MailqClientSession.maximumLine) octets"
             case .closed(let step): "the connection ended while waiting for its answer (\(step.rawValue))"
@@ -72,12 +79,15 @@ public struct MailqClientSession: Sendable, CustomStringConvertible {
 
     /// Octets of a line of the scheduler.
     public static let maximumLine = 1024
+    /// Of a list: addresses and a remote host's answer.
+    public static let maximumListLine = 1 << 16
 
     /// What is waited for; `nil` when it is over.
     public private(set) var step: Step? = .banner
     private let user: String
     private let password: [UInt8]
     private let command: String
+    private let isList: Bool
     private let digest: @Sendable ([UInt8]) -> [UInt8]?
     private var input: [UInt8] = []
 
@@ -92,6 +102,16 @@ public struct MailqClientSession: Sendable, CustomStringConvertible {
         self.password = Array(password.utf8)
         let remark = Self.word(remark)
         command = "ETRN \(target)\(remark.isEmpty ? "" : " \(remark)")\n"
+        isList = false
+        self.digest = digest
+    }
+
+    /// Asks for a list: `show` are the words behind `SHOW`.
+    public init(user: String, password: String, show: String, digest: @escaping @Sendable ([UInt8]) -> [UInt8]?) {
+        self.user = Self.word(user)
+        self.password = Array(password.utf8)
+        command = "SHOW \(Octets.cleaned(show))\n"
+        isList = true
         self.digest = digest
     }
 
@@ -108,7 +128,7 @@ public struct MailqClientSession: Sendable, CustomStringConvertible {
         for octet in octets {
             guard let step else { break }
             guard octet == 0x0a else {
-                guard input.count < Self.maximumLine else {
+                guard input.count < (step == .list ? Self.maximumListLine : Self.maximumLine) else {
                     actions.append(finish(.failure(.lineTooLong(step))))
                     break
                 }
@@ -151,8 +171,15 @@ public struct MailqClientSession: Sendable, CustomStringConvertible {
             return [.send(Array("AUTH \(user) \(MailqDigest.text(answer))\n".utf8))]
         case .authentication:
             guard line.first == UInt8(ascii: "+") else { return leave(.failure(.notAuthenticated(text))) }
-            self.step = .etrn
+            self.step = isList ? .show : .etrn
             return [.send(Array(command.utf8))]
+        case .show:
+            guard line.first == UInt8(ascii: "+") else { return leave(.failure(.notShown(text))) }
+            self.step = .list
+            return []
+        case .list:
+            if text == "." { return leave(.success(Answer(text: "", didStart: false))) }
+            return [.line(text.hasPrefix(".") ? String(text.dropFirst()) : text)]
         case .etrn:
             guard line.first == UInt8(ascii: "+") else { return leave(.failure(.refused(text))) }
             // The words of the protocol; what else may stand there says nothing of a start.

@@ -1,4 +1,5 @@
 import MailModel
+import SpoolFormat
 
 /// The scheduler's side of one mailq connection, version 2 (scheduler.md §5), with no I/O: octets in, one action at a time out.
 ///
@@ -17,6 +18,19 @@ public struct MailqServerSession: Sendable {
         case counters
     }
 
+    /// What the right `KILL` allows.
+    public enum Deed: String, Hashable, Sendable {
+        case kill = "KILL"
+        case reroute = "REROUTE"
+    }
+
+    /// What a ``Deed`` is done to.
+    public enum Target: Hashable, Sendable {
+        /// By our name of it, or by ZMailer's spool id.
+        case message(SpoolID)
+        case thread(channel: String, host: String)
+    }
+
     public enum Action: Hashable, Sendable {
         case send(String)
         /// Compare `response` with the ``MailqDigest`` of ``material(password:)``, then call ``authenticated(rights:)`` or ``refused()``.
@@ -25,6 +39,8 @@ public struct MailqServerSession: Sendable {
         case list(Report)
         /// Start it, then send what ``started(_:)`` says. `remark`: for whom, as the asker says.
         case etrn(ETRNTarget, remark: String)
+        /// Take it out of the queue, or have it routed again, then send what ``done(_:_:)`` says.
+        case act(Deed, Target)
         /// Send it, read nothing more, close.
         case close(String)
     }
@@ -105,6 +121,14 @@ public struct MailqServerSession: Sendable {
         didStart ? "+OK; an ETRN started something.\n" : "+OK; an ETRN didn't start anything.\n"
     }
 
+    public static func done(_ deed: Deed, _ hasFound: Bool) -> String {
+        guard hasFound else { return "+OK; didn't \(deed.rawValue) anything.\n" }
+        return switch deed {
+        case .kill: "+OK; KILLed something.\n"
+        case .reroute: "+OK; REROUTEd something.\n"
+        }
+    }
+
     /// Whole lines with a dot in front of those that begin with one.
     public static func stuffed(_ lines: String) -> String {
         var out: [UInt8] = []
@@ -155,14 +179,27 @@ public struct MailqServerSession: Sendable {
                 return .send("-BAD; ETRN needs a host, @domain or #channel\n")
             }
             return .etrn(target, remark: rest.count > 1 ? rest[1] : "")
-        case "KILL":
-            guard rights.contains(.kill) else { return .send("-No KILL allowed for you.\n") }
-            return .send("-Unknown request.\n")
+        case "KILL", "REROUTE":
+            guard let deed = Deed(rawValue: verb) else { return nil }
+            guard rights.contains(.kill) else { return .send("-No \(verb) allowed for you.\n") }
+            guard let target = Self.target(rest) else {
+                return .send("-BAD; \(verb) needs MSG spoolid or THREAD channel host\n")
+            }
+            return .act(deed, target)
         default: return nil
         }
     }
 
-    private static func report(_ words: [String]) -> (Report, needs: MailqRights)? {
+    private static func target(_ words: [String]) -> Target? {
+        switch (words.first, words.count) {
+        case ("MSG", 2): (SpoolID(words[1]) ?? SpoolID(zmailerName: words[1])).map { .message($0) }
+        case ("THREAD", 3): .thread(channel: words[1], host: words[2])
+        default: nil
+        }
+    }
+
+    /// The report that the words behind `SHOW` name, and the right that it needs; `nil`: there is none.
+    public static func report(_ words: [String]) -> (Report, needs: MailqRights)? {
         switch (words.first, words.count) {
         case ("SNMP", 1): (.snmp, .snmp)
         case ("COUNTERS", 1): (.counters, [])

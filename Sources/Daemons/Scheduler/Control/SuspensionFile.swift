@@ -2,7 +2,7 @@ import Glibc
 import ProgramKit
 import Scheduling
 
-/// `$POSTOFFICE/.suspensions` (docs/spool.md §7): what is suspended, over restarts.
+/// `$POSTOFFICE/.suspensions` (docs/spool.md §8): what is suspended, over restarts.
 enum SuspensionFile {
     struct Failure: Error, CustomStringConvertible {
         let path: String

@@ -35,11 +35,26 @@ final class MailqConnection {
         output.append(session.greeting)
     }
 
+    /// Version 1: everything, and then the end.
+    init(_ descriptor: Int32, client: IPAddress?, dump: @escaping QueueSocket.Answer, now: Int64) {
+        self.descriptor = descriptor
+        self.client = client
+        session = MailqServerSession(nonce: "")
+        end = now + Self.longestTime
+        quietEnd = now + Self.loginTime
+        isDump = true
+        answer = dump
+        closes = true
+    }
+
+    /// Of version 1: it only reads.
+    private var isDump = false
+
     var deadline: Int64 { min(end, quietEnd) }
 
     /// It has done something; before the login that wins no time.
     func isActive(at now: Int64) {
-        if session.isAuthenticated { quietEnd = now + Self.quietTime }
+        if session.isAuthenticated || isDump { quietEnd = now + Self.quietTime }
     }
 
     var isAnswering: Bool { answer != nil || !output.isEmpty }

@@ -127,7 +127,7 @@ struct MailqReports {
 
     private func pending(_ thread: ThreadDescription) -> String? {
         if !thread.isMatched { return "clause" }
-        if thread.nextAttempt == nil { return "queueonly" }
+        if thread.nextAttempt == nil { return thread.held == thread.messages ? "hold" : "queueonly" }
         return thread.isBlocked ? "channel" : nil
     }
 
@@ -178,7 +178,7 @@ struct MailqReports {
     }
 
     /// Nothing of a stranger's may end a field or a line.
-    private static func cleaned(_ text: String) -> String {
+    static func cleaned(_ text: String) -> String {
         text.utf8.contains { $0 < 0x20 || $0 == 0x7f }
             ? String(decoding: text.utf8.map { $0 < 0x20 || $0 == 0x7f ? 0x20 : $0 }, as: UTF8.self) : text
     }

@@ -14,6 +14,12 @@ final class MailqService {
         var list: (MailqServerSession.Report) -> QueueSocket.Answer
         /// Whether there is something to start. `origin`: for the log.
         var etrn: (_ target: ETRNTarget, _ origin: String) -> Bool
+        /// Whether there is something that it is done to.
+        var act: (_ deed: MailqServerSession.Deed, _ target: MailqServerSession.Target, _ origin: String) -> Bool
+        /// All of the queue, as mailq's version 1 has it.
+        var dump: () -> QueueSocket.Answer
+        /// 1 or 2.
+        var version: Int
     }
 
     /// At a time: of all, of one address. Others are closed at once; addresses that may not log in take no place.
@@ -137,8 +143,8 @@ final class MailqService {
         let client = SocketName.peer(of: descriptor)
         let isKnown =
             switch socket {
-            case .unix: accounts.admits(nil)
-            case .tcp: client.map { accounts.admits($0) } ?? false
+            case .tcp where client == nil: false
+            case .unix, .tcp: handlers.version == 1 ? mayDump(client) : accounts.admits(client)
             }
         guard isKnown else {
             log.debug("mailq-no-access", ["client": name(client)])
@@ -155,7 +161,7 @@ final class MailqService {
             close(descriptor)
             return
         }
-        let connection = MailqConnection(descriptor, client: client, nonce: nonce(), now: now)
+        let connection = connection(descriptor, client)
         guard poller.add(descriptor, .read, { [unowned self] _ in ready(connection) }) else {
             close(descriptor)
             return
@@ -163,6 +169,18 @@ final class MailqService {
         connections[descriptor] = connection
         counters.parallel = connections.count
         run(connection)
+    }
+
+    /// Version 1 knows no login: the lines of the user `nobody`, whose password everybody knew, say which addresses may read.
+    private func mayDump(_ client: IPAddress?) -> Bool {
+        accounts.account(Array("nobody".utf8), from: client)?.rights.contains(.threads) ?? false
+    }
+
+    private func connection(_ descriptor: Int32, _ client: IPAddress?) -> MailqConnection {
+        guard handlers.version == 1 else {
+            return MailqConnection(descriptor, client: client, nonce: nonce(), now: now)
+        }
+        return MailqConnection(descriptor, client: client, dump: handlers.dump(), now: now)
     }
 
     /// ZMailer's three numbers, the last of which nobody can foresee: what was overheard is worth nothing later.
@@ -223,6 +241,9 @@ final class MailqService {
             counters.etrns += 1
             let origin = "\(connection.user)@\(name(connection.client))\(remark.isEmpty ? "" : " for \(remark)")"
             connection.send(MailqServerSession.started(handlers.etrn(target, origin)))
+        case .act(let deed, let target):
+            let origin = "\(connection.user)@\(name(connection.client))"
+            connection.send(MailqServerSession.done(deed, handlers.act(deed, target, origin)))
         }
     }
 

@@ -38,6 +38,9 @@ private func fuzzServer(_ input: Input) {
             precondition(isLines(text) || text.isEmpty)
             precondition(index == whole.count - 1, "something follows the end")
         case .etrn(let target, _): precondition(ETRNTarget(target.description) == target)
+        case .act(let deed, let target):
+            precondition(isLines(MailqServerSession.done(deed, true)))
+            if case .thread(let channel, let host) = target { precondition(!channel.isEmpty && !host.isEmpty) }
         case .authenticate, .list: break
         }
     }
@@ -45,8 +48,11 @@ private func fuzzServer(_ input: Input) {
 
 private func fuzzClient(_ input: Input) {
     func run(_ pieces: [[UInt8]]) -> [MailqClientSession.Action] {
-        var session = MailqClientSession(
-            user: "u", password: "secret", target: .host("a"), remark: "r", digest: { [UInt8($0.count & 255)] })
+        let digest: @Sendable ([UInt8]) -> [UInt8]? = { [UInt8($0.count & 255)] }
+        var session =
+            input.variant & 4 != 0
+            ? MailqClientSession(user: "u", password: "secret", show: "QUEUE SHORT", digest: digest)
+            : MailqClientSession(user: "u", password: "secret", target: .host("a"), remark: "r", digest: digest)
         return pieces.flatMap { session.received($0) } + [session.ended()].compactMap { $0 }
     }
     let whole = run([input.octets])
@@ -55,6 +61,7 @@ private func fuzzClient(_ input: Input) {
     precondition(ends == 1, "\(ends) ends")
     for action in whole {
         if case .send(let octets) = action { precondition(isLines(Octets.text(octets[...]))) }
+        if case .line(let text) = action { precondition(isLines(text + "\n")) }
     }
 }
 

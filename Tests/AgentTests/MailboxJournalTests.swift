@@ -1,0 +1,102 @@
+import Glibc
+import Testing
+
+@testable import MailboxAgent
+
+@Suite("What a killed delivery has left in a mailbox file")
+struct MailboxJournalTests {
+    let fixture: MailboxFixture
+    private var path: String { "\(fixture.root)/box" }
+
+    init() throws { fixture = try MailboxFixture() }
+
+    private static let old = "From old@a.example Thu Jan  1 00:00:00 1970\n\nold\n\n"
+
+    /// A mailbox of `content` with a note of an append at ``old``'s end.
+    private func mailbox(_ content: String, head: String, count: Int) throws -> OpenFile {
+        try fixture.write(content, to: "box")
+        let file = try OpenFile(path, O_RDWR)
+        var journal = AppendJournal()
+        journal.open = AppendJournal.Append(
+            identity: "7.1", start: Self.old.utf8.count, count: count, head: Array(head.utf8))
+        journal.write(to: file)
+        try #require(AppendJournal.read(from: file) == journal, "this file system keeps no notes")
+        return file
+    }
+
+    private func append(_ identity: String) throws -> MailboxFile.Outcome {
+        try MailboxFile(path: path, locks: [.lockf]).append(
+            LocalCopySamples.copy("Subject: new\r\n\r\nnew\r\n"), separator: "From n@a.example x\n", identity: identity)
+    }
+
+    private static let new = "From n@a.example x\nSubject: new\n\nnew\n\n"
+    private static let head = "From s@a.example Fri Nov 27 00:00:00 2026\nReturn-Path: <s@a.example>\n"
+
+    @Test(
+        "a part is taken away, whatever comes next",
+        arguments: ["F", "From s@a", head, head + "\nhalf a mess", head + "\nx\n>From y\n"], ["7.1", "8.1"])
+    func part(rest: String, identity: String) throws {
+        _ = try mailbox(Self.old + rest, head: Self.head, count: 1000)
+        #expect(try append(identity) == .delivered(at: Self.old.utf8.count))
+        #expect(fixture.read("box") == Self.old + Self.new)
+    }
+
+    @Test(
+        "what is not known for sure stays",
+        arguments: [
+            // Another program has written behind it, in place of it, or taken something away.
+            head + "\nhalf\n\nFrom other@a.example x\n\nother\n\n", "From other@a.example x\n\nother\n\n", "",
+        ])
+    func kept(rest: String) throws {
+        _ = try mailbox(Self.old + rest, head: Self.head, count: 1000)
+        #expect(try append("8.1") != .wasThere)
+        #expect(fixture.read("box").hasPrefix(Self.old + rest))
+        #expect(fixture.read("box").hasSuffix(Self.new))
+    }
+
+    @Test("a mailbox that has become shorter keeps all that it has")
+    func shortened() throws {
+        _ = try mailbox("From x@a.example y\n\nx\n\n", head: Self.head, count: 1000)
+        #expect(try append("8.1") != .wasThere)
+        #expect(fixture.read("box") == "From x@a.example y\n\nx\n\n" + Self.new)
+    }
+
+    @Test("the whole is known again, also when another message came in between")
+    func whole() throws {
+        let rest = Self.head + "\nwhole\n\n"
+        _ = try mailbox(Self.old + rest, head: Self.head, count: rest.utf8.count)
+        #expect(try append("8.1") != .wasThere)
+        #expect(fixture.read("box") == Self.old + rest + Self.new)
+        #expect(try append("7.1") == .wasThere)
+        #expect(try append("8.1") == .wasThere)
+        #expect(fixture.read("box") == Self.old + rest + Self.new)
+        for number in 0..<16 { #expect(try append("9.\(number)") != .wasThere) }
+        // It is a short memory.
+        #expect(try append("8.1") != .wasThere)
+    }
+
+    @Test("a message that its reader has shortened after it was delivered stays")
+    func edited() throws {
+        #expect(try append("8.1") == .delivered(at: 0))
+        try #require(truncate(path, off_t(Self.new.utf8.count - 4)) == 0)
+        #expect(try append("8.2") != .wasThere)
+        #expect(fixture.read("box") == Self.new.dropLast(4) + "\n\n" + Self.new)
+    }
+
+    @Test(
+        "notes that nobody here has written are passed over",
+        arguments: [
+            "", "1", "2 x\n", "1\n\n", "1\nx 1\n", "1\nx -1 5\n", "1\nx 1 0\n", "1\nx 9223372036854775807 9\nF",
+        ])
+    func strange(text: String) { #expect(AppendJournal(Array(text.utf8)) == nil) }
+
+    @Test("a note is read as it was written")
+    func roundTrip() {
+        var journal = AppendJournal()
+        #expect(AppendJournal(journal.encoded) == journal)
+        for number in 0..<20 { journal.finish("\(number)") }
+        #expect(AppendJournal(journal.encoded) == journal && journal.done.count == 16 && journal.done[0] == "19")
+        journal.open = AppendJournal.Append(identity: "5.6", start: 7, count: 8, head: Array("From \n\n x".utf8))
+        #expect(AppendJournal(journal.encoded) == journal)
+    }
+}
