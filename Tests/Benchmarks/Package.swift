@@ -26,11 +26,12 @@ let package = Package(
         .target(name: "TransportSecurity", dependencies: ["COpenSSL", "MailModel"], swiftSettings: strict),
         .executableTarget(name: "TLSClient", dependencies: ["TransportSecurity"], swiftSettings: strict),
         .target(name: "SpoolFormat", dependencies: ["MailModel"], swiftSettings: strict),
+        .target(name: "Configuration", dependencies: ["MailModel"], swiftSettings: strict),
         .target(name: "AgentProtocol", dependencies: ["MailModel", "SpoolFormat"], swiftSettings: strict),
         .target(
             name: "Scheduling",
             dependencies: [
-                "MailModel", "SpoolFormat", "AgentProtocol",
+                "MailModel", "SpoolFormat", "AgentProtocol", "Configuration",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],

@@ -135,7 +135,7 @@ struct SchedulerKeywordTests {
             ("PARAMnotifysock = TCP:99", "valid is UNIX:/path"),
             ("PARAMnotifysock", "valid is UNIX:/path"),
             ("PARAMauthfile = auth", "valid is an absolute path"),
-            ("PARAMelse = 1", "valid are PARAMauthfile PARAMglobal-report-interval PARAMmailqpath PARAMmailqsock"),
+            ("PARAMelse = 1", "PARAMglobal-report-interval PARAMmailqpath PARAMmailqsock PARAMmsgwriteasync"),
         ])
     func refusedParameter(line: String, expected: String) throws {
         let found = try reason("\(line)\na/* command=x")
