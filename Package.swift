@@ -172,7 +172,7 @@ let package = Package(
             "Agents", "StreamAgent",
             [
                 "AgentKit", "MailModel", "SpoolFormat", "AgentProtocol", "ChildProcesses", "ProgramKit",
-                "Configuration",
+                "Configuration", "MessageConversion",
             ]),
         library(
             "Agents", "HoldAgent",
