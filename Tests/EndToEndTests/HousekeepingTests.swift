@@ -26,7 +26,7 @@ struct HousekeepingTests {
 
     private static func settings(_ settings: inout Instance.Settings) {
         settings.relayDomains = ["gone.test"]
-        settings.routes = ["gone.test smtp!127.0.0.1:1"]
+        settings.routes = ["gone.test smtp![127.0.0.1]:1"]
     }
 
     @Test("a running system with mail in its queue has no strays")
