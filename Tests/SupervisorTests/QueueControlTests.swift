@@ -152,6 +152,11 @@ struct QueueControlTests {
         #expect(QueueTransfer.import(other.environment, ["\(scene.root)/out"], removes: false) == .ok)
         let new = try #require(try other.postoffice.entries(.router).first)
         #expect(other.read("po/router/\(new)") == text)
+        // Each import has a generator of its own, and names of one process differ by their millisecond.
+        var now = timespec()
+        repeat {
+            clock_gettime(CLOCK_REALTIME, &now)
+        } while Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000 <= new.milliseconds
         #expect(QueueTransfer.import(other.environment, ["\(scene.root)/out/\(id).mail"], removes: true) == .ok)
         #expect(access("\(scene.root)/out/\(id).mail", F_OK) != 0)
         #expect(try other.postoffice.entries(.router).count == 2)
