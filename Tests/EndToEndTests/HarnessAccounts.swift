@@ -1,11 +1,12 @@
 import Foundation
 import Glibc
+import Synchronization
 
 /// Accounts of this host for one test, which only root can have; removed with the last reference.
 final class TestAccounts {
     static let canBeMade = geteuid() == 0 && access("/usr/sbin/useradd", X_OK) == 0
 
-    struct Account {
+    struct Account: Sendable {
         let name: String
         let uid: uid_t
         let gid: gid_t
@@ -19,9 +20,36 @@ final class TestAccounts {
     let low: Account
     private let names: [String]
 
+    /// Makers of accounts come one after the other: each looks for a name and a number that nobody has.
+    private static let made = Mutex(0)
+
     /// `home` gets a folder a user.
-    init(home: String) throws {
-        let prefix = "zmt\(getpid() % 100_000)\(Character(UnicodeScalar(UInt8.random(in: 97...122))))"
+    convenience init(home: String) throws {
+        let accounts = try Self.made.withLock { count in
+            count += 1
+            return try TestAccounts.make(home: home, number: count)
+        }
+        self.init(accounts)
+    }
+
+    private struct Made: Sendable {
+        let trusted: Account
+        let alice: Account
+        let bob: Account
+        let low: Account
+        let names: [String]
+    }
+
+    private init(_ made: Made) {
+        trusted = made.trusted
+        alice = made.alice
+        bob = made.bob
+        low = made.low
+        names = made.names
+    }
+
+    private static func make(home: String, number: Int) throws -> Made {
+        let prefix = "zmt\(getpid() % 100_000)n\(number)"
         var made: [String] = []
         func make(_ suffix: String, _ arguments: [String]) throws -> Account {
             let name = prefix + suffix
@@ -32,12 +60,12 @@ final class TestAccounts {
             return Account(name: name, uid: entry.pointee.pw_uid, gid: entry.pointee.pw_gid)
         }
         do {
-            trusted = try make("t", ["--system"])
-            alice = try make("a", [])
-            bob = try make("b", [])
+            let trusted = try make("t", ["--system"])
+            let alice = try make("a", [])
+            let bob = try make("b", [])
             let free = (40..<100).first { getpwuid(uid_t($0)) == nil && getgrgid(gid_t($0)) == nil }
             guard let free else { throw HarnessError("no free uid below 100") }
-            low = try make("l", ["--uid", String(free)])
+            let low = try make("l", ["--uid", String(free)])
             for account in [alice, bob] {
                 let path = "\(home)/\(account.name.suffix(1))"
                 try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -45,7 +73,7 @@ final class TestAccounts {
                     throw HarnessError("\(path): \(String(cString: strerror(errno)))")
                 }
             }
-            names = made
+            return Made(trusted: trusted, alice: alice, bob: bob, low: low, names: made)
         } catch {
             for name in made { try? Self.run("/usr/sbin/userdel", [name]) }
             throw error
