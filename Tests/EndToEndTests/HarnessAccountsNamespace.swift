@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 
-/// System accounts that only the programs of one test know: /etc/passwd and /etc/group with more lines, in a mount namespace
+/// System accounts that only the programs of one test know: an /etc with more lines in passwd and group, in a mount namespace
 /// of theirs. Mail systems of Debian insist on accounts by name, and this host need not have them.
 struct PeerAccounts {
     /// Whether this process may make such a namespace.
@@ -52,9 +52,12 @@ struct PeerAccounts {
     func command(
         _ program: String, _ arguments: [String], mounting folders: [(folder: String, place: String)] = []
     ) -> (program: String, arguments: [String]) {
-        var mounts = [("\(folder)/passwd", "/etc/passwd"), ("\(folder)/group", "/etc/group")]
-        mounts += folders.map { ($0.folder, $0.place) }
-        let script = mounts.map { "mount --bind '\($0.0)' '\($0.1)' && " }.joined() + "exec \"$@\""
+        // Files that go while they are copied are not missed. A whole /etc: where another test replaces /etc/passwd, as useradd does, the kernel takes away what is mounted on that file.
+        let copy =
+            "cp -aT /etc '\(folder)/etc-view-'$$ 2>/dev/null; cp '\(folder)/passwd' '\(folder)/group' '\(folder)/etc-view-'$$/ && "
+        let mount = "mount --bind '\(folder)/etc-view-'$$ /etc && "
+        let others = folders.map { "mount --bind '\($0.folder)' '\($0.place)' && " }.joined()
+        let script = copy + mount + others + "exec \"$@\""
         // Forked, so that it leads no process group and may begin a session.
         let start = ["--mount", "--propagation", "private", "--fork", "/bin/sh", "-c", script, "sh", program]
         return (Self.unshare, start + arguments)
