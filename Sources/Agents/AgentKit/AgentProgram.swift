@@ -6,6 +6,34 @@ import Telemetry
 
 /// The start that agents have in common.
 public enum AgentProgram {
+    /// Reads the command line, answers `--help` and `-V`, and runs `body`; ends the process with a code of sysexits.h.
+    ///
+    /// - Parameter summary: what the usage says behind the program's name.
+    public static func main(
+        _ name: String, _ arguments: [String], _ specs: [OptionSpec], summary: String,
+        _ body: (CommandLineOptions) throws(UsageError) -> Void
+    ) -> Never {
+        do throws(UsageError) {
+            let parsed = try CommandLineOptions.parse(arguments, specs)
+            if parsed.has("help") {
+                Program.print(CommandLineOptions.usage(name, summary, specs))
+                exit(ExitCode.ok.rawValue)
+            }
+            if parsed.has("V") {
+                Program.print("zmailer \(name) \(Program.version)")
+                exit(ExitCode.ok.rawValue)
+            }
+            if let operand = parsed.operands.first {
+                throw UsageError("'\(operand)': jobs are read from standard input")
+            }
+            try body(parsed)
+            exit(ExitCode.ok.rawValue)
+        } catch {
+            Program.print("\(name): \(error.description) (see --help)", to: STDERR_FILENO)
+            exit(ExitCode.usage.rawValue)
+        }
+    }
+
     /// zmailer.conf: `path` (`-Z`), else what `ZCONFIG` names, which the scheduler sets, else the default file, else nothing:
     /// an agent can be run by hand on a machine without a configuration. A file that is named and wrong ends the program with 78.
     public static func environment(_ path: String?) -> ZEnvironment {

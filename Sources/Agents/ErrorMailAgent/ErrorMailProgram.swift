@@ -20,34 +20,19 @@ public enum ErrorMailProgram {
 
     /// Ends the process with a code of sysexits.h.
     public static func main(_ arguments: [String]) -> Never {
-        do throws(UsageError) {
-            let parsed = try CommandLineOptions.parse(arguments, specs)
-            if parsed.has("help") {
-                let summary =
-                    "[options] < jobs\n\nReports addresses that cannot be routed to their senders; "
-                    + "jobs are lines FILE or FILE<TAB>FORM."
-                Program.print(CommandLineOptions.usage("errormail", summary, specs))
-                exit(ExitCode.ok.rawValue)
-            }
-            if parsed.has("V") {
-                Program.print("zmailer errormail \(Program.version)")
-                exit(ExitCode.ok.rawValue)
-            }
-            if let operand = parsed.operands.first {
-                throw UsageError("'\(operand)': jobs are read from standard input")
-            }
+        let summary =
+            "[options] < jobs\n\nReports addresses that cannot be routed to their senders; "
+            + "jobs are lines FILE or FILE<TAB>FORM."
+        AgentProgram.main("errormail", arguments, specs, summary: summary) { parsed throws(UsageError) in
             let text = parsed.value("j") ?? "4"
             guard let jobs = Int(text), (1...100).contains(jobs) else {
                 throw UsageError("-j \(text): valid are 1 to 100")
             }
             run(parsed, jobs)
-        } catch {
-            Program.print("errormail: \(error.description) (see --help)", to: STDERR_FILENO)
-            exit(ExitCode.usage.rawValue)
         }
     }
 
-    private static func run(_ parsed: CommandLineOptions, _ jobs: Int) -> Never {
+    private static func run(_ parsed: CommandLineOptions, _ jobs: Int) {
         let environment = AgentProgram.environment(parsed.value("Z"))
         let postoffice: Postoffice
         do throws(ProcessIdentity.Failure) {
@@ -70,6 +55,5 @@ public enum ErrorMailProgram {
             AgentRunner.Options(name: "errormail", selection: selection, maximumJobs: jobs),
             observer: DeliveryLog.observer(log)
         ).run(agent)
-        exit(ExitCode.ok.rawValue)
     }
 }

@@ -21,31 +21,16 @@ public enum ExpirerProgram {
 
     /// Ends the process with a code of sysexits.h.
     public static func main(_ arguments: [String]) -> Never {
-        do throws(UsageError) {
-            let parsed = try CommandLineOptions.parse(arguments, specs)
-            if parsed.has("help") {
-                let summary =
-                    "-c CHANNEL [options] < jobs\n\nDeletes what waits in the queue; "
-                    + "jobs are lines FILE or FILE<TAB>HOST."
-                Program.print(CommandLineOptions.usage("expirer", summary, specs))
-                exit(ExitCode.ok.rawValue)
-            }
-            if parsed.has("V") {
-                Program.print("zmailer expirer \(Program.version)")
-                exit(ExitCode.ok.rawValue)
-            }
-            if let operand = parsed.operands.first {
-                throw UsageError("'\(operand)': jobs are read from standard input")
-            }
+        let summary =
+            "-c CHANNEL [options] < jobs\n\nDeletes what waits in the queue; "
+            + "jobs are lines FILE or FILE<TAB>HOST."
+        AgentProgram.main("expirer", arguments, specs, summary: summary) { parsed throws(UsageError) in
             guard let channel = parsed.value("c") else { throw UsageError("-c CHANNEL is needed") }
             run(parsed, channel)
-        } catch {
-            Program.print("expirer: \(error.description) (see --help)", to: STDERR_FILENO)
-            exit(ExitCode.usage.rawValue)
         }
     }
 
-    private static func run(_ parsed: CommandLineOptions, _ channel: String) -> Never {
+    private static func run(_ parsed: CommandLineOptions, _ channel: String) {
         let environment = AgentProgram.environment(parsed.value("Z"))
         let log = AgentProgram.log("expirer", environment, file: parsed.value("l"), isVerbose: parsed.has("v"))
         var settings = ExpirerTransportAgent.Settings()
@@ -56,6 +41,5 @@ public enum ExpirerProgram {
         let selection = RecipientSelection(channel: channel, hostFilter: parsed.value("h"))
         AgentRunner(AgentRunner.Options(name: "expirer", selection: selection), observer: DeliveryLog.observer(log))
             .run(ExpirerTransportAgent(settings))
-        exit(ExitCode.ok.rawValue)
     }
 }

@@ -21,32 +21,17 @@ public enum HoldProgram {
 
     /// Ends the process with a code of sysexits.h.
     public static func main(_ arguments: [String]) -> Never {
-        do throws(UsageError) {
-            let parsed = try CommandLineOptions.parse(arguments, specs)
-            if parsed.has("help") {
-                let summary =
-                    "[options] < jobs\n\nKeeps mail until a condition is met and routes it again; "
-                    + "jobs are lines FILE or FILE<TAB>CONDITION."
-                Program.print(CommandLineOptions.usage("hold", summary, specs))
-                exit(ExitCode.ok.rawValue)
-            }
-            if parsed.has("V") {
-                Program.print("zmailer hold \(Program.version)")
-                exit(ExitCode.ok.rawValue)
-            }
-            if let operand = parsed.operands.first {
-                throw UsageError("'\(operand)': jobs are read from standard input")
-            }
+        let summary =
+            "[options] < jobs\n\nKeeps mail until a condition is met and routes it again; "
+            + "jobs are lines FILE or FILE<TAB>CONDITION."
+        AgentProgram.main("hold", arguments, specs, summary: summary) { parsed throws(UsageError) in
             run(
                 parsed, jobs: try parsed.number("j", 1...100) ?? 4,
                 scriptTime: try parsed.number("script-time", 1...3600) ?? 60)
-        } catch {
-            Program.print("hold: \(error.description) (see --help)", to: STDERR_FILENO)
-            exit(ExitCode.usage.rawValue)
         }
     }
 
-    private static func run(_ parsed: CommandLineOptions, jobs: Int, scriptTime: Int) -> Never {
+    private static func run(_ parsed: CommandLineOptions, jobs: Int, scriptTime: Int) {
         let environment = AgentProgram.environment(parsed.value("Z"))
         let resubmission = AgentProgram.resubmission("hold", environment, via: "suspension")
         let log = AgentProgram.log("hold", environment, file: parsed.value("l"), isVerbose: parsed.has("v"))
@@ -66,6 +51,5 @@ public enum HoldProgram {
             AgentRunner.Options(name: "hold", selection: selection, maximumJobs: jobs),
             observer: DeliveryLog.observer(log)
         ).run(HoldTransportAgent(judge: judge, resubmission: resubmission, log: log))
-        exit(ExitCode.ok.rawValue)
     }
 }
