@@ -118,6 +118,12 @@ struct MailboxFileTests {
         #expect(problem.result.result == .deferred && problem.result.status == "4.2.0")
         #expect(fixture.read("alice.mbox") == "")
         #expect(fixture.names("") == ["alice.mbox", "alice.mbox.lock", "users"])
+        // What he finds at the name that is linked he does not open: it may be a FIFO that nobody reads.
+        let trap = "\(fixture.root)/alice.mbox.lock.\(getpid()).\(pthread_self())"
+        try #require(mkfifo(trap, 0o600) == 0)
+        copy.rewind()
+        #expect(throws: DeliveryProblem.self) { try file.append(copy, separator: "From x\n", identity: "1.0") }
+        #expect(access(trap, F_OK) != 0)
         // Left behind by a program that died.
         let old = timespec(tv_sec: time(nil) - 301, tv_nsec: 0)
         try #require(utimensat(AT_FDCWD, "\(fixture.root)/alice.mbox.lock", [old, old], 0) == 0)

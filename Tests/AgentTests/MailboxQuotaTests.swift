@@ -84,6 +84,22 @@ struct MailboxQuotaTests {
         #expect(lines.prefix(2) == ["5000S", "0 0"] && lines.count == 3)
     }
 
+    @Test(
+        "whatever its owner writes there, or names his files, nothing but his own mail waits",
+        arguments: [
+            "5000S\n9223372036854775807 0\n", "5000S\n1 9223372036854775807\n",
+            "5000S\n9223372036854775807 1\n9223372036854775807 1\n", "5000S\n-9223372036854775808 -1\n-1 -1\n",
+        ])
+    func hostile(text: String) throws {
+        try fixture.write(text, to: "mail/alice/maildirsize")
+        #expect(try deliver().result == .ok)
+        for name in ["a,S=9223372036854775807", "b,S=9223372036854775807"] {
+            try fixture.write("x", to: "mail/alice/cur/\(name)")
+        }
+        // A quota that differs from the file's is counted.
+        #expect(try deliver(["MAILDIRQUOTA": "6000S"]).result == .deferred)
+    }
+
     @Test("an old sum and a long file are counted anew; a changed quota too")
     func recounted() throws {
         try fixture.write("5000S\n4990 3\n", to: "mail/alice/maildirsize")

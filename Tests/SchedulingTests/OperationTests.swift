@@ -169,6 +169,8 @@ struct OperationTests {
         let bench = world.bench
         #expect(Self.apply(.hold, world).messages == 1)
         #expect(Self.apply(.hold, world).unchanged == 2)
+        // Its new message would know nothing of the hold.
+        #expect(Self.apply(.reroute, world).unchanged == 2)
         bench.core.isFrozen = false
         if place == .active {
             bench.report(1, world.id, .deferred, offset: 100, isHungry: false)

@@ -19,6 +19,9 @@ import Testing
         let id = spool.postoffice.newID()
         try spool.postoffice.submit(
             id, [SpoolScratch.message], to: .freezer(FreezeNote(code: 1, time: 1, source: "policy", reason: "x")))
+        // What an operator moves, or has routed again, is on its way.
+        try spool.write("router/88.from-\(partly)", SpoolScratch.message)
+        try spool.write("transport/\(partly).new", Array("x".utf8))
         let before = spool.everything
         let (findings, summary) = try spool.check(hours: 200)
         #expect(findings == [])

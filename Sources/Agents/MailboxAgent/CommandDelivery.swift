@@ -207,8 +207,9 @@ private struct Conversation {
 
     /// What is there now; everything is read, the beginning kept.
     private mutating func takeOutput() {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while output.reader >= 0 {
+        var buffer = [UInt8](repeating: 0, count: 16384)
+        // One that floods us must not keep us from looking at the clock.
+        for _ in 0..<16 where output.reader >= 0 {
             let count = read(output.reader, &buffer, buffer.count)
             if count > 0 {
                 kept.append(contentsOf: buffer[..<min(count, limit - kept.count)])
@@ -224,14 +225,14 @@ private struct Conversation {
     private func end(_ grace: Duration) {
         // The pid cannot have been given to anybody else while the child is not reaped.
         kill(-child.pid, SIGTERM)
-        if child.wait(
-            milliseconds: Int32(grace.components.seconds * 1000 + grace.components.attoseconds / 1_000_000_000_000_000))
-            == nil
-        {
-            kill(-child.pid, SIGKILL)
-            child.signal(SIGKILL)
-            while child.wait(milliseconds: 1000) == nil {}
-        }
+        var entry = pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0)
+        poll(
+            &entry, 1,
+            Int32(grace.components.seconds * 1000 + grace.components.attoseconds / 1_000_000_000_000_000))
+        // What it has started goes with it, also if it has ended already.
+        kill(-child.pid, SIGKILL)
+        child.signal(SIGKILL)
+        while child.wait(milliseconds: 1000) == nil {}
     }
 
     var firstLine: String {

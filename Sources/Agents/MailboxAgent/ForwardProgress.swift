@@ -74,7 +74,7 @@ struct ForwardProgress {
             var information = stat()
             let path = "\(root)/.forward/\(name)"
             guard lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFREG,
-                now - information.st_mtim.tv_sec > maximumAge
+                information.st_mtim.tv_sec < now - maximumAge
             else { continue }
             unlink(path)
         }

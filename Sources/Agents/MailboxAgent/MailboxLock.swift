@@ -67,12 +67,7 @@ final class MailboxLock {
     private func dotlock(until deadline: ContinuousClock.Instant) throws(DeliveryProblem) {
         let lock = "\(path).lock"
         let unique = "\(lock).\(getpid()).\(pthread_self())"
-        let holder: OpenFile
-        do throws(Errno) {
-            holder = try OpenFile(unique, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
-        } catch {
-            throw Self.problem(unique, error.code)
-        }
+        let holder = try Self.newFile(unique)
         defer { unlink(unique) }
         // The first line is what other programs look for.
         try holder.write("\(getpid())\n\(Self.host)\n")
@@ -83,6 +78,15 @@ final class MailboxLock {
             try pauseOrGiveUp(deadline)
         }
         hasDotlock = true
+    }
+
+    /// What has that name already is an earlier process's, or of somebody who wants us to open his FIFO.
+    private static func newFile(_ path: String) throws(DeliveryProblem) -> OpenFile {
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK
+        do throws(Errno) { return try OpenFile(path, flags) } catch {
+            guard error.code == EEXIST, unlink(path) == 0 else { throw problem(path, error.code) }
+        }
+        do throws(Errno) { return try OpenFile(path, flags) } catch { throw problem(path, error.code) }
     }
 
     /// ZMailer returns mail when the lock may not be made; here an operator can put it right first.
@@ -113,7 +117,7 @@ final class MailboxLock {
         guard lstat(lock, &found) == 0, found.st_mode & S_IFMT == S_IFREG else { return false }
         // The old file itself is the gate through which one at a time goes; not every owner lets us open it.
         let old = try? OpenFile(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-        guard time(nil) - found.st_mtim.tv_sec > Self.staleAge || old.map(Self.isOfDead) ?? false else { return false }
+        guard found.st_mtim.tv_sec < time(nil) - Self.staleAge || old.map(Self.isOfDead) ?? false else { return false }
         if let old, flock(old.descriptor, LOCK_EX | LOCK_NB) != 0 { return false }
         var now = stat()
         guard lstat(lock, &now) == 0, now.st_ino == found.st_ino, now.st_dev == found.st_dev,

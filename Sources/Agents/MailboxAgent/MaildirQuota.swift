@@ -44,6 +44,17 @@ struct MaildirSize {
     struct Use: Hashable {
         var octets = 0
         var messages = 0
+
+        /// Sizes stand in files and names that their owner may write as he likes: no sum of them may end the agent.
+        mutating func add(_ octets: Int, messages: Int = 1) {
+            self.octets = Self.sum(self.octets, octets)
+            self.messages = Self.sum(self.messages, messages)
+        }
+
+        private static func sum(_ left: Int, _ right: Int) -> Int {
+            let (sum, isTooLarge) = left.addingReportingOverflow(right)
+            return isTooLarge ? (right < 0 ? .min : .max) : sum
+        }
     }
 
     /// Octets; a longer file is counted anew.
@@ -73,8 +84,7 @@ struct MaildirSize {
         _ limit: MaildirQuota, _ use: Use, _ octets: Int, _ canBeWrong: Bool
     ) throws(DeliveryProblem) -> Bool {
         var wanted = use
-        wanted.octets += octets
-        wanted.messages += 1
+        wanted.add(octets)
         guard limit.isExceeded(by: wanted) else { return true }
         if canBeWrong { return try check(limit, try count(limit), octets, false) }
         throw .temporary(
@@ -108,15 +118,12 @@ struct MaildirSize {
             guard words.count == 2, let size = Int(words[0]), let count = Int(words[1]) else {
                 return (limit, try self.count(limit), false)
             }
-            // Overflow of a hostile file must not end the agent.
-            use.octets = use.octets.addingReportingOverflow(size).partialValue
-            use.messages = use.messages.addingReportingOverflow(count).partialValue
+            use.add(size, messages: count)
         }
         if octets.count > Self.maximumSize || use.octets < 0 || use.messages < 0 {
             return (limit, try self.count(limit), false)
         }
-        let age = time(nil) - information.st_mtim.tv_sec
-        return (limit, use, lines.count > 2 || age > Self.maximumAge)
+        return (limit, use, lines.count > 2 || information.st_mtim.tv_sec < time(nil) - Self.maximumAge)
     }
 
     // MARK: Counting
@@ -133,8 +140,7 @@ struct MaildirSize {
         for directory in directories {
             Self.forEachEntry(directory) { name in
                 guard !name.hasPrefix("."), let size = Self.size(of: name, in: directory) else { return }
-                use.octets += size
-                use.messages += 1
+                use.add(size)
             }
         }
         if before == directories.map(Self.modified) { write(limit, use) }

@@ -106,6 +106,14 @@ final class SMTPConnection: @unchecked Sendable {
     /// It ended within a transaction, and not by the server's word.
     private(set) var hasBroken = false
 
+    /// What a server says goes into logs and reports.
+    private func withoutSecrets(_ result: SMTPProtocol.RecipientResult) -> SMTPProtocol.RecipientResult {
+        guard let authenticator else { return result }
+        var result = result
+        result.reply.lines = result.reply.lines.map(authenticator.withoutSecrets)
+        return result
+    }
+
     func send(_ message: ClientMessage, _ stream: ContentStream, until end: Deadline) -> Outcome {
         self.end = end
         hasHeard = false
@@ -114,7 +122,8 @@ final class SMTPConnection: @unchecked Sendable {
         var failure: TransportError?
         while true {
             switch advance(&stream) {
-            case .finished(let results):
+            case .finished(let found):
+                let results = found.map(withoutSecrets)
                 completedMessages += 1
                 settle()
                 let hasStalled =

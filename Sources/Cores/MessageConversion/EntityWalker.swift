@@ -165,6 +165,11 @@ struct EntityWalker: Sendable {
     private mutating func takeDelimiter(
         _ piece: PieceSplitter.Piece, _ visitor: inout some EntityVisitor
     ) -> Bool {
+        // What follows is text of the last entity: nothing more is noted of it.
+        guard count < Self.maximumEntities else {
+            visitor.isTooComplex()
+            return false
+        }
         for level in frames.indices.reversed() where !frames[level].isClosed {
             guard let isClosing = Self.match(piece.octets, frames[level].delimiter) else { continue }
             // Part headers without an empty line behind them.

@@ -62,8 +62,8 @@ struct QuotedPrintableEncoder: Sendable {
 struct QuotedPrintableDecoder: Sendable {
     private enum State: Hashable {
         case text
-        /// `=`, and blanks that may follow it in front of a soft line break.
-        case equals(blanks: [UInt8])
+        /// `=`; ``blanks`` may follow it in front of a soft line break.
+        case equals
         case digit(UInt8)
     }
     private var state = State.text
@@ -82,7 +82,7 @@ struct QuotedPrintableDecoder: Sendable {
     /// - Returns: whether the text has a line end there: not behind a soft line break.
     mutating func lineEnd(into output: inout [UInt8]) -> Bool {
         blanks = []
-        if case .equals = state {
+        if state == .equals {
             state = .text
             return false
         }
@@ -92,8 +92,7 @@ struct QuotedPrintableDecoder: Sendable {
 
     /// The end of the text, not behind a line end.
     mutating func finish(into output: inout [UInt8]) {
-        if case .equals = state { isMalformed = true }
-        blanks = []
+        if state != .equals { blanks = [] }
         giveUp(&output)
     }
 
@@ -104,7 +103,7 @@ struct QuotedPrintableDecoder: Sendable {
             case UInt8(ascii: "="):
                 output += blanks
                 blanks = []
-                state = .equals(blanks: [])
+                state = .equals
             case 0x20, 0x09:
                 blanks.append(octet)
                 if blanks.count > Self.maximumBlanks {
@@ -117,9 +116,9 @@ struct QuotedPrintableDecoder: Sendable {
                 blanks = []
                 output.append(octet)
             }
-        case .equals(let blanks):
+        case .equals:
             if octet == 0x20 || octet == 0x09, blanks.count < Self.maximumBlanks {
-                state = .equals(blanks: blanks + [octet])
+                blanks.append(octet)
             } else if blanks.isEmpty, Hexadecimal.value(octet) != nil {
                 state = .digit(octet)
             } else {
@@ -141,7 +140,9 @@ struct QuotedPrintableDecoder: Sendable {
     private mutating func giveUp(_ output: inout [UInt8]) {
         switch state {
         case .text: return
-        case .equals(let blanks): output += [UInt8(ascii: "=")] + blanks
+        case .equals:
+            output += [UInt8(ascii: "=")] + blanks
+            blanks = []
         case .digit(let first): output += [UInt8(ascii: "="), first]
         }
         isMalformed = true

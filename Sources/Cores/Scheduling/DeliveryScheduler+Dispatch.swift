@@ -160,6 +160,10 @@ extension DeliveryScheduler {
         pool.suspects.removeAll { $0.state != .suspect }
         while let index = pool.suspects.firstIndex(where: { $0.thread.hasRoom(at: now) }) {
             let vertex = pool.suspects[index]
+            if park(vertex) {
+                pool.suspects.remove(at: index)
+                continue
+            }
             if block(pool, forStart: false) { return }
             guard let agent = pool.agents.first(where: { $0.isReserved }) else {
                 startAgent(pool, host: vertex.thread.key.host)?.isReserved = true

@@ -64,6 +64,8 @@ extension DeliveryScheduler {
         tally.inHand += meant.count { message.vertices[$0.vertex].recipients[$0.index].state == .awaiting }
         switch operation.verb {
         case _ where operators.moves[id] != nil: fallthrough
+        // What is held would go: its new message knows nothing of that.
+        case .reroute where operators.holds[id] != nil: fallthrough
         case .hold where operators.holds[id] != nil, .release where operators.holds[id] == nil:
             tally.unchanged += meant.count
             return
@@ -100,9 +102,10 @@ extension DeliveryScheduler {
     func meant(_ message: QueuedMessage, _ selection: QueueSelection) -> [Place] {
         var places: [Place] = []
         for vertex in message.vertices where vertex.open > 0 && selection.admits(vertex.thread.key) {
+            let isKeptBack = !selection.statuses.isEmpty && self.isKeptBack(vertex)
             for index in vertex.recipients.indices where !vertex.recipients[index].isDone {
                 guard selection.admits(vertex.recipients[index]),
-                    selection.statuses.isEmpty || selection.admits(state(vertex, index))
+                    selection.statuses.isEmpty || selection.admits(state(vertex, index, isKeptBack: isKeptBack))
                 else { continue }
                 places.append(Place(vertex: vertex.number, index: index))
             }
@@ -115,7 +118,11 @@ extension DeliveryScheduler {
     /// Returns how many cannot be tried now: they are held, suspended, or at work.
     private func retry(_ message: QueuedMessage, _ meant: [Place]) -> Int {
         var numbers: [Int] = []
-        for place in meant where numbers.last != place.vertex { numbers.append(place.vertex) }
+        var counts: [Int: Int] = [:]
+        for place in meant {
+            if numbers.last != place.vertex { numbers.append(place.vertex) }
+            counts[place.vertex, default: 0] += 1
+        }
         var unchanged = 0
         for vertex in numbers.map({ message.vertices[$0] }) {
             switch vertex.state {
@@ -127,7 +134,7 @@ extension DeliveryScheduler {
                 open(vertex.thread)
                 letGo(vertex.thread)
             case .suspect: break
-            case .held, .active, .done: unchanged += meant.count { $0.vertex == vertex.number }
+            case .held, .active, .done: unchanged += counts[vertex.number] ?? 0
             }
         }
         return unchanged

@@ -14,15 +14,17 @@ extension DeliveryScheduler {
         for vertex in message.vertices {
             let thread = vertex.thread
             let reason = self.reason(vertex)
+            let isKeptBack = self.isKeptBack(vertex)
+            let next = nextAttempt(vertex)
             for (index, recipient) in vertex.recipients.enumerated() {
-                let state = self.state(vertex, index)
+                let state = self.state(vertex, index, isKeptBack: isKeptBack)
                 let isHeld = recipient.problem.isEmpty && thread.wakeup > now
                 description.recipients.append(
                     RecipientDescription(
                         offset: Int(recipient.offset), address: recipient.address,
                         original: recipient.original ?? recipient.address, channel: thread.key.channel,
                         host: thread.key.host, state: state, attempts: vertex.attempts,
-                        nextAttempt: recipient.state == .open ? nextAttempt(vertex) : nil,
+                        nextAttempt: recipient.state == .open ? next : nil,
                         expires: thread.rules.map { message.deliverableFrom + $0.expiry },
                         status: isHeld ? thread.status : recipient.status,
                         last: isHeld ? thread.problem : recipient.problem, reason: recipient.isDone ? nil : reason))
@@ -32,7 +34,8 @@ extension DeliveryScheduler {
         return description
     }
 
-    func state(_ vertex: Vertex, _ index: Int) -> RecipientDescription.State {
+    /// `isKeptBack`: of its vertex, as ``isKeptBack(_:)`` has it; it looks at all recipients.
+    func state(_ vertex: Vertex, _ index: Int, isKeptBack: Bool) -> RecipientDescription.State {
         switch vertex.recipients[index].state {
         case .delivered: return .delivered
         case .failed: return .failed
@@ -41,7 +44,7 @@ extension DeliveryScheduler {
         case .open: break
         }
         if vertex.message.times?.isHeld ?? false { return .held }
-        if isKeptBack(vertex) { return isHeldByOperator(vertex) ? .held : .suspended }
+        if isKeptBack { return isHeldByOperator(vertex) ? .held : .suspended }
         return vertex.attempts > 0 || vertex.thread.wakeup > now ? .deferred : .waiting
     }
 

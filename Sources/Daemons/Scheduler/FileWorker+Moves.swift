@@ -52,8 +52,15 @@ extension FileWorker {
         let new = postoffice.newID()
         try postoffice.stageReroute(
             new, from: id, envelope: remaining.envelope.encoded(), contentStart: file.headerStart)
-        // After a failure, whether the records are there is found out when it is tried again.
-        try postoffice.append(Self.records(file, remaining.taken, new), to: id, sync: true)
+        do throws(PostofficeError) {
+            try postoffice.append(Self.records(file, remaining.taken, new), to: id, sync: true)
+        } catch {
+            // If a record is there all the same, the next try completes it; a copy that none names is of no use.
+            if case .success(let found)? = try? control(id), !Self.successors(found).contains(new) {
+                try? postoffice.dropReroute(new, from: id)
+            }
+            throw error
+        }
         try postoffice.finishReroute(new, from: id)
         routerNotice.send(new)
         switch try control(id) {
@@ -94,25 +101,33 @@ extension FileWorker {
 
     /// Before anything is delivered: a reroute whose old message says that it has gone is completed, another one is undone.
     static func finishReroutes(_ postoffice: Postoffice, _ routerNotice: NoticeSender) throws(PostofficeError) {
+        var problem: PostofficeError?
         for (new, old) in try postoffice.stagedReroutes() {
-            var hasGone = true
-            do throws(PostofficeError) {
-                let octets = try postoffice.read(.transport, old, limit: maximumControlFile)
-                // A torn head says nothing of records: the message will be routed as a whole.
-                hasGone = (try? ControlFile.parse(octets)).map { successors($0).contains(new) } ?? false
-            } catch  where error.kind == .notFound {
-                // It was removed because all of it was done, unless it waits to be routed as a whole.
-                hasGone =
-                    access(postoffice.path(.queue, old), F_OK) != 0
-                    && access(postoffice.path(.router, old), F_OK) != 0
-            }
-            guard hasGone else {
-                try postoffice.dropReroute(new, from: old)
-                continue
-            }
-            try postoffice.finishReroute(new, from: old)
-            routerNotice.send(new)
+            // One that cannot be finished now waits for the next start, and the others do not wait for it.
+            do throws(PostofficeError) { try finish(new, old, postoffice, routerNotice) } catch { problem = error }
         }
+        if let problem { throw problem }
+    }
+
+    private static func finish(
+        _ new: SpoolID, _ old: SpoolID, _ postoffice: Postoffice, _ routerNotice: NoticeSender
+    ) throws(PostofficeError) {
+        var hasGone = true
+        do throws(PostofficeError) {
+            let octets = try postoffice.read(.transport, old, limit: maximumControlFile)
+            // A torn head says nothing of records: the message will be routed as a whole.
+            hasGone = (try? ControlFile.parse(octets)).map { successors($0).contains(new) } ?? false
+            // What a kill has left may not be on the disk yet.
+            if hasGone { try postoffice.syncControl(old) }
+        } catch  where error.kind == .notFound {
+            // It was removed because all of it was done, unless it waits to be routed as a whole.
+            hasGone =
+                access(postoffice.path(.queue, old), F_OK) != 0
+                && access(postoffice.path(.router, old), F_OK) != 0
+        }
+        guard hasGone else { return try postoffice.dropReroute(new, from: old) }
+        try postoffice.finishReroute(new, from: old)
+        routerNotice.send(new)
     }
 
     // MARK: Reading

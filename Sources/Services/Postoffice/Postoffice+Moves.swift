@@ -79,12 +79,18 @@ extension Postoffice {
     public func stagedReroutes() throws(PostofficeError) -> [(new: SpoolID, old: SpoolID)] {
         var staged: [(new: SpoolID, old: SpoolID)] = []
         try forEachEntry(.router) { name in
-            guard let dot = name.firstIndex(of: "."), name[dot...].hasPrefix(Self.reroutePart) else { return true }
-            let old = name[dot...].dropFirst(Self.reroutePart.count)
-            if let new = SpoolID(name[..<dot]), let old = SpoolID(old) { staged.append((new, old)) }
+            if let found = Self.stagedReroute(name) { staged.append(found) }
             return true
         }
         return staged
+    }
+
+    /// What a name in `router/` says, if it is that of a reroute on its way.
+    public static func stagedReroute(_ name: String) -> (new: SpoolID, old: SpoolID)? {
+        guard let dot = name.firstIndex(of: "."), name[dot...].hasPrefix(reroutePart),
+            let new = SpoolID(name[..<dot]), let old = SpoolID(name[dot...].dropFirst(reroutePart.count))
+        else { return nil }
+        return (new, old)
     }
 
     /// Makes everything on the spool's file system durable: cheaper than file by file where there are thousands.

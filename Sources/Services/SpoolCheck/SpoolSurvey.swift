@@ -109,6 +109,9 @@ struct SpoolSurvey {
     private static func company(_ name: String, in directory: SpoolDirectory) -> Company {
         switch directory {
         case .router where name.hasSuffix(".released") && SpoolID(name.dropLast(9)) != nil: .known
+        // A reroute, or a move, that the scheduler completes or takes back when it starts (docs/spool.md §8).
+        case .router where Postoffice.stagedReroute(name) != nil: .known
+        case .transport where name.hasSuffix(".new") && SpoolID(name.dropLast(4)) != nil: .known
         // The scheduler takes them at each look (ZMailer's way to ask for ETRN).
         case .transport where name.hasSuffix("-etrn") && name.utf8.first.map { (48...57).contains($0) } ?? false: .known
         case .freezer where name.hasSuffix(".reason"): SpoolID(name.dropLast(7)).map { .note($0) } ?? .strange

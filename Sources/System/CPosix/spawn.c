@@ -5,7 +5,9 @@
 #include "CPosix.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -13,9 +15,10 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { STACK_SIZE = 64 * 1024, LOWEST_SAFE_FD = 64, FD_LIMIT = 64 };
+enum { STACK_SIZE = 64 * 1024, LOWEST_SAFE_FD = 64, FD_LIMIT = 64, EXEC_SECONDS = 10 };
 
 struct child {
     const struct cposix_spawn *request;
@@ -72,6 +75,28 @@ failed:
     _exit(127);
 }
 
+/* Once the child is somebody else, he may stop it, and our thread stays suspended with it; SIGKILL ends also what is stopped. */
+struct watch {
+    sem_t over;
+    volatile int *pidfd;
+};
+
+static void *watch_child(void *argument) {
+    struct watch *watch = argument;
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += EXEC_SECONDS;
+    int failed;
+    while ((failed = sem_clockwait(&watch->over, CLOCK_MONOTONIC, &end)) != 0 && errno == EINTR) {
+    }
+    if (failed && *watch->pidfd >= 0) {
+        syscall(SYS_pidfd_send_signal, *watch->pidfd, SIGKILL, NULL, 0);
+        while (sem_wait(&watch->over) != 0 && errno == EINTR) {
+        }
+    }
+    return NULL;
+}
+
 int cposix_spawn(const struct cposix_spawn *request, pid_t *pid, int *pidfd) {
     if (request->fd_count < 3 || request->fd_count > FD_LIMIT) return EINVAL;
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
@@ -82,9 +107,27 @@ int cposix_spawn(const struct cposix_spawn *request, pid_t *pid, int *pidfd) {
     sigemptyset(&child.empty);
     /* No handler of ours may run in the child while it shares our memory. */
     pthread_sigmask(SIG_BLOCK, &all, &old);
-    int fd = -1;
-    pid_t result = clone(run_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, &fd);
+    volatile int fd = -1;
+    struct watch watch = {.pidfd = &fd};
+    pthread_t watcher;
+    int is_watched = request->set_identity && request->uid != geteuid();
+    if (is_watched) {
+        sem_init(&watch.over, 0, 0);
+        int failed = pthread_create(&watcher, NULL, watch_child, &watch);
+        if (failed) {
+            pthread_sigmask(SIG_SETMASK, &old, NULL);
+            munmap(stack, STACK_SIZE);
+            return failed;
+        }
+    }
+    pid_t result =
+        clone(run_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, (int *)&fd);
     int error = result < 0 ? errno : child.error;
+    if (is_watched) {
+        sem_post(&watch.over);
+        pthread_join(watcher, NULL);
+        sem_destroy(&watch.over);
+    }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     munmap(stack, STACK_SIZE);
     if (result < 0) return error;
