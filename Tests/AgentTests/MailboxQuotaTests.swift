@@ -92,7 +92,8 @@ struct MailboxQuotaTests {
         ])
     func hostile(text: String) throws {
         try fixture.write(text, to: "mail/alice/maildirsize")
-        #expect(try deliver().result == .ok)
+        // A sum of one line is believed: then his mail waits.
+        #expect([.ok, .deferred].contains(try deliver().result))
         for name in ["a,S=9223372036854775807", "b,S=9223372036854775807"] {
             try fixture.write("x", to: "mail/alice/cur/\(name)")
         }
