@@ -188,7 +188,7 @@ struct ReportTests {
             $0.smtpserverParameters = ["deliverby 1"]
         } _: { instance in
             let client = try Connection.greeted(port: instance.port)
-            #expect(try client.command("MAIL FROM:<alice@example.test> BY=2;N").code == 250)
+            #expect(try client.command("MAIL FROM:<alice@example.test> BY=15;N").code == 250)
             #expect(try client.command("RCPT TO:<r@remote.test> NOTIFY=SUCCESS,DELAY").code == 250)
             #expect(try client.command("DATA").code == 354)
             try client.send("Subject: slow\r\n\r\n.\r\n")
