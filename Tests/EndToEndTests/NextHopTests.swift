@@ -16,6 +16,14 @@ struct NextHopTests {
         try await Instance.run { settings in
             settings.relayDomains = ["next.test"]
             settings.routes = [server.route(port)]
+            // A mail system that leaves a connection unanswered on a busy machine is asked again within the test's time.
+            settings.prepareAlso { instance in
+                let conf = instance.read("share/scheduler.conf")
+                try instance.write(
+                    conf.replacing(
+                        "smtp -c $channel -x", with: "smtp -c $channel -x -T conn=20s,cmd=20s,data=20s,dot=20s"),
+                    to: "share/scheduler.conf")
+            }
             change(&settings)
         } _: { instance in
             let peer = try await NextHopPeer(server, on: port, beside: instance, sink: sink.port)
