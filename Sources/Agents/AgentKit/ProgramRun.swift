@@ -80,7 +80,8 @@ public struct ProgramRun: Sendable {
         var request = request
         while true {
             do throws(SpawnError) { return try ChildProcess.spawn(request) } catch {
-                guard error.code == EACCES || error.code == ENOENT, let directory = request.directory, directory != "/"
+                guard [EACCES, ENOENT, ENOTDIR].contains(error.code), let directory = request.directory,
+                    directory != "/"
                 else { throw .start(error) }
                 request.directory = "/"
             }
