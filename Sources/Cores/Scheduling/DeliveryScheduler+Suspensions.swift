@@ -47,7 +47,7 @@ extension DeliveryScheduler {
     }
 
     private func beginSweep() {
-        operators.sweep = Array(messages.keys)[...]
+        operators.sweep = messageIDs[...]
     }
 
     /// There is mail to be looked at since suspensions have changed: call ``sweep(_:)`` again.
