@@ -85,7 +85,7 @@ final class LoopContext {
         start = .now()
         policy = PolicyClient(
             loop: loop, path: settings.policySocket, settings: settings.asker,
-            answerDeadline: timeouts.policy, log: log, maximumWaiting: maximumWaiting)
+            answerDeadline: timeouts.policy, log: log, metrics: intake.metrics, maximumWaiting: maximumWaiting)
     }
 
     /// Call once on the loop.
