@@ -27,7 +27,8 @@ final class ServerMetrics: Sendable {
 
     /// Why something was refused, as the beginning of the reason in the log tells it; what is not known is ``other``.
     enum Reason: String, MetricLabel {
-        case policy, relay, list, spf, greylist, rate, connections, filter, storage, queue, load, authentication, tls
+        case policy, relay, list, spf, greylist, rate, connections, filter, size, storage, queue, load, authentication,
+            tls
         case earlier, trouble, `protocol`, other
 
         init(_ reason: String) { self = Self.beginnings.first { reason.hasPrefix($0.text) }?.reason ?? .other }
@@ -39,7 +40,7 @@ final class ServerMetrics: Sendable {
             ("test-dns-rbl", .list), ("rcpt-dns-rbl", .list), ("test-rcpt-dns-rbl", .list), ("spf", .spf),
             ("greylist", .greylist), ("ratelimit", .rate), ("rate", .rate), ("maxsameipsource", .connections),
             ("MaxSameIpSource", .connections), ("MaxParallel", .connections), ("content filter", .filter),
-            ("min-avail", .storage), ("fewer than", .storage), ("memory for messages", .storage),
+            ("maxsize", .size), ("min-avail", .storage), ("fewer than", .storage), ("memory for messages", .storage),
             ("spool-unusable", .storage), ("queue-", .queue), ("load above", .load), ("auth", .authentication),
             ("tls", .tls), ("TLS", .tls), ("trouble", .trouble), ("no answer", .trouble), ("policy service", .trouble),
         ]

@@ -123,7 +123,22 @@ extension SessionHandler {
         arrival.isAsking = false
         arrival.ident = findings.ident
         arrival.whoson = findings.whoson
+        loop.log.info(
+            "identified",
+            [
+                "session": sessionID, "client": client.literal, "ident": findings.ident ?? "-",
+                "whoson": Self.words(findings.whoson),
+            ])
         if phase == .connecting { announce() }
+    }
+
+    private static func words(_ whoson: WhosonReply?) -> String {
+        switch whoson {
+        case nil: "-"
+        case .loggedIn(let name)?: name
+        case .notLoggedIn?: "not-logged-in"
+        case .unavailable?: "unavailable"
+        }
     }
 
     // MARK: the policy
