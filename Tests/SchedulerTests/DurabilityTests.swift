@@ -88,6 +88,34 @@ struct DurabilityTests {
         try scheduler.wait("the next try") { scheduler.isGone(ids[1]) }
     }
 
+    @Test("a move that waits for an agent is carried out by the next scheduler", arguments: ["move", "reroute"])
+    func moveInHand(verb: String) throws {
+        let first = try makeScheduler()
+        try first.agent("slow", OperationTests.slow)
+        try first.startAndWait(OperationTests.configuration)
+        defer { first.stop() }
+        let id = try first.queue(["slow a.test x@a.test", "later b.test y@b.test"])
+        first.notify([id])
+        try first.wait("the agent") { first.lines("log/begun").count == 1 }
+        try first.wait("the other") { first.log.contains("status=deferred") }
+        let answer = try #require(try first.ask("operate\t\(verb)\tall\tto=ok/c.test\tby=alice").last)
+        #expect(answer.contains("\"recipients\":2,\"in_hand\":1"))
+
+        // What a SIGKILL leaves just now.
+        let second = try makeScheduler()
+        try second.agent("slow", OperationTests.slow)
+        for directory in ["queue", "transport"] {
+            try second.write(first.read("po/\(directory)/\(id)"), to: "po/\(directory)/\(id)")
+        }
+        try second.startAndWait(OperationTests.configuration)
+        defer { second.stop() }
+        try second.wait("its end") { second.isGone(id) }
+        #expect(second.log.contains("info \(verb) queue-id=\(id)") && second.log.contains("by=alice"))
+        #expect(second.lines("log/ok").count == (verb == "move" ? 2 : 0))
+        #expect(try second.postoffice.entries(.router).count == (verb == "move" ? 0 : 1))
+        try first.write("deferred", to: "log/go")
+    }
+
     // MARK: The order
 
     private static func operation(_ verb: QueueOperation.Verb, done: Int) -> RunningOperation {
