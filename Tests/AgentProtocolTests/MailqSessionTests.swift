@@ -145,8 +145,9 @@ struct MailqSessionTests {
         _ = session.authenticated(rights: .all)
         session.append("KILL MSG \(id.zmailerName)\n".utf8)
         #expect(session.next() == .act(.kill, .message(id)))
-        #expect(MailqServerSession.done(.kill, true) == "+OK; KILLed something.\n")
-        #expect(MailqServerSession.done(.reroute, false) == "+OK; didn't REROUTE anything.\n")
+        #expect(MailqServerSession.answer(.kill, .done) == "+OK; KILLed something.\n")
+        #expect(MailqServerSession.answer(.reroute, .nothing) == "+OK; didn't REROUTE anything.\n")
+        #expect(MailqServerSession.answer(.kill, .problem("no\nroom")) == "-KILL: no room\n")
     }
 
     // MARK: The asking side

@@ -197,25 +197,7 @@ struct OperationTests {
     func restart() throws {
         let bench = Bench()
         func file(_ wishes: [(OperatorWish, Int)]) throws -> LoadedMessage {
-            var control = ControlFile(
-                id: SpoolID(rawValue: UInt64(Bench.start) * 1000 << 22 | UInt64(wishes.count + 50)), headerStart: 1,
-                bodyOffset: 2, messageSize: 3, logID: "",
-                groups: [
-                    ControlGroup(
-                        sender: Quad(channel: "smtp", host: "-", user: "s@x", privilege: 0), errorsTo: "s@x",
-                        recipients: ["a@b", "c@b"].map {
-                            ControlRecipient(quad: Quad(channel: "smtp", host: "b", user: $0, privilege: 0))
-                        })
-                ])
-            var octets = control.encodeHead()
-            for (wish, index) in wishes {
-                octets += ResultRecord(
-                    offset: control.groups[0].recipients[index].offset, headerOffset: -1, notaryOffset: -1,
-                    time: Bench.start, notary: ResultRecord.notary(of: wish, name: "bob"), message: "why",
-                    isReported: true
-                ).encoded()
-            }
-            return LoadedMessage(try ControlFile.parse(octets))
+            try Self.file(wishes, number: UInt64(wishes.count))
         }
         let held = try file([(.hold, 0), (.release, 1), (.hold, 0)])
         #expect(held.hold == OperatorNote(operatorName: "bob", reason: "why", time: Bench.start))
@@ -240,6 +222,75 @@ struct OperationTests {
         bench.run()
         #expect(!bench.core.knows(returned.id))
         #expect(bench.finishes.last?.ending == .reportAndRemove)
+    }
+
+    /// A message with two recipients and what operators have asked for, as a restart reads it.
+    static func file(_ wishes: [(OperatorWish, Int)], done: [Int] = [], number: UInt64 = 1) throws -> LoadedMessage {
+        var control = ControlFile(
+            id: SpoolID(rawValue: UInt64(Bench.start) * 1000 << 22 | (number + 500)), headerStart: 1, bodyOffset: 2,
+            messageSize: 3, logID: "",
+            groups: [
+                ControlGroup(
+                    sender: Quad(channel: "smtp", host: "-", user: "s@x", privilege: 0), errorsTo: "s@x",
+                    recipients: ["a@b", "c@b"].map {
+                        ControlRecipient(quad: Quad(channel: "smtp", host: "b", user: $0, privilege: 0))
+                    })
+            ])
+        var octets = control.encodeHead()
+        func add(_ notary: Notary, _ index: Int) {
+            let offset = control.groups[0].recipients[index].offset
+            octets += ResultRecord(
+                offset: offset, headerOffset: -1, notaryOffset: -1, time: Bench.start, notary: notary, message: "why",
+                isReported: true
+            ).encoded()
+        }
+        for (wish, index) in wishes { add(ResultRecord.notary(of: wish, name: "bob"), index) }
+        for index in done { add(Notary(finalRecipient: "a@b", action: .delivered, status: "2.0.0"), index) }
+        return LoadedMessage(try ControlFile.parse(octets))
+    }
+
+    static let moves: [QueueOperation.Verb] = [.move(channel: "local", host: "z/1"), .reroute]
+
+    @Test("a move of what an agent has stands in the file until it is done; a restart carries it out", arguments: moves)
+    func moveInHand(verb: QueueOperation.Verb) throws {
+        let world = Self.world(.active)
+        let bench = world.bench
+        #expect(Self.apply(verb, world).inHand == 2)
+        #expect(bench.moves.isEmpty)
+        let wish: OperatorWish = verb == .reroute ? .reroute : .move(channel: "local", host: "z/1")
+        #expect(bench.records.map(\.record.wish) == [wish, wish])
+        #expect(OperatorWish(wish.text) == wish)
+        bench.report(1, world.id, .ok, offset: 100, isHungry: false)
+        bench.report(1, world.id, .deferred, offset: 200)
+        #expect(bench.moves.map(\.offsets) == [[100, 200]])
+
+        // The same, with a restart before the agent's end, and one recipient that it has delivered.
+        let after = Bench()
+        let loaded = try Self.file([(wish, 0), (wish, 1)], done: [0])
+        #expect(loaded.recipients.map(\.attempts) == [0, 0])
+        after.core.load(loaded)
+        after.run()
+        #expect(after.started.isEmpty)
+        #expect(after.moves.map(\.offsets) == [[loaded.recipients[1].offset]])
+        #expect(after.moves.first?.host == (verb == .reroute ? "" : "z/1"))
+        // What is left where it was, because it cannot be routed, is tried there.
+        after.core.moved(loaded)
+        after.run()
+        #expect(after.moves.count == 1 && after.started.count == 1)
+    }
+
+    @Test("an end that was asked for comes before a move; a move to where the mail is already is none")
+    func moveAndEnd() throws {
+        let bench = Bench()
+        let move = OperatorWish.move(channel: "local", host: "z")
+        bench.core.load(try Self.file([(.remove, 0), (move, 0), (move, 1)], number: 1))
+        bench.core.load(try Self.file([(.move(channel: "smtp", host: "b"), 0)], number: 2))
+        bench.core.load(try Self.file([(.remove, 0), (.bounce, 1), (.reroute, 1)], number: 3))
+        bench.run()
+        let second = try Self.file([]).recipients[1].offset
+        #expect(bench.moves.map(\.offsets) == [[second]])
+        #expect(bench.started.count == 1)
+        #expect(bench.finishes.map(\.ending) == [.reportAndRemove])
     }
 
     @Test("with records on their way nothing is handed out, and what is done to the message is done in order")

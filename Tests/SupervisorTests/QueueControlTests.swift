@@ -37,6 +37,8 @@ struct QueueControlTests {
             try text(done, .remove)
                 == "messages removed: 3, recipients: 5; recipients left as they were: 1; an agent has 2 of them: they may be "
                 + "delivered still, and what is not is gone afterwards")
+        let unwritten = #"{"dry_run":false,"messages":1,"recipients":1,"in_hand":0,"unchanged":0,"not_stored":"full"}"#
+        #expect(try text(unwritten, .remove) == "messages removed: 1, recipients: 1; a restart may undo it: full")
         let planned = #"{"dry_run":true,"messages":3,"recipients":5,"in_hand":0,"unchanged":0}"#
         #expect(try text(planned, .hold) == "messages would be held: 3, recipients: 5")
         #expect(try text(#"{"messages":0}"#, .bounce) == "nothing in the queue is meant")

@@ -27,6 +27,7 @@ extension DeliveryScheduler {
         } else {
             awaitReport(message)
         }
+        beginMove(message)
         return true
     }
 

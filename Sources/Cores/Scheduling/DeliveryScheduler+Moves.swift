@@ -4,6 +4,21 @@ extension OperatorState {
     enum Target: Hashable {
         case thread(ThreadKey)
         case router
+
+        init?(_ wish: OperatorWish) {
+            switch wish {
+            case .move(let channel, let host): self = .thread(ThreadKey(channel: channel, host: host))
+            case .reroute: self = .router
+            case .hold, .release, .remove, .bounce: return nil
+            }
+        }
+
+        var wish: OperatorWish {
+            switch self {
+            case .thread(let key): .move(channel: key.channel, host: key.host)
+            case .router: .reroute
+            }
+        }
     }
 
     /// Recipients of a message on their way to another destination: nothing of it is handed out meanwhile.
@@ -22,17 +37,34 @@ extension DeliveryScheduler {
         _ message: QueuedMessage, _ meant: [Place], to target: OperatorState.Target, _ note: OperatorNote
     ) -> Int {
         guard operators.moves[message.id] == nil else { return meant.count }
-        var offsets: [Int] = []
-        for place in meant {
-            let vertex = message.vertices[place.vertex]
-            if case .thread(let key) = target, vertex.thread.key == key { continue }
-            offsets.append(Int(vertex.recipients[place.index].offset))
-        }
-        guard !offsets.isEmpty else { return meant.count }
+        let places = meant.filter { target != .thread(message.vertices[$0.vertex].thread.key) }
+        guard !places.isEmpty else { return meant.count }
+        let offsets = places.map { Int(message.vertices[$0.vertex].recipients[$0.index].offset) }
         operators.moves[message.id] = OperatorState.Move(target: target, offsets: offsets.sorted(), note: note)
+        // It may take hours until the agent has reported, and a restart must not forget it.
+        if message.vertices.contains(where: { $0.state == .active }) {
+            for place in places { write(target.wish, note, message.vertices[place.vertex], place.index) }
+        }
         for vertex in message.vertices { keepBack(vertex) }
         beginMove(message)
-        return meant.count - offsets.count
+        return meant.count - places.count
+    }
+
+    /// What stands in the file: it was asked for while an agent had the message.
+    func restoreMove(_ loaded: LoadedMessage, _ message: QueuedMessage) {
+        var move: OperatorState.Move?
+        for recipient in loaded.recipients {
+            guard let wish = recipient.move, let target = OperatorState.Target(wish.kind),
+                move == nil || move?.target == target,
+                let (vertex, index) = Self.locate(recipient.offset, in: message),
+                vertex.recipients[index].state == .open, target != .thread(vertex.thread.key)
+            else { continue }
+            move = move ?? OperatorState.Move(target: target, offsets: [], note: wish.note)
+            move?.offsets.append(recipient.offset)
+        }
+        guard var move else { return }
+        move.offsets.sort()
+        operators.moves[message.id] = move
     }
 
     /// When no agent has anything of the message: its control file is written anew, with other places for its recipients.
@@ -57,6 +89,9 @@ extension DeliveryScheduler {
         guard let message = messages[loaded.id], operators.moves[loaded.id] != nil else { return }
         if message.isFinishing { return }
         drop(message)
+        var loaded = loaded
+        // Whatever stands there of it still: it was done, as far as it can be.
+        for index in loaded.recipients.indices { loaded.recipients[index].move = nil }
         load(loaded)
     }
 }

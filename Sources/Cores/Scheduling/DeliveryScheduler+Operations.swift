@@ -167,7 +167,7 @@ extension DeliveryScheduler {
         write(wish, note, vertex, index)
     }
 
-    private func write(_ wish: OperatorWish, _ note: OperatorNote, _ vertex: Vertex, _ index: Int) {
+    func write(_ wish: OperatorWish, _ note: OperatorNote, _ vertex: Vertex, _ index: Int) {
         record(
             vertex, index, ResultRecord.notary(of: wish, name: note.operatorName), note.reason, tag: nil,
             isReported: true)
@@ -241,7 +241,7 @@ extension DeliveryScheduler {
         }
     }
 
-    private static func locate(_ offset: Int, in message: QueuedMessage) -> (vertex: Vertex, index: Int)? {
+    static func locate(_ offset: Int, in message: QueuedMessage) -> (vertex: Vertex, index: Int)? {
         for vertex in message.vertices {
             if let index = vertex.index(of: offset) { return (vertex, index) }
         }
@@ -252,14 +252,15 @@ extension DeliveryScheduler {
     func restoreOperations(_ loaded: LoadedMessage, _ message: QueuedMessage) {
         if let hold = loaded.hold, message.open > 0 { operators.holds[message.id] = hold }
         for recipient in loaded.recipients {
-            guard let wish = recipient.wish, let (vertex, index) = Self.locate(recipient.offset, in: message),
+            guard let wish = recipient.end, let (vertex, index) = Self.locate(recipient.offset, in: message),
                 vertex.recipients[index].state == .open
             else { continue }
             switch wish.kind {
             case .remove: carryOut(.remove(wish.note), vertex, index)
             case .bounce: carryOut(.bounce(wish.note), vertex, index)
-            case .hold, .release: continue
+            case .hold, .release, .move, .reroute: continue
             }
         }
+        restoreMove(loaded, message)
     }
 }

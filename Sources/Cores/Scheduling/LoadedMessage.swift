@@ -75,13 +75,17 @@ struct RecipientHistory {
     var delays = 0
     /// Its sender was, or is to be, told that it is late.
     var notice: ResultRecord?
-    var wish: LoadedRecipient.Wish?
+    var end: LoadedRecipient.Wish?
+    var move: LoadedRecipient.Wish?
 
     mutating func add(_ record: ResultRecord) {
         if let kind = record.wish {
-            // Holds are the message's.
-            if kind == .remove || kind == .bounce {
-                wish = LoadedRecipient.Wish(kind: kind, note: OperatorNote(record))
+            let wish = LoadedRecipient.Wish(kind: kind, note: OperatorNote(record))
+            switch kind {
+            case .remove, .bounce: end = wish
+            case .move, .reroute: move = wish
+            // They are the message's.
+            case .hold, .release: break
             }
             return
         }
@@ -139,8 +143,9 @@ public struct LoadedRecipient: Sendable {
     public var deadline: Deadline
     /// When the last record says that its sender was told that it is late; 0: never.
     public var toldAt: UnixTime
-    /// What is to become of it.
-    public var wish: Wish?
+    /// That it is to go, and another destination; an end comes first.
+    public var end: Wish?
+    public var move: Wish?
 
     public init(
         offset: Int, channel: String, host: String, address: String, original: String? = nil,
@@ -194,7 +199,8 @@ public struct LoadedRecipient: Sendable {
             toldAt = notice.time
             hasUntoldDelay = !notice.isReported
         }
-        wish = history?.wish
+        end = history?.end
+        move = history?.move
         guard let history, let last = history.last else { return }
         status = last.notary.status
         problem = last.message

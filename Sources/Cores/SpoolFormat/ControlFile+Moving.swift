@@ -27,6 +27,8 @@ extension ControlFile {
             }
         }
         for record in records {
+            // What was asked for is done with this.
+            if record.wish?.isMove ?? false { continue }
             guard let place = places[record.offset] else { continue }
             let isAttempt = record.notary.action == .delayed && record.wish == nil && !record.isDelayNotice
             if isAttempt, moved.contains(record.offset) { continue }

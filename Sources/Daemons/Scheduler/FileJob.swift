@@ -55,7 +55,7 @@ enum FileResult: Sendable {
     case moved(LoadedMessage, remark: String)
     /// With what went wrong.
     case suspensionsStored(String?)
-    case wishesSynced(String?)
+    case operationsSynced(String?)
     case reported(SpoolID, reports: [SentReport])
     case finished(SpoolID, reports: [SentReport])
     /// Disk full and the like: it must be tried again, behind nothing else of this message.
@@ -74,7 +74,7 @@ extension FileResult {
         case .finished(_, let reports): reports.isEmpty
         case .synced: true
         case .loaded, .absent, .rerouted, .setAside, .cleared, .recorded, .reported, .failed, .listing, .etrns,
-            .listingFailed, .moved, .suspensionsStored, .wishesSynced:
+            .listingFailed, .moved, .suspensionsStored, .operationsSynced:
             false
         }
     }

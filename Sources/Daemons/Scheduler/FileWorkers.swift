@@ -1,5 +1,6 @@
 import Glibc
 import SpoolFormat
+import Synchronization
 
 /// A few threads for blocking work on spool files. The loop hands over a turn's jobs at once and gets results back in batches,
 /// announced through a pipe.
@@ -47,6 +48,12 @@ final class FileWorkers: @unchecked Sendable {
         startThread { [self] in deliver(work()) }
     }
 
+    /// Likewise, when every job that was submitted before has been done, or has failed, and its result delivered.
+    func runBehindJobs(_ work: @escaping @Sendable () -> [FileResult]) {
+        let behind = Countdown(lanes.count) { [self] in runAside(work) }
+        for lane in lanes { lane.add(behind) }
+    }
+
     /// Call it when ``descriptor`` is readable.
     func takeAnnounced() -> [FileResult] {
         var octets: (UInt64, UInt64) = (0, 0)
@@ -84,33 +91,57 @@ final class FileWorkers: @unchecked Sendable {
     private func run(_ lane: Lane, _ worker: FileWorker) {
         while true {
             // Results go back in portions, so that the loop has work while a long batch is done.
-            var jobs = lane.take()[...]
+            let (taken, behind) = lane.take()
+            var jobs = taken[...]
             while !jobs.isEmpty {
                 let portion = jobs.prefix(64)
                 jobs = jobs.dropFirst(portion.count)
                 deliver(worker.perform(portion))
             }
+            for countdown in behind { countdown.step() }
         }
     }
 }
 
 /// The queue of one thread.
 private final class Lane: @unchecked Sendable {
-    // Sound: `jobs` is touched with the lock held only.
+    // Sound: `jobs` and `behind` are touched with the lock held only.
     private let lock = Lock()
     private var jobs: [FileJob] = []
+    private var behind: [Countdown] = []
 
     func add(_ new: [FileJob]) {
         lock.with { jobs += new }
         lock.wake()
     }
 
+    /// When the jobs that are there have been done.
+    func add(_ countdown: Countdown) {
+        lock.with { behind.append(countdown) }
+        lock.wake()
+    }
+
     /// Everything that is there; waits until there is something.
-    func take() -> [FileJob] {
-        lock.withWaiting(until: { !jobs.isEmpty }) {
-            defer { jobs = [] }
-            return jobs
+    func take() -> (jobs: [FileJob], behind: [Countdown]) {
+        lock.withWaiting(until: { !jobs.isEmpty || !behind.isEmpty }) {
+            defer { (jobs, behind) = ([], []) }
+            return (jobs, behind)
         }
+    }
+}
+
+/// Runs something when all of a number of threads have come so far.
+private final class Countdown: Sendable {
+    private let rest: Atomic<Int>
+    private let work: @Sendable () -> Void
+
+    init(_ count: Int, _ work: @escaping @Sendable () -> Void) {
+        rest = Atomic(count)
+        self.work = work
+    }
+
+    func step() {
+        if rest.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { work() }
     }
 }
 

@@ -12,16 +12,25 @@ extension SchedulerLoop {
     private static let operationPortion = 16
     private static let maximumFileJobs = 2048
     private static let maximumOperatorRemovals = 512
-    /// Operations that may wait.
-    static let maximumOperations = 32
 
-    /// `ids`: those that are known to be meant; `nil`: the selection finds them.
-    func begin(_ operation: QueueOperation, ids: [SpoolID]? = nil, _ deliver: @escaping QueueSocket.Delivery) {
-        guard operations.count < Self.maximumOperations else {
-            return deliver("{\"error\":\"\(operations.count) operations are under way; try again later\"}\n", true)
+    /// For the queue socket.
+    func begin(_ operation: QueueOperation, _ deliver: @escaping QueueSocket.Delivery) {
+        begin(
+            operation, operation.selection.ids.isEmpty ? core.messageIDs : operation.selection.ids.sorted(),
+            progress: { deliver("{\"progress\":\($0),\"of\":\($1)}\n", false) },
+            ended: { deliver(QueueJSON.line($0, $1), true) })
+    }
+
+    /// `ids`: those that can be meant.
+    private func begin(
+        _ operation: QueueOperation, _ ids: [SpoolID], progress: ((Int, Int) -> Void)?,
+        ended: @escaping RunningOperation.Delivery
+    ) {
+        let new = RunningOperation(operation, ids, at: Self.monotonicMilliseconds(), progress: progress, ended: ended)
+        guard !operations.isFull else {
+            return new.tell(.refused("\(OperationQueue.maximum) operations are under way; try again later"))
         }
-        let ids = ids ?? (operation.selection.ids.isEmpty ? core.messageIDs : operation.selection.ids.sorted())
-        operations.append(RunningOperation(operation, ids, at: Self.monotonicMilliseconds(), deliver))
+        operations.add(new)
     }
 
     /// A portion of the oldest; `false`: nothing could be done.
@@ -36,9 +45,7 @@ extension SchedulerLoop {
             running.tellProgress(at: now)
             return true
         }
-        operations.removeFirst()
-        write(running)
-        running.tellEnd()
+        if let ended = operations.endFirst() { end(ended, .durable) }
         return true
     }
 
@@ -53,45 +60,38 @@ extension SchedulerLoop {
         return !running.touchesFiles || hasRoomForOperations
     }
 
-    func endOperations() {
-        for running in operations { running.tellStopped() }
-        operations = []
-    }
-
-    /// Milliseconds until what operators have asked for is made durable: once for all messages of an operation.
-    private static let wishSyncInterval: Int64 = 1000
-
-    func wishWritten() {
-        if nextWishSync == .max { nextWishSync = Self.monotonicMilliseconds() + Self.wishSyncInterval }
-    }
-
-    /// One call for the file system: a hundred thousand files one by one would hold up results for minutes. While there is more to be
-    /// written it waits.
-    func syncWishes(at now: Int64) {
-        guard operations.isEmpty, !isSyncingWishes else {
-            nextWishSync = now + Self.wishSyncInterval
-            return
-        }
-        nextWishSync = .max
-        isSyncingWishes = true
+    /// Makes durable what has been done for operators, when the workers are through with it: one call for the file system, since a
+    /// hundred thousand files one by one would hold up results for minutes. Call it when the turn's jobs are with the workers.
+    func settleOperations(at now: Int64) {
+        operations.tellProgress(at: now)
+        guard operations.beginSettling() else { return }
         filesInFlight += 1
         let postoffice = postoffice
-        files.runAside {
+        files.runBehindJobs {
             do throws(PostofficeError) {
                 try postoffice.syncFileSystem()
-                return [.wishesSynced(nil)]
+                return [.operationsSynced(nil)]
             } catch {
-                return [.wishesSynced(error.description)]
+                return [.operationsSynced(error.description)]
             }
         }
     }
 
-    func wishesSynced(_ problem: String?) {
-        isSyncingWishes = false
+    func operationsSynced(_ problem: String?) {
         if let problem { log.error("operations-not-synced", ["reason": problem]) }
+        let settled = operations.settled { running in
+            let waiting = stuck.isEmpty ? 0 : running.ids.count(where: stuck.holds)
+            guard waiting == 0 else {
+                return
+                    "files of \(waiting) messages cannot be written just now; it is tried again, see spool-trouble in the log"
+            }
+            return problem
+        }
+        for (running, end) in settled { self.end(running, end) }
     }
 
-    private func write(_ running: RunningOperation) {
+    private func end(_ running: RunningOperation, _ end: RunningOperation.End) {
+        defer { running.tell(end) }
         let operation = running.operation
         guard operation.verb != .count, !operation.isDryRun else { return }
         log.notice(
@@ -103,10 +103,11 @@ extension SchedulerLoop {
             ])
     }
 
-    /// What mailq asks for. The answer says whether there is something; the work is done in portions.
+    /// What mailq asks for. The answer comes when it is done and durable.
     func act(
-        _ deed: MailqServerSession.Deed, _ target: MailqServerSession.Target, origin: String
-    ) -> Bool {
+        _ deed: MailqServerSession.Deed, _ target: MailqServerSession.Target, origin: String,
+        _ answer: @escaping (MailqServerSession.Outcome) -> Void
+    ) {
         var selection = QueueSelection()
         let ids: [SpoolID]
         switch target {
@@ -116,10 +117,15 @@ extension SchedulerLoop {
             selection.channels = [GlobPattern(literal: channel)]
             selection.hosts = [GlobPattern(literal: host)]
         }
-        guard !ids.isEmpty, operations.count < Self.maximumOperations else { return false }
+        guard !ids.isEmpty else { return answer(.nothing) }
         let note = OperatorNote(operatorName: origin, reason: "mailq \(deed.rawValue)", time: core.wall)
-        begin(QueueOperation(deed == .kill ? .remove : .reroute, selection, note), ids: ids) { _, _ in }
-        return true
+        begin(QueueOperation(deed == .kill ? .remove : .reroute, selection, note), ids, progress: nil) { running, end in
+            switch end {
+            case .durable: answer(running.tally.recipients > running.tally.unchanged ? .done : .nothing)
+            case .notDurable(let reason), .refused(let reason): answer(.problem(reason))
+            case .stopped: answer(.problem("the scheduler ends"))
+            }
+        }
     }
 
     /// Before the first message is read. What fails is tried at the next start: its old message is kept out of nobody's way.

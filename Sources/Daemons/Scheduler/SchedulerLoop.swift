@@ -34,12 +34,9 @@ final class SchedulerLoop {
     private var queueSocket: QueueSocket?
     private(set) var mailq: MailqService?
     var etrns = ETRNRequests()
-    var operations: [RunningOperation] = []
+    var operations = OperationQueue()
     private let statistics: StatisticsLog?
     var isStoringSuspensions = false
-    /// When what operators have asked for is made durable.
-    var nextWishSync: Int64 = .max
-    var isSyncingWishes = false
     /// They hear what went wrong with it, if anything.
     var waitingForSuspensions: [(String?) -> Void] = []
     var storedFor: [(String?) -> Void] = []
@@ -50,7 +47,7 @@ final class SchedulerLoop {
     /// Messages with records that are not synced.
     private var unsynced: Set<SpoolID> = []
     private var nextSync: Int64 = .max
-    private var stuck = StuckJobs()
+    private(set) var stuck = StuckJobs()
     private var nextRetry: Int64 = .max
     var loading = Intake()
     private var nextScan: Int64 = 0
@@ -122,7 +119,7 @@ final class SchedulerLoop {
             handlers: MailqService.Handlers(
                 list: reports.answer,
                 etrn: { [unowned self] in (etrn($0, origin: $1)?.started ?? 0) > 0 },
-                act: { [unowned self] in act($0, $1, origin: $2) }, dump: { MailqDump.pieces(reports) },
+                act: { [unowned self] in act($0, $1, origin: $2, $3) }, dump: { MailqDump.pieces(reports) },
                 version: options.mailqVersion))
         mailq?.configure(
             active.configuration.parameters.mailqSocket, active.accounts, at: Self.monotonicMilliseconds())
@@ -157,7 +154,6 @@ final class SchedulerLoop {
                 nextSync, nextRetry, nextScan, nextCheck, shutdownDeadline, etrns.due, mailq?.due ?? .max) - now
         if filesInFlight > 0 { next = min(next, Self.quietInterval) }
         if core.isSweeping || hasOperationToRun { next = 0 }
-        next = min(next, nextWishSync - now)
         if let event = core.nextEvent { next = min(next, event * 1000 - Self.milliseconds()) }
         return Int32(clamping: max(0, next))
     }
@@ -167,7 +163,6 @@ final class SchedulerLoop {
         if filesInFlight > 0 { files.takeQuiet().forEach(take) }
         core.advance(to: Self.milliseconds() / 1000)
         if now >= nextSync { syncAll() }
-        if now >= nextWishSync { syncWishes(at: now) }
         if now >= nextRetry { retryStuck() }
         if now >= nextScan { scan() }
         if now >= nextDescription, metrics.takeWish() { describeQueue(at: now) }
@@ -195,6 +190,7 @@ final class SchedulerLoop {
         }
         pendingAgents.removeAll(keepingCapacity: true)
         submitJobs()
+        settleOperations(at: now)
     }
 
     private func noteRemoval(_ id: SpoolID) {
@@ -237,7 +233,6 @@ final class SchedulerLoop {
                 unsynced.insert(id)
                 if nextSync == .max { nextSync = Self.monotonicMilliseconds() + Self.syncInterval }
             }
-            if record.wish != nil { wishWritten() }
             submit(.append(id, vertex: vertex, record, tag))
         case .report(let id):
             unsynced.remove(id)
@@ -305,7 +300,7 @@ final class SchedulerLoop {
             log.info("moved", ["queue-id": "\(message.id)", "text": remark])
             core.moved(message)
         case .suspensionsStored(let problem): suspensionsStored(problem)
-        case .wishesSynced(let problem): wishesSynced(problem)
+        case .operationsSynced(let problem): operationsSynced(problem)
         case .reported(let id, let reports):
             note(reports, of: id)
             core.reported(id, count: reports.reduce(0) { $0 + $1.records })
@@ -453,7 +448,7 @@ final class SchedulerLoop {
         guard !stops else { return }
         log.notice("stopping", ["reason": reason, "agents": "\(agents.count)"])
         core.stop()
-        endOperations()
+        for running in operations.stop() { running.tell(.stopped) }
         shutdownDeadline = Self.monotonicMilliseconds() + Self.shutdownTime
         nextScan = .max
     }

@@ -45,12 +45,29 @@ public enum QueueControl {
         if let target = request.target { fields.append("to=\(target)") }
         if request.isDryRun { fields.append("dry-run") }
         var found = 0
-        let code = ask(environment, ["operate", request.verb.rawValue], fields) { answer in
-            guard answer["progress"] == nil else { return tellProgress(answer) }
+        let code = operate(environment, request.verb, fields) { answer in
             found = answer["messages"]?.integer ?? 0
             Program.print(json ? answer.text : text(answer, request.verb))
         }
         return code == .ok && found == 0 && !request.filter.ids.isEmpty ? .noInput : code
+    }
+
+    /// `answered` gets what was done; ``ExitCode/temporaryFailure`` if not all of it is on the disk.
+    static func operate(
+        _ environment: ZEnvironment, _ verb: Verb, _ fields: [String], _ answered: (JSONValue) -> Void
+    ) -> ExitCode {
+        var answer: JSONValue?
+        let code = ask(environment, ["operate", verb.rawValue], fields) { line in
+            if line["progress"] != nil { return tellProgress(line) }
+            answer = line
+        }
+        guard code == .ok else { return code }
+        guard let answer else {
+            Program.print("zmailer: the scheduler ended before it was through; ask again when it runs", to: 2)
+            return .unavailable
+        }
+        answered(answer)
+        return answer["not_stored"] == nil ? .ok : .temporaryFailure
     }
 
     /// `12 messages held (30 recipients); …`.
@@ -62,6 +79,9 @@ public enum QueueControl {
         var text = "messages \(isDryRun ? verb.texts.planned : verb.texts.done): \(messages), recipients: "
         text += "\(number("recipients"))"
         if number("unchanged") > 0 { text += "; recipients left as they were: \(number("unchanged"))" }
+        if let problem = answer["not_stored"]?.string {
+            text += "; a restart may undo it: \(QueueListing.printable(problem))"
+        }
         guard number("in_hand") > 0 else { return text }
         switch verb {
         case .remove, .bounce, .move, .reroute:

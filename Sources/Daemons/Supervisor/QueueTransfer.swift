@@ -96,7 +96,7 @@ public enum QueueTransfer {
         var filter = QueueFilter()
         filter.ids = ids
         let fields = filter.fields + ["by=\(QueueControl.operatorName)", "reason=export"]
-        return QueueControl.ask(environment, ["operate", verb.rawValue], fields) { _ in }
+        return QueueControl.operate(environment, verb, fields) { _ in }
     }
 
     /// What went wrong, if anything. `isComplete`: all of what is undone must be in it.

@@ -31,6 +31,15 @@ public struct MailqServerSession: Sendable {
         case thread(channel: String, host: String)
     }
 
+    public enum Outcome: Hashable, Sendable {
+        /// There is nothing that it could be done to.
+        case nothing
+        /// And is on the disk.
+        case done
+        /// It could not be done, or a restart may undo it.
+        case problem(String)
+    }
+
     public enum Action: Hashable, Sendable {
         case send(String)
         /// Compare `response` with the ``MailqDigest`` of ``material(password:)``, then call ``authenticated(rights:)`` or ``refused()``.
@@ -39,7 +48,7 @@ public struct MailqServerSession: Sendable {
         case list(Report)
         /// Start it, then send what ``started(_:)`` says. `remark`: for whom, as the asker says.
         case etrn(ETRNTarget, remark: String)
-        /// Take it out of the queue, or have it routed again, then send what ``done(_:_:)`` says.
+        /// Take it out of the queue, or have it routed again, then send what ``answer(_:_:)`` says.
         case act(Deed, Target)
         /// Send it, read nothing more, close.
         case close(String)
@@ -121,11 +130,12 @@ public struct MailqServerSession: Sendable {
         didStart ? "+OK; an ETRN started something.\n" : "+OK; an ETRN didn't start anything.\n"
     }
 
-    public static func done(_ deed: Deed, _ hasFound: Bool) -> String {
-        guard hasFound else { return "+OK; didn't \(deed.rawValue) anything.\n" }
-        return switch deed {
-        case .kill: "+OK; KILLed something.\n"
-        case .reroute: "+OK; REROUTEd something.\n"
+    public static func answer(_ deed: Deed, _ outcome: Outcome) -> String {
+        switch (outcome, deed) {
+        case (.nothing, _): "+OK; didn't \(deed.rawValue) anything.\n"
+        case (.done, .kill): "+OK; KILLed something.\n"
+        case (.done, .reroute): "+OK; REROUTEd something.\n"
+        case (.problem(let reason), _): "-\(deed.rawValue): \(Octets.cleaned(reason))\n"
         }
     }
 

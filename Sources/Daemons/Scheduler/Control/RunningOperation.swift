@@ -4,41 +4,49 @@ import SpoolFormat
 /// An operator's work on the queue that takes more than one turn of the loop. What has been begun is done to its end, also if whoever
 /// asked for it has gone.
 final class RunningOperation {
+    enum End {
+        /// All of it is on the disk.
+        case durable
+        /// All of it is done as far as this scheduler lives; why a restart may undo it.
+        case notDurable(String)
+        /// The scheduler ends before it was through.
+        case stopped
+        /// It was not begun.
+        case refused(String)
+    }
+    typealias Delivery = (_ operation: RunningOperation, _ end: End) -> Void
+
     let operation: QueueOperation
+    let ids: [SpoolID]
     var rest: ArraySlice<SpoolID>
     var tally = OperationTally()
-    let total: Int
-    /// Milliseconds of the steady clock.
-    var nextProgress: Int64
-    private let deliver: QueueSocket.Delivery
+    private var nextProgress: Int64
+    private let progress: ((_ done: Int, _ total: Int) -> Void)?
+    private let ended: Delivery
 
     /// Milliseconds between two lines that say how far it is.
     static let progressInterval: Int64 = 1000
 
-    init(_ operation: QueueOperation, _ ids: [SpoolID], at now: Int64, _ deliver: @escaping QueueSocket.Delivery) {
+    /// `now`: milliseconds of the steady clock.
+    init(
+        _ operation: QueueOperation, _ ids: [SpoolID], at now: Int64,
+        progress: ((_ done: Int, _ total: Int) -> Void)? = nil, ended: @escaping Delivery
+    ) {
         self.operation = operation
+        self.ids = ids
         rest = ids[...]
-        total = ids.count
         nextProgress = now + Self.progressInterval
-        self.deliver = deliver
+        self.progress = progress
+        self.ended = ended
     }
 
     func tellProgress(at now: Int64) {
         guard now >= nextProgress else { return }
         nextProgress = now + Self.progressInterval
-        deliver("{\"progress\":\(total - rest.count),\"of\":\(total)}\n", false)
+        progress?(ids.count - rest.count, ids.count)
     }
 
-    func tellEnd() { deliver(line, true) }
-
-    func tellStopped() {
-        deliver("{\"error\":\"the scheduler ends; done so far: \(total - rest.count) of \(total) messages\"}\n", true)
-    }
-
-    var line: String {
-        "{\"operation\":\"\(verb)\",\"dry_run\":\(operation.isDryRun),\"messages\":\(tally.messages),"
-            + "\"recipients\":\(tally.recipients),\"in_hand\":\(tally.inHand),\"unchanged\":\(tally.unchanged)}\n"
-    }
+    func tell(_ end: End) { ended(self, end) }
 
     var verb: String {
         switch operation.verb {
@@ -59,6 +67,23 @@ final class RunningOperation {
         switch operation.verb {
         case .count, .retry: return false
         case .hold, .release, .remove, .bounce, .move, .reroute: return true
+        }
+    }
+}
+
+extension QueueJSON {
+    static func line(_ running: RunningOperation, _ end: RunningOperation.End) -> String {
+        let tally = running.tally
+        var text = "{\"operation\":\"\(running.verb)\",\"dry_run\":\(running.operation.isDryRun),"
+        text += "\"messages\":\(tally.messages),\"recipients\":\(tally.recipients),\"in_hand\":\(tally.inHand),"
+        text += "\"unchanged\":\(tally.unchanged)"
+        switch end {
+        case .durable: return text + "}\n"
+        case .notDurable(let reason): return text + ",\"not_stored\":\(string(reason))}\n"
+        case .stopped:
+            let done = running.ids.count - running.rest.count
+            return "{\"error\":\"the scheduler ends; done so far: \(done) of \(running.ids.count) messages\"}\n"
+        case .refused(let reason): return "{\"error\":\(string(reason))}\n"
         }
     }
 }

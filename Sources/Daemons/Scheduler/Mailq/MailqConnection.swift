@@ -18,6 +18,8 @@ final class MailqConnection {
     private(set) var closes = false
     /// What waits for its time, and that time: the answer to a wrong password.
     var delayed: (action: MailqServerSession.Action, time: Int64)?
+    /// What it has asked for is being done.
+    var isWaiting = false
     private let end: Int64
     private var quietEnd: Int64
 

@@ -14,8 +14,12 @@ final class MailqService {
         var list: (MailqServerSession.Report) -> QueueSocket.Answer
         /// Whether there is something to start. `origin`: for the log.
         var etrn: (_ target: ETRNTarget, _ origin: String) -> Bool
-        /// Whether there is something that it is done to.
-        var act: (_ deed: MailqServerSession.Deed, _ target: MailqServerSession.Target, _ origin: String) -> Bool
+        /// `answer` is called once: when it is done.
+        var act:
+            (
+                _ deed: MailqServerSession.Deed, _ target: MailqServerSession.Target, _ origin: String,
+                _ answer: @escaping (MailqServerSession.Outcome) -> Void
+            ) -> Void
         /// All of the queue, as mailq's version 1 has it.
         var dump: () -> QueueSocket.Answer
         /// 1 or 2.
@@ -226,7 +230,7 @@ final class MailqService {
             }
             counters.commands += 1
             perform(action, connection)
-            if connection.delayed != nil { return }
+            if connection.delayed != nil || connection.isWaiting { return }
         }
     }
 
@@ -243,7 +247,23 @@ final class MailqService {
             connection.send(MailqServerSession.started(handlers.etrn(target, origin)))
         case .act(let deed, let target):
             let origin = "\(connection.user)@\(name(connection.client))"
-            connection.send(MailqServerSession.done(deed, handlers.act(deed, target, origin)))
+            act(deed, target, origin, connection)
+        }
+    }
+
+    /// Nothing is read until it is done, and a client that has gone is noticed then.
+    private func act(
+        _ deed: MailqServerSession.Deed, _ target: MailqServerSession.Target, _ origin: String,
+        _ connection: MailqConnection
+    ) {
+        connection.isWaiting = true
+        poller.remove(connection.descriptor)
+        handlers.act(deed, target, origin) { [weak self, weak connection] outcome in
+            guard let self, let connection, connections[connection.descriptor] === connection else { return }
+            connection.isWaiting = false
+            connection.send(MailqServerSession.answer(deed, outcome))
+            connection.isActive(at: now)
+            poller.add(connection.descriptor, .write) { [unowned self] _ in ready(connection) }
         }
     }
 
