@@ -20,6 +20,7 @@ struct MailboxFile {
     var keepsAccessTime = true
     var patience = MailboxLock.standardPatience
     var system = SystemStart.current
+    var passage = Passage()
 
     enum Outcome: Hashable {
         /// The message begins at this octet of the file.
@@ -60,6 +61,7 @@ struct MailboxFile {
                 }
             }
             journal.open = nil
+            try passage.check()
             let outcome = try append(copy, separator, identity, to: file, at: size, journal)
             if keepsAccessTime {
                 // Only a hint to mail readers: its failure changes nothing for the message.
