@@ -225,7 +225,9 @@ struct LocalDelivery {
     private func localCopy(prefix: String) throws(DeliveryProblem) -> LocalCopy {
         do throws(FileError) {
             return try LocalCopy(
-                job.content, prefix: prefix, header: job.header(of: recipient), decodes: settings.options.decodes)
+                job.content, prefix: prefix, header: job.header(of: recipient),
+                for: ReceivedClause.isWanted(settings.zenv) ? (recipient, job.id) : nil,
+                decodes: settings.options.decodes)
         } catch {
             throw .content(error)
         }
