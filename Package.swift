@@ -151,7 +151,7 @@ let package = Package(
             "Daemons", "UserPrograms",
             [
                 "MailModel", "SMTPProtocol", "Submission", "Routing", "Configuration", "ChildProcesses", "ProgramKit",
-                "PolicyAsking", "Tables", "LocalSubmission", "CPosix",
+                "PolicyAsking", "Tables", "LocalSubmission",
             ]),
 
         // Agents
@@ -229,6 +229,7 @@ let package = Package(
                 "SpoolFormat", "ProgramKit", argumentParser,
             ]),
         program("sendmail", ["UserPrograms"]),
+        program("vacation", ["UserPrograms"]),
         program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
         // Tests

@@ -58,7 +58,7 @@ public struct AbsenceRules: Hashable, Sendable {
         guard let mailbox = Mailbox(sender) else { return .silent(.noAddress(Self.cut(sender))) }
         let address = asciiLowercased(mailbox.description)
         if Self.isRobot(mailbox.localPart.text) { return .silent(.robot(Self.cut(mailbox.description))) }
-        if excluded.contains(address) || excluded.contains("@\(mailbox.domain.lookupName)") {
+        if excluded.contains(address) || excluded.contains("@\(asciiLowercased("\(mailbox.domain)"))") {
             return .silent(.excluded(Self.cut(mailbox.description)))
         }
         if names.contains(where: { $0.contains("@") ? $0 == address : false }) { return .silent(.ownMessage) }
