@@ -68,7 +68,7 @@ let package = Package(
         library("Cores", "Configuration", ["MailModel"]),
         library("Cores", "PeerIdentity", ["MailModel"]),
         library("Cores", "MilterProtocol", ["MailModel"]),
-        library("Cores", "Submission", ["MailModel"]),
+        library("Cores", "Submission", ["MailModel", "DeliveryStatus"]),
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),
@@ -237,6 +237,13 @@ let package = Package(
         tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
         tests("SASLTests", ["SASL", "MailModel"]),
         tests("MessageConversionTests", ["MessageConversion", "MailModel"], exclude: ["compare.py"]),
+        tests("SubmissionTests", ["Submission", "MailModel"]),
+        tests(
+            "UserProgramsTests",
+            [
+                "UserPrograms", "LocalSubmission", "Submission", "Configuration", "ChildProcesses", "ProgramKit",
+                "MailModel", "SMTPProtocol",
+            ]),
         tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
         tests("HostAccessTests", ["HostAccess"]),
         tests("ContentFilteringTests", ["ContentFiltering", "SpoolFormat", "MailModel"]),

@@ -1,3 +1,4 @@
+import DeliveryStatus
 import MailModel
 
 /// The message that tells a sender that somebody is away (RFC 3834 §3, RFC 5230 §5): the user's own text, with what it quotes of the
@@ -58,7 +59,9 @@ public struct AbsenceReply: Hashable, Sendable {
         header += "Auto-Submitted: auto-replied (vacation)\r\n"
         // For servers that know no RFC 3834.
         header += "X-Auto-Response-Suppress: All\r\n"
-        let filled = quotation.filled(body)
+        // Encoded words mean nothing in a body, and UTF-8 would mean nothing in one of another charset.
+        let isUTF8 = String(validating: body, as: UTF8.self) != nil && !hasField.contains("content-type")
+        let filled = (isUTF8 ? quotation.decoded : quotation).filled(body)
         if filled.contains(where: { $0 >= 0x80 }), !hasField.contains("content-type") {
             let charset = String(validating: filled, as: UTF8.self) == nil ? "ISO-8859-1" : "UTF-8"
             header += "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=\(charset)\r\n"
@@ -125,6 +128,19 @@ struct Quotation: Hashable, Sendable {
     let address: String
     /// The display name of the sender, or the address.
     let name: String
+
+    private init(subject: String, address: String, name: String) {
+        self.subject = subject
+        self.address = address
+        self.name = name
+    }
+
+    /// As a person reads it.
+    var decoded: Quotation {
+        Quotation(
+            subject: Self.cleaned(DecodedWords.text(subject)), address: address,
+            name: Self.cleaned(DecodedWords.text(name)))
+    }
 
     init(_ original: HeaderSection, _ recipient: Mailbox) {
         subject = Self.cleaned(original.value("Subject") ?? "")

@@ -8,16 +8,23 @@ public struct AddressField: Hashable, Sendable {
     /// Texts where an address should be and none is; cut at ``maximumMalformedLength``.
     public private(set) var malformed: [String] = []
 
+    /// Behind which octets of the body an address ends that has no domain, counted from its first.
+    public private(set) var bareEnds: [Int] = []
+
     /// Octets of a text in ``malformed``.
     public static let maximumMalformedLength = 100
 
     /// - Parameter body: what follows the colon, folded or not.
     public init(_ body: some Sequence<UInt8>) {
         var reader = Reader()
-        for octet in body where octet != 0x0d && octet != 0x0a { reader.take(octet) }
+        for (index, octet) in body.enumerated() where octet != 0x0d && octet != 0x0a {
+            reader.index = index
+            reader.take(octet)
+        }
         reader.finish()
         addresses = reader.addresses
         malformed = reader.malformed
+        bareEnds = reader.bareEnds
     }
 
     public init(_ text: String) { self.init(text.utf8) }
@@ -25,6 +32,12 @@ public struct AddressField: Hashable, Sendable {
     private struct Reader {
         var addresses: [String] = []
         var malformed: [String] = []
+        var bareEnds: [Int] = []
+        /// Of the octet that is taken.
+        var index = 0
+        /// Behind the last octet outside brackets, and in them.
+        private var outsideEnd = 0
+        private var insideEnd = 0
         /// Outside brackets; blanks between words are kept as one.
         private var outside: [UInt8] = []
         private var inside: [UInt8]?
@@ -76,7 +89,13 @@ public struct AddressField: Hashable, Sendable {
         }
 
         private mutating func append(_ octet: UInt8) {
-            if isInBrackets { inside?.append(octet) } else { outside.append(octet) }
+            if isInBrackets {
+                inside?.append(octet)
+                insideEnd = index + 1
+            } else {
+                outside.append(octet)
+                outsideEnd = index + 1
+            }
         }
 
         mutating func finish() {
@@ -96,7 +115,7 @@ public struct AddressField: Hashable, Sendable {
                 if joined.contains(0x20), !Self.isQuoted(joined) {
                     tell(text)
                 } else {
-                    addresses.append(Octets.text(joined[...]))
+                    add(joined[...], outsideEnd)
                 }
                 return
             }
@@ -107,8 +126,13 @@ public struct AddressField: Hashable, Sendable {
             if isInBrackets || address.isEmpty {
                 tell("<\(Octets.text(bracketed[...]))>")
             } else {
-                addresses.append(Octets.text(address))
+                add(address, insideEnd)
             }
+        }
+
+        private mutating func add(_ address: ArraySlice<UInt8>, _ end: Int) {
+            addresses.append(Octets.text(address))
+            if !address.contains(UInt8(ascii: "@")) { bareEnds.append(end) }
         }
 
         private mutating func tell(_ text: String) {

@@ -12,6 +12,8 @@ public struct SubmittedHeader: Hashable, Sendable {
         public var date: String
         /// With brackets.
         public var messageID: String
+        /// Behind the `@` of addresses that have none; empty: they stay as they are.
+        public var domain = ""
         /// `-t`
         public var takesRecipients = false
 
@@ -51,16 +53,23 @@ public struct SubmittedHeader: Hashable, Sendable {
             isResent && !Self.resentRecipientFields.isDisjoint(with: names)
             ? Self.resentRecipientFields : Self.recipientFields
         for (field, name) in zip(section.fields, names) {
-            if Self.addressFields.contains(name) {
+            let isAddressField = Self.addressFields.contains(name)
+            var bareEnds: [Int] = []
+            if isAddressField {
                 let list = AddressField(message[field.bodyRange])
                 if list.addresses.contains(where: { $0.utf8.contains { $0 >= 0x80 } }) { needsSMTPUTF8 = true }
+                bareEnds = list.bareEnds
                 if plan.takesRecipients, wanted.contains(name) {
                     recipients += list.addresses
                     malformed += list.malformed
                 }
             }
             if name == "bcc" || name == "resent-bcc" { continue }
-            octets += message[field.range]
+            if isAddressField {
+                octets += Self.qualified(message, field, bareEnds, plan.domain)
+            } else {
+                octets += message[field.range]
+            }
             if octets.last != 0x0a { octets += [0x0d, 0x0a] }
         }
         let prefix = isResent ? "Resent-" : ""
@@ -74,6 +83,23 @@ public struct SubmittedHeader: Hashable, Sendable {
         if !has("message-id") { added += "\(prefix)Message-ID: \(plan.messageID)\r\n" }
         // Resent fields stand together, in front of what they were added to.
         octets = isResent ? Array(added.utf8) + octets : octets + Array(added.utf8)
+    }
+
+    /// The field with `@domain` behind the addresses that lack it (RFC 6409 §8, RFC 5321 §2.3.4): what leaves this host is no address
+    /// without it.
+    private static func qualified(
+        _ message: [UInt8], _ field: HeaderSection.Field, _ ends: [Int], _ domain: String
+    ) -> [UInt8] {
+        guard !domain.isEmpty, !ends.isEmpty else { return Array(message[field.range]) }
+        var result: [UInt8] = []
+        var start = field.range.lowerBound
+        for end in ends {
+            let position = field.bodyRange.lowerBound + end
+            result += message[start..<position]
+            result += "@\(domain)".utf8
+            start = position
+        }
+        return result + message[start..<field.range.upperBound]
     }
 
     /// Programs that copy a message out of an mbox file leave its `From ` line in front.

@@ -198,7 +198,7 @@ final class ListeningSocket {
         self.path = path
     }
 
-    private init(_ address: ListenAddress, _ configuration: SMTPServerConfiguration) throws(ListenError) {
+    init(_ address: ListenAddress, _ configuration: SMTPServerConfiguration) throws(ListenError) {
         var isIPv6 = false
         if case .v6 = address.address { isIPv6 = true }
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)

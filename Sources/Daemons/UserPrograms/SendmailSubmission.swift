@@ -192,6 +192,7 @@ struct SendmailSubmission {
             messageID: MessageName.new(host: user.host))
         let isOwn = options.sender == nil || author == user.address
         plan.fullName = options.fullName ?? (isOwn ? user.fullName : "")
+        plan.domain = user.domain
         plan.takesRecipients = options.takesRecipientsOfHeader
         return plan
     }
