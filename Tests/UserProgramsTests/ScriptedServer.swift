@@ -64,14 +64,15 @@ final class ScriptedServer: Sendable {
             buffer += octets[..<count]
             var start = 0
             while let newline = buffer[start...].firstIndex(of: 0x0a) {
-                let line = String(decoding: buffer[start..<newline], as: UTF8.self).replacing("\r", with: "")
+                let line = String(decoding: buffer[start..<newline].filter { $0 != 0x0d }, as: UTF8.self)
                 start = newline + 1
-                if let lines = message {
+                if message != nil {
                     guard line == "." else {
                         message?.append(line)
                         continue
                     }
-                    contents.withLock { $0.append(lines.joined(separator: "\n")) }
+                    let text = (message ?? []).joined(separator: "\n")
+                    contents.withLock { $0.append(text) }
                     message = nil
                     guard let reply = script("data") else { return }
                     say(reply, connection)
