@@ -1,7 +1,7 @@
 import MailModel
 import SMTPProtocol
 
-/// Gives messages of this host's users to smtpserver, over the Unix socket that tells it whose they are (docs/protocols.md §9).
+/// Gives messages of this host's users to smtpserver, over the Unix socket that tells it whose they are (docs/protocols.md §10).
 public struct SubmissionClient {
     /// The socket.
     public var path: String
