@@ -57,6 +57,8 @@ final class LoopContext {
     let filters: ContentFilters
     /// Of the whole process.
     let sessionCount: SessionCount
+    /// Of the whole process.
+    let accountSessions: AccountSessions
     var isStopping = false
     let wheel = TimeoutWheel<SessionHandler>()
     /// Octets of replies of the session that is being worked on; lent and given back, so that idle sessions hold none.
@@ -67,7 +69,8 @@ final class LoopContext {
 
     init(
         loop: any EventLoop, settings: Settings, intake: Intake, log: EventLog, sessionLog: SessionLog?,
-        sessionCount: SessionCount, timeouts: Timeouts, maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
+        sessionCount: SessionCount, accountSessions: AccountSessions = AccountSessions(), timeouts: Timeouts,
+        maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
         tls: TLSContexts? = nil, recorder: FlightRecorder.Slot? = nil,
         filters: ContentFilters
     ) {
@@ -75,6 +78,7 @@ final class LoopContext {
         self.tls = tls
         self.recorder = recorder
         self.sessionCount = sessionCount
+        self.accountSessions = accountSessions
         self.loop = loop
         self.settings = settings
         self.intake = intake

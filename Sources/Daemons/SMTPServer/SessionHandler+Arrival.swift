@@ -40,7 +40,10 @@ extension SessionHandler {
     static let immediateHandshakeDelay: Int64 = 2000
 
     func arrive() {
-        if let address = client.address, profile.configuration.proxies.contains(where: { $0.contains(address) }) {
+        if let account = client.account {
+            identifyAccount(account.uid)
+        } else if let address = client.address, profile.configuration.proxies.contains(where: { $0.contains(address) })
+        {
             phase = .awaitingHeader
             isActive(Self.headerDeadline)
         } else {

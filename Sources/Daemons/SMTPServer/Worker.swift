@@ -16,6 +16,7 @@ final class Worker: Sendable {
     let intake: Intake
     let log: EventLog
     let sessions = SessionCount()
+    private let accountSessions = AccountSessions()
     private let pool: BlockingPool
     private let filters: ContentFilters
     private let group: MultiThreadedEventLoopGroup
@@ -47,10 +48,12 @@ final class Worker: Sendable {
         var contexts: [ObjectIdentifier: NIOLoopBound<LoopContext>] = [:]
         for (index, loop) in group.makeIterator().enumerated() {
             let sessions = sessions
+            let accountSessions = accountSessions
             let made = loop.submit {
                 let context = LoopContext(
                     loop: loop, settings: settings, intake: intake, log: log, sessionLog: sessionLog,
-                    sessionCount: sessions, timeouts: timeouts, maximumWaiting: maximumWaiting, tls: tls,
+                    sessionCount: sessions, accountSessions: accountSessions, timeouts: timeouts,
+                    maximumWaiting: maximumWaiting, tls: tls,
                     recorder: recorder?.slot(index), filters: filters)
                 context.begin()
                 return NIOLoopBound(context, eventLoop: loop)
@@ -101,8 +104,19 @@ final class Worker: Sendable {
     private static func begin(_ channel: any Channel, _ context: LoopContext, _ profile: SessionProfile) throws {
         let size = ReceiveSize()
         try channel.syncOptions?.setOption(.recvAllocator, value: SessionReceiveAllocator(size: size))
+        let client: ClientAddress
+        if profile.role.service == .local {
+            let peer = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+                of: NIOBSDSocket.Handle.self
+            ) { UnixSocket.peer($0) }
+            // Who cannot be told is not served.
+            guard let uid = peer ?? nil else { throw ChannelError.eof }
+            client = ClientAddress(LocalAccount(uid: uid))
+        } else {
+            client = ClientAddress(channel)
+        }
         try channel.pipeline.syncOperations.addHandler(
-            SessionHandler(context, profile, client: ClientAddress(channel), size: size))
+            SessionHandler(context, profile, client: client, size: size))
     }
 
     /// The one session of a connected socket (`-n`); the result is there when it has ended.

@@ -1,0 +1,53 @@
+import Glibc
+import ProgramKit
+import Synchronization
+
+/// Who submits mail on this host, as the system tells of the other end of a Unix socket (SO_PEERCRED, unix(7)).
+struct LocalAccount: Hashable, Sendable {
+    let uid: uid_t
+    /// The account's; `uid-N` where there is none of that uid, or its name could not stand in a header, and before it was looked up.
+    let name: String
+    /// May submit in any sender's name.
+    var isTrusted = false
+
+    init(uid: uid_t, name: String? = nil) {
+        self.uid = uid
+        if let name, Self.isPlain(name) { self.name = name } else { self.name = "uid-\(uid)" }
+    }
+
+    /// Asks the name service. Blocks.
+    static func named(_ uid: uid_t, _ settings: Settings) throws(SystemAccount.Failure) -> LocalAccount {
+        var account = LocalAccount(uid: uid, name: try SystemAccount.with(uid: uid)?.name)
+        account.isTrusted = settings.isTrusted(uid, account.name)
+        return account
+    }
+
+    /// Letters, digits, `.`, `_`, `-`, and a `$` as samba's machines have: all that is an atom in a header, and no separator anywhere.
+    private static func isPlain(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count)
+            && name.utf8.allSatisfy { octet in
+                (48...57).contains(octet) || (65...90).contains(octet) || (97...122).contains(octet)
+                    || [UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "$")].contains(octet)
+            }
+    }
+}
+
+/// Sessions of the accounts of this host: one user's programs must not keep those of others out.
+final class AccountSessions: Sendable {
+    private let counts = Mutex<[uid_t: Int]>([:])
+
+    /// The sessions of the account, this one included.
+    func begin(_ uid: uid_t) -> Int {
+        counts.withLock { counts in
+            counts[uid, default: 0] += 1
+            return counts[uid, default: 0]
+        }
+    }
+
+    func end(_ uid: uid_t) {
+        counts.withLock { counts in
+            guard let count = counts[uid] else { return }
+            counts[uid] = count > 1 ? count - 1 : nil
+        }
+    }
+}

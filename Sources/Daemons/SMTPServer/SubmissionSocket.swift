@@ -1,0 +1,22 @@
+import ChildProcesses
+import Glibc
+import ProgramKit
+
+/// `submission-socket`: every user of this host may connect; who it is the system tells of each connection (SO_PEERCRED).
+enum SubmissionSocket {
+    /// A name that somebody has left is taken over; anything else that has the name stays, and is said.
+    static func listen(_ path: String, backlog: Int) throws(ListenError) -> Int32 {
+        var information = stat()
+        if lstat(path, &information) == 0, information.st_mode & S_IFMT != S_IFSOCK {
+            throw ListenError("\(path) is there and no socket; remove it, or name another submission-socket", .osFile)
+        }
+        // Of the whole process, and the master makes files in this thread alone.
+        let mask = umask(0)
+        defer { umask(mask) }
+        do throws(UnixSocket.Failure) {
+            return try UnixSocket.listen(SocketPath.reachable(path), mode: 0o666, backlog: Int32(clamping: backlog))
+        } catch {
+            throw ListenError("cannot listen on \(path)", error.code)
+        }
+    }
+}
