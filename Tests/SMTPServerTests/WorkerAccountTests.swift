@@ -131,6 +131,9 @@ import Testing
         let error = #expect(throws: ListenError.self) { _ = try SubmissionSocket.listen(file, backlog: 16) }
         #expect(error?.description == "\(file) is there and no socket; remove it, or name another submission-socket")
         #expect(try SubmissionSocket.listen(path, backlog: 16) >= 0)
+        try #require(chmod("\(fixture.directory)/po", 0o777) == 0)
+        let open = #expect(throws: ListenError.self) { _ = try SubmissionSocket.listen(path, backlog: 16) }
+        #expect(open?.description.contains("everybody may write to \(fixture.directory)/po") == true)
     }
 
     @Test(

@@ -10,6 +10,11 @@ enum SubmissionSocket {
         if lstat(path, &information) == 0, information.st_mode & S_IFMT != S_IFSOCK {
             throw ListenError("\(path) is there and no socket; remove it, or name another submission-socket", .osFile)
         }
+        // Who could put a socket of his own there would get the mail of others.
+        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        if stat(folder, &information) == 0, information.st_mode & 0o002 != 0 {
+            throw ListenError("\(path): everybody may write to \(folder); name a submission-socket elsewhere", .osFile)
+        }
         // Of the whole process, and the master makes files in this thread alone.
         let mask = umask(0)
         defer { umask(mask) }
