@@ -63,7 +63,8 @@ import Testing
     @Test("it needs no login where others do, and is offered nothing that is for strangers")
     func offers() throws {
         let (fixture, path) = try fixture(
-            ["MSA-mode", "smtp-auth", "enable-router", "no-VRFYcmd"], patterns: ["here 999 !no"])
+            ["MSA-mode", "smtp-auth", "AUTH-LOGIN-also-without-TLS", "enable-router", "no-VRFYcmd"],
+            patterns: ["here 999 !no"])
         let (dialogue, lines) = try greeted(path)
         let words = lines.map { $0.dropFirst(4) }
         #expect(words.contains("VRFY") && words.contains("8BITMIME"))

@@ -1,3 +1,4 @@
+import ChildProcesses
 import Glibc
 import ProgramKit
 
@@ -12,6 +13,16 @@ struct LocalAccount: Hashable, Sendable {
     init(uid: uid_t, name: String? = nil) {
         self.uid = uid
         if let name, Self.isPlain(name) { self.name = name } else { self.name = "uid-\(uid)" }
+    }
+
+    /// The uid at the other end of a Unix socket; `nil`: it is none, or the system does not say. (Of a TCP socket it says 4294967295.)
+    static func peer(of descriptor: Int32) -> uid_t? {
+        var domain: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0, domain == AF_UNIX else {
+            return nil
+        }
+        return UnixSocket.peer(descriptor)
     }
 
     /// Asks the name service. Blocks.

@@ -109,7 +109,7 @@ final class Worker: Sendable {
         if profile.role.service == .local {
             let peer = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
                 of: NIOBSDSocket.Handle.self
-            ) { UnixSocket.peer($0) }
+            ) { LocalAccount.peer(of: $0) }
             // Who cannot be told is not served.
             guard let uid = peer ?? nil else { throw ChannelError.eof }
             client = ClientAddress(LocalAccount(uid: uid))
