@@ -137,6 +137,19 @@ import Testing
         #expect(open?.description.contains("everybody may write to \(fixture.directory)/po") == true)
     }
 
+    @Test("a name that another server has taken is not removed")
+    func taken() throws {
+        let (fixture, path) = try fixture()
+        let name = try #require(SubmissionSocket.Name(path))
+        let other = try SubmissionSocket.listen(path, backlog: 16)
+        name.remove()
+        #expect(access(path, F_OK) == 0)
+        SubmissionSocket.Name(path)?.remove()
+        #expect(access(path, F_OK) != 0)
+        close(other)
+        withExtendedLifetime(fixture) {}
+    }
+
     @Test(
         "a name that could not stand in a header is the number",
         arguments: [

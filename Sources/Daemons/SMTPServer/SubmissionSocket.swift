@@ -4,6 +4,31 @@ import ProgramKit
 
 /// `submission-socket`: every user of this host may connect; who it is the system tells of each connection (SO_PEERCRED).
 enum SubmissionSocket {
+    /// A name that a socket was bound to.
+    struct Name {
+        private let path: String
+        private let device: dev_t
+        private let inode: ino_t
+
+        /// `nil`: it is not there any more.
+        init?(_ path: String) {
+            var information = stat()
+            guard lstat(path, &information) == 0 else { return nil }
+            self.path = path
+            device = information.st_dev
+            inode = information.st_ino
+        }
+
+        /// Unless another server has taken it since.
+        func remove() {
+            var information = stat()
+            guard lstat(path, &information) == 0, information.st_dev == device, information.st_ino == inode else {
+                return
+            }
+            unlink(path)
+        }
+    }
+
     /// A name that somebody has left is taken over; anything else that has the name stays, and is said.
     static func listen(_ path: String, backlog: Int) throws(ListenError) -> Int32 {
         var information = stat()
