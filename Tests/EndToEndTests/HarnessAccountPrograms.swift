@@ -42,15 +42,21 @@ struct AccountPrograms {
         try FileManager.default.createDirectory(atPath: layer, withIntermediateDirectories: true)
         symlink(sendmail, "\(layer)/sendmail")
         let home = String(cString: getpwnam(account.name).pointee.pw_dir)
+        // Copies: accounts may not look into the folder of the peers, which is root's.
+        let peers = "\(instance.directory)/peers"
         let script = """
+            mkdir -p '\(peers)/lib' && cp -L '\(program)' '\(peers)/program' || exit 99
+            for folder in $(echo '\(Programs.userLibraries)' | tr : ' '); do
+                [ ! -d "$folder" ] || cp -RL "$folder/." '\(peers)/lib/' || exit 99
+            done
             mount -t overlay overlay -o 'lowerdir=\(layer):/usr/sbin' /usr/sbin && cd '\(home)' && exec "$@"
             """
         let words =
             ["--mount", "--propagation", "private", "--fork", "/bin/sh", "-c", script, "sh", "/usr/bin/setpriv"]
-            + ["--reuid=\(account.uid)", "--regid=\(account.gid)", "--clear-groups", program] + arguments
+            + ["--reuid=\(account.uid)", "--regid=\(account.gid)", "--clear-groups", "\(peers)/program"] + arguments
         let variables = [
             "ZCONFIG": instance.configuration, "HOME": home, "USER": account.name, "LOGNAME": account.name,
-            "LD_LIBRARY_PATH": Programs.userLibraries,
+            "LD_LIBRARY_PATH": "\(peers)/lib",
         ]
         return try await instance.run("/usr/bin/unshare", words, environment: variables, input: try input(text))
     }

@@ -65,7 +65,7 @@ struct LocalSubmissionTests {
                 environment: ["ZCONFIG": programs.instance.configuration], input: programs.input("Subject: x\n\nx\n"))
             #expect(root.status == .exited(0), "\(root.output)")
             try await programs.waitForMail(of: bob, 3)
-            let paths = AccountPrograms.maildir(bob).texts.compactMap { $0.split(separator: "\n").first }.sorted()
+            let paths = Set(AccountPrograms.maildir(bob).texts.compactMap { $0.split(separator: "\n").first })
             #expect(
                 paths == [
                     "Return-Path: <>", "Return-Path: <\(alice.name)+list@example.test>",

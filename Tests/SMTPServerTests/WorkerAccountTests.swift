@@ -63,7 +63,8 @@ import Testing
     @Test("it needs no login where others do, and is offered nothing that is for strangers")
     func offers() throws {
         let (fixture, path) = try fixture(
-            ["MSA-mode", "smtp-auth", "enable-router", "no-VRFYcmd"], patterns: ["here 999 !no"])
+            ["MSA-mode", "smtp-auth", "AUTH-LOGIN-also-without-TLS", "enable-router", "no-VRFYcmd"],
+            patterns: ["here 999 !no"])
         let (dialogue, lines) = try greeted(path)
         let words = lines.map { $0.dropFirst(4) }
         #expect(words.contains("VRFY") && words.contains("8BITMIME"))
@@ -131,6 +132,22 @@ import Testing
         let error = #expect(throws: ListenError.self) { _ = try SubmissionSocket.listen(file, backlog: 16) }
         #expect(error?.description == "\(file) is there and no socket; remove it, or name another submission-socket")
         #expect(try SubmissionSocket.listen(path, backlog: 16) >= 0)
+        try #require(chmod("\(fixture.directory)/po", 0o777) == 0)
+        let open = #expect(throws: ListenError.self) { _ = try SubmissionSocket.listen(path, backlog: 16) }
+        #expect(open?.description.contains("everybody may write to \(fixture.directory)/po") == true)
+    }
+
+    @Test("a name that another server has taken is not removed")
+    func taken() throws {
+        let (fixture, path) = try fixture()
+        let name = try #require(SubmissionSocket.Name(path))
+        let other = try SubmissionSocket.listen(path, backlog: 16)
+        name.remove()
+        #expect(access(path, F_OK) == 0)
+        SubmissionSocket.Name(path)?.remove()
+        #expect(access(path, F_OK) != 0)
+        close(other)
+        withExtendedLifetime(fixture) {}
     }
 
     @Test(

@@ -184,7 +184,7 @@ enum ListenPlan {
 final class ListeningSocket {
     let descriptor: Int32
     /// The name of a Unix socket, which goes with it.
-    private let path: String?
+    private let name: SubmissionSocket.Name?
 
     convenience init(_ place: ListenPlace, _ configuration: SMTPServerConfiguration) throws(ListenError) {
         switch place {
@@ -195,7 +195,7 @@ final class ListeningSocket {
 
     private init(path: String, backlog: Int) throws(ListenError) {
         descriptor = try SubmissionSocket.listen(path, backlog: backlog)
-        self.path = path
+        name = SubmissionSocket.Name(path)
     }
 
     init(_ address: ListenAddress, _ configuration: SMTPServerConfiguration) throws(ListenError) {
@@ -205,7 +205,7 @@ final class ListeningSocket {
         let descriptor = socket(isIPv6 ? AF_INET6 : AF_INET, type, 0)
         guard descriptor >= 0 else { throw ListenError("socket for \(address)", errno) }
         self.descriptor = descriptor
-        path = nil
+        name = nil
         Self.set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         Self.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         if isIPv6 { Self.set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, address.isDualStack ? 0 : 1) }
@@ -229,13 +229,13 @@ final class ListeningSocket {
     /// One that somebody else has made.
     init(inherited descriptor: Int32) {
         self.descriptor = descriptor
-        path = nil
+        name = nil
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
     }
 
     deinit {
-        if let path { unlink(path) }
+        name?.remove()
         close(descriptor)
     }
 

@@ -1,6 +1,6 @@
+import ChildProcesses
 import Glibc
 import ProgramKit
-import Synchronization
 
 /// Who submits mail on this host, as the system tells of the other end of a Unix socket (SO_PEERCRED, unix(7)).
 struct LocalAccount: Hashable, Sendable {
@@ -13,6 +13,16 @@ struct LocalAccount: Hashable, Sendable {
     init(uid: uid_t, name: String? = nil) {
         self.uid = uid
         if let name, Self.isPlain(name) { self.name = name } else { self.name = "uid-\(uid)" }
+    }
+
+    /// The uid at the other end of a Unix socket; `nil`: it is none, or the system does not say. (Of a TCP socket it says 4294967295.)
+    static func peer(of descriptor: Int32) -> uid_t? {
+        var domain: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0, domain == AF_UNIX else {
+            return nil
+        }
+        return UnixSocket.peer(descriptor)
     }
 
     /// Asks the name service. Blocks.
@@ -29,25 +39,5 @@ struct LocalAccount: Hashable, Sendable {
                 (48...57).contains(octet) || (65...90).contains(octet) || (97...122).contains(octet)
                     || [UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "$")].contains(octet)
             }
-    }
-}
-
-/// Sessions of the accounts of this host: one user's programs must not keep those of others out.
-final class AccountSessions: Sendable {
-    private let counts = Mutex<[uid_t: Int]>([:])
-
-    /// The sessions of the account, this one included.
-    func begin(_ uid: uid_t) -> Int {
-        counts.withLock { counts in
-            counts[uid, default: 0] += 1
-            return counts[uid, default: 0]
-        }
-    }
-
-    func end(_ uid: uid_t) {
-        counts.withLock { counts in
-            guard let count = counts[uid] else { return }
-            counts[uid] = count > 1 ? count - 1 : nil
-        }
     }
 }

@@ -58,7 +58,7 @@ final class LoopContext {
     /// Of the whole process.
     let sessionCount: SessionCount
     /// Of the whole process.
-    let accountSessions: AccountSessions
+    let accounts: LocalAccounts
     var isStopping = false
     let wheel = TimeoutWheel<SessionHandler>()
     /// Octets of replies of the session that is being worked on; lent and given back, so that idle sessions hold none.
@@ -69,7 +69,7 @@ final class LoopContext {
 
     init(
         loop: any EventLoop, settings: Settings, intake: Intake, log: EventLog, sessionLog: SessionLog?,
-        sessionCount: SessionCount, accountSessions: AccountSessions = AccountSessions(), timeouts: Timeouts,
+        sessionCount: SessionCount, accounts: LocalAccounts, timeouts: Timeouts,
         maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
         tls: TLSContexts? = nil, recorder: FlightRecorder.Slot? = nil,
         filters: ContentFilters
@@ -78,7 +78,7 @@ final class LoopContext {
         self.tls = tls
         self.recorder = recorder
         self.sessionCount = sessionCount
-        self.accountSessions = accountSessions
+        self.accounts = accounts
         self.loop = loop
         self.settings = settings
         self.intake = intake

@@ -12,7 +12,7 @@ extension SessionHandler {
     /// Counts the session, and finds out what the account is called; the policy is asked behind that.
     func identifyAccount(_ uid: uid_t) {
         phase = .connecting
-        let count = loop.accountSessions.begin(uid)
+        let count = loop.accounts.begin(uid)
         isCountedOfAccount = true
         let limit = profile.configuration.maximumSameSource
         guard count <= limit else {
@@ -24,21 +24,22 @@ extension SessionHandler {
         arrival.isAsking = true
         let bound = NIOLoopBound(self, eventLoop: loop.loop)
         let eventLoop = loop.loop
-        let settings = loop.settings
-        loop.intake.pool.submit {
-            do throws(SystemAccount.Failure) {
-                let account = try LocalAccount.named(uid, settings)
-                eventLoop.execute { bound.value.accountFound(account) }
-            } catch {
-                let reason = error.description
-                eventLoop.execute { bound.value.accountNotFound(reason) }
-            }
+        loop.accounts.find(uid) { result in eventLoop.execute { bound.value.accountFound(result) } }
+    }
+
+    private func accountFound(_ result: Result<LocalAccount, SystemAccount.Failure>) {
+        arrival.isAsking = false
+        guard phase == .connecting else { return }
+        switch result {
+        case .success(let account): takeAccount(account)
+        // A name service in trouble says nothing about the account.
+        case .failure(let failure):
+            let text = "\(loop.settings.hostName) cannot find out who you are, try later"
+            refuseAccount(Reply(421, EnhancedStatusCode(4, 3, 0), text), reason: failure.description)
         }
     }
 
-    private func accountFound(_ account: LocalAccount) {
-        arrival.isAsking = false
-        guard phase == .connecting else { return }
+    private func takeAccount(_ account: LocalAccount) {
         client = ClientAddress(account)
         loop.log.info(
             "account",
@@ -52,15 +53,6 @@ extension SessionHandler {
         announce()
     }
 
-    /// A name service in trouble says nothing about the account.
-    private func accountNotFound(_ reason: String) {
-        arrival.isAsking = false
-        guard phase == .connecting else { return }
-        refuseAccount(
-            Reply(421, EnhancedStatusCode(4, 3, 0), "\(loop.settings.hostName) cannot find out who you are, try later"),
-            reason: reason)
-    }
-
     private func refuseAccount(_ reply: Reply, reason: String) {
         arrival.reason = reason
         arrival.greeting = .close(reply)
@@ -70,6 +62,6 @@ extension SessionHandler {
     func uncountAccount() {
         guard isCountedOfAccount, let account = client.account else { return }
         isCountedOfAccount = false
-        loop.accountSessions.end(account.uid)
+        loop.accounts.end(account.uid)
     }
 }

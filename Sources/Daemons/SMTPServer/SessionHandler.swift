@@ -112,7 +112,7 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     private var hasInputEnded = false
     private(set) var tag: SessionLog.Tag?
     var isAnnounced = false
-    /// It is one of ``LoopContext/accountSessions``.
+    /// It is one of ``LoopContext/accounts``.
     var isCountedOfAccount = false
 
     var wheelPosition = WheelPosition()

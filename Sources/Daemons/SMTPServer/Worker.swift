@@ -16,7 +16,7 @@ final class Worker: Sendable {
     let intake: Intake
     let log: EventLog
     let sessions = SessionCount()
-    private let accountSessions = AccountSessions()
+    private let accounts: LocalAccounts
     private let pool: BlockingPool
     private let filters: ContentFilters
     private let group: MultiThreadedEventLoopGroup
@@ -45,14 +45,15 @@ final class Worker: Sendable {
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
         let filters = ContentFilters(settings, loop: group.next(), log: log)
         self.filters = filters
+        let accounts = LocalAccounts(settings)
+        self.accounts = accounts
         var contexts: [ObjectIdentifier: NIOLoopBound<LoopContext>] = [:]
         for (index, loop) in group.makeIterator().enumerated() {
             let sessions = sessions
-            let accountSessions = accountSessions
             let made = loop.submit {
                 let context = LoopContext(
                     loop: loop, settings: settings, intake: intake, log: log, sessionLog: sessionLog,
-                    sessionCount: sessions, accountSessions: accountSessions, timeouts: timeouts,
+                    sessionCount: sessions, accounts: accounts, timeouts: timeouts,
                     maximumWaiting: maximumWaiting, tls: tls,
                     recorder: recorder?.slot(index), filters: filters)
                 context.begin()
@@ -108,7 +109,7 @@ final class Worker: Sendable {
         if profile.role.service == .local {
             let peer = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
                 of: NIOBSDSocket.Handle.self
-            ) { UnixSocket.peer($0) }
+            ) { LocalAccount.peer(of: $0) }
             // Who cannot be told is not served.
             guard let uid = peer ?? nil else { throw ChannelError.eof }
             client = ClientAddress(LocalAccount(uid: uid))
@@ -172,6 +173,7 @@ final class Worker: Sendable {
             }.wait()
         }
         filters.stop()
+        accounts.stop()
         pool.stop()
         try? group.syncShutdownGracefully()
     }

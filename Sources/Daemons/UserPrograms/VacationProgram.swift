@@ -26,9 +26,7 @@ public enum VacationProgram {
             exit(0)
         }
         let environment = Program.environment(options.environmentFile ?? getenv("ZCONFIG").map { String(cString: $0) })
-        guard let user = account(options.user, environment) else {
-            Program.fail("vacation: '\(options.user ?? "")' is no account of this host", .noUser)
-        }
+        let user = account(options.user, environment)
         let absence = Absence(options, environment, user)
         let code: ExitCode =
             if options.initializes {
@@ -43,10 +41,15 @@ public enum VacationProgram {
         exit(code.rawValue)
     }
 
-    private static func account(_ name: String?, _ environment: ZEnvironment) -> UserIdentity? {
+    private static func account(_ name: String?, _ environment: ZEnvironment) -> UserIdentity {
         guard let name else { return UserIdentity.own(environment) }
-        // A name service in trouble: as if it were the account of this process, whose name it has.
-        guard let found = try? SystemAccount.named(name) else { return nil }
-        return UserIdentity(environment, found)
+        do throws(SystemAccount.Failure) {
+            guard let found = try SystemAccount.named(name) else {
+                Program.fail("vacation: '\(name)' is no account of this host", .noUser)
+            }
+            return UserIdentity(environment, found)
+        } catch {
+            Program.fail("vacation: \(error)", .temporaryFailure)
+        }
     }
 }
