@@ -29,6 +29,10 @@ readonly peer_packages=(
     procmail liblockfile-bin strace
 )
 
+# Looks for mistakes in the manual pages (scripts/lint).
+# shellcheck disable=SC2034
+readonly lint_packages=(mandoc)
+
 say() { printf '==> %s\n' "$*" >&2; }
 fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 usage_error() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit "$EX_USAGE"; }
