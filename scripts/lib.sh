@@ -18,7 +18,7 @@ readonly build_packages=(
 )
 # Real peers of the end-to-end tests (swaks with what it needs for TLS and SASL), the libraries of Debian's Postfix, Exim, HAProxy,
 # oidentd, rspamd and clamd, which are unpacked and never installed (scripts/peers), python3 for our content filters, procmail as a
-# program of sm, and ip(8) and ss(8) for networks of their own.
+# program of sm, ip(8) and ss(8) for networks of their own, and a file system with quotas that need nothing of the kernel but itself.
 # shellcheck disable=SC2034
 readonly peer_packages=(
     swaks libnet-ssleay-perl libauthen-sasl-perl curl msmtp openssl netbase iproute2
@@ -26,8 +26,12 @@ readonly peer_packages=(
     libcrypt1 libmnl0 libsystemd0
     python3 libglib2.0-0 libsodium23 libsqlite3-0 libunwind8 libjson-c5 libxml2 libbz2-1.0 libncurses6
     libbsd0 libldap-2.5-0 libunbound8
-    procmail liblockfile-bin strace libncursesw6 libgssapi-krb5-2
+    procmail liblockfile-bin strace libncursesw6 libgssapi-krb5-2 btrfs-progs
 )
+
+# Looks for mistakes in the manual pages (scripts/lint).
+# shellcheck disable=SC2034
+readonly lint_packages=(mandoc)
 
 say() { printf '==> %s\n' "$*" >&2; }
 fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }

@@ -77,6 +77,8 @@ final class AgentKitSpool {
         var toAgent: [Int32] = [0, 0]
         var fromAgent: [Int32] = [0, 0]
         try #require(pipe(&toAgent) == 0 && pipe(&fromAgent) == 0)
+        // It is read when the agent has ended; F_SETPIPE_SZ.
+        try #require(fcntl(fromAgent[1], 1031, 1 << 20) >= 0)
         let text = Array(input.utf8)
         try #require(Glibc.write(toAgent[1], text, text.count) == text.count)
         close(toAgent[1])

@@ -65,7 +65,7 @@ struct ErrorMailTests {
     /// What was submitted: envelope and content.
     private func submitted() throws -> [(envelope: MessageEnvelope, content: String)] {
         try postoffice.entries(.router).map { id in
-            let octets = try postoffice.read(.router, id, limit: 1 << 20)
+            let octets = try postoffice.read(.router, id, limit: 8 << 20)
             let (envelope, start) = try MessageEnvelope.parse(octets)
             return (envelope, String(decoding: octets[start...], as: UTF8.self))
         }
@@ -104,6 +104,25 @@ struct ErrorMailTests {
         ] { #expect(content.contains(text), "\(text) is missing in \(content)") }
         let control = spool.root + "/transport"
         #expect(entries(control).count == 1)
+    }
+
+    @Test(
+        "a thousand recipients a report, each in one, and the first alone returns the message", arguments: [1000, 2300])
+    func many(count: Int) throws {
+        let users = (0..<count).map { "user\($0)@example.test" }
+        let reports = try run([group(users)], content: "Subject: x\r\n\r\nthe body\r\n")
+        #expect(reports.count == count && reports.allSatisfy { $0.result == .ok })
+        let messages = try submitted()
+        #expect(messages.count == (count + 999) / 1000)
+        let mark = "Final-Recipient: rfc822; "
+        let told = messages.map { message in
+            message.content.split(separator: "\r\n").filter { $0.hasPrefix(mark) }.map {
+                String($0.dropFirst(mark.count))
+            }
+        }
+        #expect(told.allSatisfy { $0.count <= 1000 } && told.flatMap(\.self) == users)
+        #expect(messages.map { $0.content.contains("the body") } == messages.indices.map { $0 == 0 })
+        #expect(messages.dropFirst().allSatisfy { $0.content.contains("Content-Type: text/rfc822-headers") })
     }
 
     @Test("a report never causes a report", arguments: [("", nil), ("", "s@a.example"), ("s@a.example", nil)])

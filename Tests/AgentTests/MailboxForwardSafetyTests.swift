@@ -106,6 +106,24 @@ struct MailboxForwardSafetyTests {
         },
     ]
 
+    @Test(
+        "a mailbox file that another user has made gets no mail", .enabled(if: geteuid() == 0, "needs uids of its own"))
+    func mailboxOfAnother() throws {
+        let fixture = try ForwardFixture()
+        try #require(mkdir("\(fixture.root)/spool", 0o755) == 0 && chmod("\(fixture.root)/spool", 0o1777) == 0)
+        try fixture.base.write("", to: "spool/alice")
+        let path = "\(fixture.root)/spool/alice"
+        try #require(chmod(path, 0o666) == 0)
+        let settings = try fixture.settings(mailbox: "mbox:\(fixture.root)/spool/%u")
+        for (owner, result) in [(4243 as uid_t, DeliveryResult.deferred), (fixture.uid, .ok)] {
+            try #require(chown(path, owner, 4243) == 0)
+            let report = try #require(try fixture.deliver(settings: settings).first)
+            #expect(report.result == result, "\(report.message)")
+            if result == .deferred { #expect(report.message.contains("belongs to uid 4243, not to its user (4242)")) }
+            #expect(fixture.base.read("spool/alice").isEmpty == (result == .deferred))
+        }
+    }
+
     @Test("defers the mail and says why; nobody gets it", arguments: rows)
     func refused(row: Row) throws {
         guard !row.needsRoot || geteuid() == 0 else { return }

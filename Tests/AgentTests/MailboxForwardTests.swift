@@ -5,6 +5,7 @@ import MailModel
 import Postoffice
 import Routing
 import SpoolFormat
+import Synchronization
 import Testing
 
 @testable import MailboxAgent
@@ -245,6 +246,25 @@ struct MailboxForwardTests {
         #expect(fixture.base.read("home/alice/count") == "x\nx\n")
         #expect(try fixture.resubmitted().count == 2)
         #expect(entries("\(fixture.postoffice.root)/.forward") == [])
+    }
+
+    @Test("what a program has done is noted before the next one begins, and only until all is done")
+    func programsInTurn() throws {
+        let go = "\(fixture.root)/home/alice/go"
+        try fixture.write(
+            "|cat > /dev/null\n|for i in $(seq 500); do test -e \(go) && exit 0; sleep 0.02; done; exit 75\n")
+        let folder = "\(fixture.root)/postoffice/.forward"
+        let isNoted = Mutex(false)
+        let thread = try TestThread {
+            let deadline = ContinuousClock.now + .seconds(9)
+            while ContinuousClock.now < deadline, entries(folder).isEmpty { usleep(2000) }
+            isNoted.withLock { $0 = entries(folder).count == 1 }
+            close(creat(go, 0o644))
+        }
+        let reports = try fixture.deliver()
+        thread.join()
+        #expect(reports.map(\.result) == [.ok] && isNoted.withLock { $0 })
+        #expect(entries(folder).isEmpty)
     }
 
     @Test("a target that fails for good is told of when the others are done")

@@ -213,7 +213,8 @@ private final class Semaphore: @unchecked Sendable {
     func signal() { sem_post(semaphore) }
 }
 
-private final class TestThread {
+/// A thread of a test, beside the one that delivers.
+final class TestThread {
     private final class Body: Sendable {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }

@@ -13,6 +13,13 @@ struct MailboxSettingsTests {
         try MailboxSettings(ZEnvironment(values: zenv), options, hostName: "h", isRoot: isRoot)
     }
 
+    @Test("options that are not done are taken, and known for the log")
+    func refused() throws {
+        let parsed = try CommandLineOptions.parse(["mailbox", "-S", "-R", "-b"], MailboxOptions.specs)
+        #expect(try MailboxOptions(parsed).refused.keys.sorted() == ["R", "S"])
+        #expect(MailboxOptions().refused.isEmpty)
+    }
+
     @Test("without any word: accounts of the system, Maildir in the home, uids from 100")
     func defaults() throws {
         let settings = try settings([:], isRoot: true)

@@ -1,3 +1,4 @@
+import Configuration
 import Glibc
 import MailModel
 import Postoffice
@@ -51,6 +52,29 @@ struct ReportWriterTests {
             case .delivered, .relayed, .expanded: .delivered
             }
         try scheduler.postoffice.append([(record, tag)], to: id, sync: false)
+    }
+
+    @Test("a changed FORMLANGUAGE holds from the next report on")
+    func language() throws {
+        for (language, word) in [("", "EN"), (".de", "DE")] {
+            let file = try #require(fopen("\(scheduler.root)/share/forms/delivery\(language)", "w"))
+            fputs("SUB \(word)\n\n\(word)\n", file)
+            fclose(file)
+        }
+        let settings = ReportSettings()
+        let configuration = try SchedulerConfiguration.parse(
+            "smtp/*\n command=\"true\"\n", file: "scheduler.conf", environment: ZEnvironment())
+        settings.set(configuration, ZEnvironment())
+        let writer = writer(settings.rules())
+        for (languages, word) in [("", "EN"), ("de", "DE"), ("", "EN")] {
+            settings.set(configuration, ZEnvironment(values: ["FORMLANGUAGE": languages]))
+            let before = try submitted().count
+            let id = try scheduler.queue(["smtp h a@h"])
+            try record(id, 0, .failed, "5.1.1", "no")
+            _ = try writer.send(id)
+            let reports = try submitted()
+            #expect(reports.count == before + 1 && reports.last?.content.contains("Subject: \(word)") == true)
+        }
     }
 
     @Test("a notice that it is late says until when it is tried and what the server said last, and is told once")
@@ -180,7 +204,7 @@ struct ReportWriterTests {
         for (language, status, subject) in [
             ("", "5.1.1", "ours"), ("de", "5.1.1", "unsere"), ("de", "5.4.7", "too late"),
         ] {
-            rules.languages = [language]
+            rules.languages = { [language] }
             let id = try scheduler.queue(["smtp h a@h"])
             try record(id, 0, .failed, status, "no")
             _ = try writer(rules).send(id)

@@ -166,14 +166,16 @@ final class TestScheduler: @unchecked Sendable {
 
     func start(_ configuration: String, options: SchedulerOptions = SchedulerOptions()) throws {
         try write(configuration, to: "share/scheduler.conf")
+        // A reload reads it again.
+        try write(environment.values.map { "\($0)=\($1)\n" }.joined(), to: "zmailer.conf")
         let path = "\(root)/share/scheduler.conf"
         let active = try ActiveConfiguration.read(path, environment: environment, onlyThread: options.onlyThread)
         let log = try EventLog(program: "scheduler", destination: .file("\(root)/log/scheduler"), level: .debug)
         let environment = environment
         let postoffice = postoffice
         let reportSettings = ReportSettings()
-        reportSettings.set(active.configuration)
-        let reportRules = reportSettings.rules(environment)
+        reportSettings.set(active.configuration, environment)
+        let reportRules = reportSettings.rules()
         let doubleFaults = DoubleFaults(log: log)
         isRunning.store(true, ordering: .releasing)
         let body = ThreadBody { [commands, isRunning = Flag(self)] in

@@ -38,10 +38,12 @@ final class ErrorMailTransportAgent: TransportAgent {
             var rest = recipients[...]
             while !rest.isEmpty {
                 let chunk = Array(rest.prefix(DeliveryReport.maximumRecipients))
+                // One copy of the message is enough for who sent it.
+                let isFirst = rest.startIndex == 0
                 rest = rest.dropFirst(chunk.count)
                 let result: RecipientResult
                 do throws(ReportProblem) {
-                    result = try Self.done(report(job, chunk, to: destination))
+                    result = try Self.done(report(job, chunk, to: destination, returnsBody: isFirst))
                 } catch {
                     result = .deferred(status: error.status, text: error.text)
                 }
@@ -72,11 +74,11 @@ final class ErrorMailTransportAgent: TransportAgent {
 
     /// Composes and stores one report; what became of it, for the log.
     private func report(
-        _ job: DeliveryJob, _ recipients: [JobRecipient], to destination: Destination
+        _ job: DeliveryJob, _ recipients: [JobRecipient], to destination: Destination, returnsBody: Bool
     ) throws(ReportProblem) -> String {
         guard let first = recipients.first else { return "nobody to report about" }
         let original: DeliveryReport.Original
-        do throws(FileError) { original = try OriginalMessage.read(job, first) } catch {
+        do throws(FileError) { original = try OriginalMessage.read(job, first, returnsBody: returnsBody) } catch {
             throw ReportProblem(status: "4.3.0", text: "message file: \(error)")
         }
         var form: ReportForm

@@ -10,7 +10,10 @@ enum OriginalMessage {
     /// Octets of the envelope that are looked at.
     static let maximumEnvelope = 16384
 
-    static func read(_ job: DeliveryJob, _ recipient: JobRecipient) throws(FileError) -> DeliveryReport.Original {
+    /// `returnsBody`: if its size and its sender's wishes allow it.
+    static func read(
+        _ job: DeliveryJob, _ recipient: JobRecipient, returnsBody isWanted: Bool
+    ) throws(FileError) -> DeliveryReport.Original {
         let content = job.content
         var header: [UInt8]
         if let replaced = job.header(of: recipient) {
@@ -22,7 +25,7 @@ enum OriginalMessage {
         if isCut, let newline = header.lastIndex(of: 0x0a) { header.removeLast(header.count - newline - 1) }
         let body = content.headerCount..<content.count
         let isReturned =
-            !isCut
+            isWanted && !isCut
             && DeliveryReport.returnsBody(
                 job.control.notaryReturn, hasFailure: true, size: body.count, requiresTLS: job.control.requiresTLS)
         var original = DeliveryReport.Original(

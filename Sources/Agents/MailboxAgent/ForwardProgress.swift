@@ -2,7 +2,7 @@ import Glibc
 import SpoolFormat
 
 /// Which targets of one recipient's `.forward` are done, while others are tried again: a file in `$POSTOFFICE/.forward`, made only
-/// when it is needed. Without it (it cannot be made, it is lost) what was done is done once more.
+/// when it is needed: behind a program that has others behind it, and when something has to be tried again. Without it (it cannot be made, it is lost) what was done is done once more.
 struct ForwardProgress {
     private let path: String
     private let directory: String
@@ -43,7 +43,8 @@ struct ForwardProgress {
     func result(of part: String) -> PartResult? { done[Self.key(part)] }
 
     /// Replaces the file in one step. A failure costs a second copy at most, and never this attempt.
-    func write() {
+    mutating func write() {
+        isStored = true
         mkdir(directory, 0o700)
         let text = done.sorted { $0.key < $1.key }.map { key, result in
             switch result {

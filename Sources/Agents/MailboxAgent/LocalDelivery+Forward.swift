@@ -160,6 +160,8 @@ private struct ForwardOutcome {
         case .ok:
             succeeded.append(result)
             progress?.note(part, .succeeded)
+            // Files and mailboxes know a repeated delivery themselves. A program does what it does again.
+            if part.hasPrefix("|") { store { $0.write() } }
         case .failed:
             failed = failed ?? result
             progress?.note(part, .failed(status: result.status, text: result.text))
@@ -168,7 +170,7 @@ private struct ForwardOutcome {
     }
 
     /// The first trouble that is left; a target that has failed for good is told of when no other has to be tried again.
-    func finish() -> RecipientResult {
+    mutating func finish() -> RecipientResult {
         if let deferred {
             store { $0.write() }
             return deferred.result
@@ -179,10 +181,11 @@ private struct ForwardOutcome {
             ?? succeeded.first ?? LocalDelivery.delivered("nothing to do")
     }
 
-    private func store(_ body: (ForwardProgress) -> Void) {
-        guard let progress, let resubmitter = delivery.resubmitter else { return }
+    private mutating func store(_ body: (inout ForwardProgress) -> Void) {
+        guard var progress, let resubmitter = delivery.resubmitter else { return }
         do throws(DeliveryProblem) {
-            try resubmitter.asOwner { () throws(DeliveryProblem) in body(progress) }
+            try resubmitter.asOwner { () throws(DeliveryProblem) in body(&progress) }
+            self.progress = progress
         } catch {
             // Only a second copy may come of it.
         }

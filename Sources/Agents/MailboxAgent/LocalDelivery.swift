@@ -85,6 +85,7 @@ struct LocalDelivery {
         let identity = user.identity.map { ChildRequest.Identity(uid: $0.uid, gid: group($0.gid, writing: path)) }
         var file = MailboxFile(path: path, locks: settings.locks.mailboxes)
         file.creates = settings.options.createsMailboxes
+        file.owner = identity?.uid
         let copy = try localCopy(prefix: traceFields(uid: identity?.uid ?? getuid()))
         switch try append(copy, to: file, as: identity) {
         case .delivered(let offset):

@@ -18,6 +18,8 @@ struct MailboxFile {
     var creates = true
     /// Whether the time of the last reading stays what it was (`-a` turns it off): readers take it for the user's.
     var keepsAccessTime = true
+    /// Whose it must be, where others may make files in its directory; `nil`: anybody's.
+    var owner: uid_t?
     var patience = MailboxLock.standardPatience
     var system = SystemStart.current
     var passage = Passage()
@@ -140,6 +142,10 @@ struct MailboxFile {
         let information = try file.information()
         guard information.st_mode & S_IFMT == S_IFREG else {
             throw .refused("5.2.0", "\(path) is not a regular file")
+        }
+        if let owner, information.st_uid != owner {
+            // Whoever made it would read the mail.
+            throw .temporary("4.2.1", "\(path) belongs to uid \(information.st_uid), not to its user (\(owner))")
         }
         guard information.st_nlink == 1 else { throw .refused("5.2.0", "\(path) has more than one name") }
         return file

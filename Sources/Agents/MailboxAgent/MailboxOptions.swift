@@ -27,8 +27,17 @@ struct MailboxOptions: Hashable, Sendable {
     var decodes = false
     var isVerbose = false
     var limits = CommandDelivery.Limits()
+    /// Of ZMailer's, those that were given and are not done here: why, by option.
+    var refused: [String: String] = [:]
 
     init() {}
+
+    /// What ZMailer's options would do that is not done.
+    private static let refusals = [
+        "R": "other hosts are not told of new mail: what rwhod collects comes from whoever is on the network",
+        "r": "other hosts are not told of new mail: what rwhod collects comes from whoever is on the network",
+        "S": "Return-Receipt-To is not answered: it lets a stranger have mail sent to anybody; NOTIFY=SUCCESS is",
+    ]
 
     static let specs: [OptionSpec] = [
         OptionSpec("8", nil, "decode quoted-printable texts"),
@@ -48,9 +57,9 @@ struct MailboxOptions: Hashable, Sendable {
         OptionSpec("l", nil, value: "FILE", "log file ($LOGDIR/mailbox)"),
         OptionSpec("M", nil, "mailbox files in MMDF format"),
         OptionSpec("P", nil, "a directory for each P (at most 10) from the PJW hash of the mailbox's name"),
-        OptionSpec("R", nil, "remote biff: taken and without effect"),
-        OptionSpec("r", nil, "remote biff: taken and without effect"),
-        OptionSpec("S", nil, "Return-Receipt-To: taken and without effect"),
+        OptionSpec("R", nil, "remote biff: not done, and logged"),
+        OptionSpec("r", nil, "remote biff: not done, and logged"),
+        OptionSpec("S", nil, "Return-Receipt-To: not done, and logged"),
         OptionSpec("U", nil, "write X-UIDL"),
         OptionSpec("v", nil, "log more"),
         OptionSpec("V", nil, "print the version"),
@@ -84,6 +93,7 @@ struct MailboxOptions: Hashable, Sendable {
         decodes = parsed.has("8")
         biffs = parsed.values("b").count % 2 == 1
         isVerbose = parsed.has("v")
+        refused = Self.refusals.filter { parsed.has($0.key) }
         store = parsed.value("d").map(Self.store)
         maximumJobs = try Self.number(parsed, "j", 1...1000) ?? maximumJobs
         if let seconds = try Self.number(parsed, "command-time", 1...86400) { limits.time = .seconds(seconds) }

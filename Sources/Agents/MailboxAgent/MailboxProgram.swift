@@ -46,6 +46,9 @@ public enum MailboxProgram {
                 name: "mailbox", selection: RecipientSelection(channel: options.channel, hostFilter: options.host),
                 maximumJobs: options.maximumJobs),
             observer: DeliveryLog.observer(log))
+        for (option, reason) in options.refused.sorted(by: { $0.key < $1.key }) {
+            log.warning("option-refused", ["option": "-\(option)", "reason": reason])
+        }
         let gate = DeliveryGate(DeliveryGate.Limits(jobs: options.maximumJobs), log: log)
         runner.run(MailboxTransportAgent(settings, resubmitter: resubmitter(environment, settings, log), gate: gate))
         exit(ExitCode.ok.rawValue)

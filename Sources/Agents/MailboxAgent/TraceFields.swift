@@ -24,22 +24,14 @@ struct TraceFields {
         if let address = recipient.recipient.envelopeRecipient { text += "Delivered-To: \(Self.clean(address))\n" }
         text += "X-Envelope-To: <\(Self.clean(recipient.address))> (uid \(uid))\n"
         if let original = recipient.recipient.originalRecipient {
-            text += "X-Orcpt: \(Self.clean(original))\nOriginal-Recipient: \(Self.clean(Self.decoded(original)))\n"
+            text +=
+                "X-Orcpt: \(Self.clean(original))\nOriginal-Recipient: \(EnvelopeText.originalRecipient(original))\n"
         }
         if let id = envelopeID {
-            let value = XText.decode(id).map { String(decoding: $0, as: UTF8.self) } ?? id
-            text += "X-Envid: \(Self.clean(id))\nEnvelope-Id: \(Self.clean(value))\n"
+            text += "X-Envid: \(Self.clean(id))\nEnvelope-Id: \(EnvelopeText.envelopeID(id))\n"
         }
         if let uniqueID { text += "X-UIDL: \(uniqueID)\n" }
         return text
-    }
-
-    /// `rfc822;xtext` → `rfc822; address`.
-    private static func decoded(_ original: String) -> String {
-        guard let semicolon = original.firstIndex(of: ";") else { return original }
-        let encoded = original[original.index(after: semicolon)...]
-        let address = XText.decode(encoded).map { String(decoding: $0, as: UTF8.self) } ?? String(encoded)
-        return "\(original[..<semicolon]); \(address)"
     }
 
     /// One line, bounded.
@@ -47,7 +39,6 @@ struct TraceFields {
 
     /// The line that begins a message in mbox files and for programs.
     static func separator(sender: String?, time: Int64) -> String {
-        let address = clean(sender ?? "MAILER-DAEMON").split(separator: " ").joined(separator: "_")
-        return "From \(address.isEmpty ? "MAILER-DAEMON" : address) \(CalendarDate(unixTime: time).ctime)\n"
+        EnvelopeText.separator(sender: sender, time: time) + "\n"
     }
 }

@@ -20,12 +20,11 @@ struct StreamFields {
         }
         if !flags.isDisjoint(with: [.addsEnvelopeFields, .addsOriginalRecipient]) {
             for case let original? in recipients.map(\.recipient.originalRecipient) {
-                text += "Original-Recipient: \(Self.clean(Self.decoded(original)))\n"
+                text += "Original-Recipient: \(EnvelopeText.originalRecipient(original))\n"
             }
         }
         if flags.contains(.addsEnvelopeFields), let envelopeID {
-            let value = XText.decode(envelopeID).map { Octets.text($0[...]) } ?? envelopeID
-            text += "Envelope-Id: \(Self.clean(value))\n"
+            text += "Envelope-Id: \(EnvelopeText.envelopeID(envelopeID))\n"
         }
         return text
     }
@@ -51,14 +50,6 @@ struct StreamFields {
             start = field.range.upperBound
         }
         return start == 0 ? octets : kept + octets[start...]
-    }
-
-    /// `rfc822;xtext` → `rfc822; address`.
-    private static func decoded(_ original: String) -> String {
-        guard let semicolon = original.utf8.firstIndex(of: UInt8(ascii: ";")) else { return original }
-        let encoded = original[original.utf8.index(after: semicolon)...]
-        let address = XText.decode(encoded).map { Octets.text($0[...]) } ?? String(encoded)
-        return "\(original[..<semicolon]); \(address)"
     }
 
     /// One line, bounded.

@@ -175,8 +175,7 @@ final class StreamTransportAgent: TransportAgent {
 
     /// The line that begins a message in mbox files and for UUCP.
     private func separator(_ sender: String?) -> String {
-        let address = StreamFields.clean(sender ?? "MAILER-DAEMON").split(separator: " ").joined(separator: "_")
-        let line = "From \(address) \(CalendarDate(unixTime: Int64(time(nil))).ctime)"
+        let line = EnvelopeText.separator(sender: sender, time: Int64(time(nil)))
         return mailer.flags.contains(.addsRemoteFrom) ? "\(line) remote from \(settings.hostName)" : line
     }
 

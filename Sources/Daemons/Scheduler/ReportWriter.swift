@@ -8,12 +8,15 @@ import SpoolFormat
 /// Makes notifications of the results in a control file and submits them (RFC 3464). Used by one thread.
 final class ReportWriter {
     let postoffice: Postoffice
-    let forms: FormLibrary
+    private let formDirectory: String
     let rules: ReportRules
     let doubleFaults: DoubleFaults
     let clock: @Sendable () -> Int64
     private let routerNotice: NoticeSender
     private let hostName: String
+
+    /// In the languages that hold now.
+    var forms: FormLibrary { FormLibrary(directory: formDirectory, languages: rules.languages()) }
 
     /// `formDirectory`: `$MAILSHARE/forms`.
     init(
@@ -24,7 +27,7 @@ final class ReportWriter {
         self.postoffice = postoffice
         self.routerNotice = routerNotice
         self.hostName = hostName
-        self.forms = FormLibrary(directory: formDirectory, languages: rules.languages)
+        self.formDirectory = formDirectory
         self.rules = rules
         self.doubleFaults = doubleFaults
         self.clock = clock

@@ -5,6 +5,7 @@ import DequeModule
 import Forms
 import Glibc
 import Postoffice
+import ProgramKit
 import Scheduling
 import SpoolFormat
 import Telemetry
@@ -430,8 +431,11 @@ final class SchedulerLoop {
         do throws(ConfigurationErrors) {
             active = try ActiveConfiguration.read(
                 configurationPath, environment: environment, onlyThread: options.onlyThread)
-            ReportSettings.shared.set(active.configuration)
-            for mistake in FormLibrary.mistakes(environment) {
+            // Of zmailer.conf only what is said about reports: the rest holds from a start to the next.
+            let current =
+                if let file = environment["ZCONFIG"] { try Program.readEnvironment(file) } else { environment }
+            ReportSettings.shared.set(active.configuration, current)
+            for mistake in FormLibrary.mistakes(current) {
                 log.error("form-mistake", ["reason": mistake.description])
             }
             core.configure(reportInterval: active.reportInterval, rules: active.rules)

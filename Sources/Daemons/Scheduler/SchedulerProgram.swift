@@ -69,7 +69,7 @@ public enum SchedulerProgram {
             owner.own("\(postoffice.root)/.scheduler.notify")
             let routerNotice = NoticeSender(socketPath: "\(postoffice.root)/.router.notify", directory: "router")
             let hostName = Self.hostName(environment)
-            ReportSettings.shared.set(active.configuration)
+            ReportSettings.shared.set(active.configuration, environment)
             // A text that is not what was meant is better than mail that stands still.
             for mistake in FormLibrary.mistakes(environment) {
                 log.error("form-mistake", ["reason": mistake.description])
@@ -90,7 +90,7 @@ public enum SchedulerProgram {
                         postoffice: postoffice, routerNotice: routerNotice, hostName: hostName,
                         formDirectory: "\(environment.mailshare)/forms",
                         clock: { SchedulerLoop.milliseconds() / 1000 },
-                        rules: ReportSettings.shared.rules(environment), doubleFaults: doubleFaults),
+                        rules: ReportSettings.shared.rules(), doubleFaults: doubleFaults),
                     storesErrorOnError: { ReportSettings.shared.storesErrorOnError })
             }
             let loop = SchedulerLoop(

@@ -29,20 +29,22 @@ public enum Program {
 
     /// Reads the ZENV file; ends with 78 and all errors if it cannot be read or is wrong.
     public static func environment(_ path: String?) -> ZEnvironment {
-        let file = path ?? ZEnvironment.defaultPath
-        let octets: [UInt8]
-        do throws(FileOctets.Failure) {
-            octets = try FileOctets.read(file, limit: 1 << 20)
-        } catch {
-            fail("\(error) (give another with -Z file)", .configuration)
-        }
-        do throws(ConfigurationErrors) {
-            var environment = try ZEnvironment.parse(String(decoding: octets, as: UTF8.self), file: file)
-            environment["ZCONFIG"] = file
-            return environment
-        } catch {
+        do throws(ConfigurationErrors) { return try readEnvironment(path) } catch {
             fail(error.description, .configuration)
         }
+    }
+
+    /// The same for a daemon that goes on with what it has if the file cannot be had.
+    public static func readEnvironment(_ path: String?) throws(ConfigurationErrors) -> ZEnvironment {
+        let file = path ?? ZEnvironment.defaultPath
+        let octets: [UInt8]
+        do throws(FileOctets.Failure) { octets = try FileOctets.read(file, limit: 1 << 20) } catch {
+            let reason = "\(error) (give another with -Z file)"
+            throw ConfigurationErrors([ConfigurationError(file: file, line: 0, key: "", reason: reason)])
+        }
+        var environment = try ZEnvironment.parse(String(decoding: octets, as: UTF8.self), file: file)
+        environment["ZCONFIG"] = file
+        return environment
     }
 
     /// The log of a daemon: `file`, which the command line names; else standard error in the foreground, else
