@@ -68,4 +68,28 @@ struct LargeQueueTests {
             print("\(Self.count) messages: \(name) \(time)")
         }
     }
+
+    @Test("timers that have been armed again are thrown out, some with each change, and none is lost")
+    func timers() {
+        var queue = TimerQueue()
+        let messages = (0..<20_000).map { number in
+            QueuedMessage(
+                LoadedMessage(
+                    id: SpoolID(rawValue: UInt64(number)), arrived: 0, size: 0, sender: "", isErrorMessage: false,
+                    recipients: []), sender: "", known: 0)
+        }
+        for round in 1...5 {
+            for (index, message) in messages.enumerated() {
+                queue.arm(.message(message), at: UnixTime(100_000 * round + (index * 7919) % 20_000))
+                #expect(queue.nextTime ?? .max <= UnixTime(100_000 * round + (index * 7919) % 20_000))
+            }
+            #expect(queue.count <= 2 * messages.count + 4097)
+        }
+        for message in messages[..<5000] { queue.cancel(message) }
+        var times: [UnixTime] = []
+        while let next = queue.nextTime {
+            if case .message(let message)? = queue.popDue(next) { times.append(next); #expect(message.due == .max) }
+        }
+        #expect(times == times.sorted() && times.count == 15_000 && times[0] >= 500_000)
+    }
 }

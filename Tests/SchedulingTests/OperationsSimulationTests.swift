@@ -222,7 +222,7 @@ private final class World {
     private func settle() {
         while true {
             let actions = core.takeActions()
-            if actions.isEmpty { break }
+            if actions.isEmpty, !core.isBehind { break }
             for action in actions { perform(action) }
             check()
         }

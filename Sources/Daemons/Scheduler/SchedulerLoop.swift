@@ -153,7 +153,7 @@ final class SchedulerLoop {
             min(
                 nextSync, nextRetry, nextScan, nextCheck, shutdownDeadline, etrns.due, mailq?.due ?? .max) - now
         if filesInFlight > 0 { next = min(next, Self.quietInterval) }
-        if core.isSweeping || hasOperationToRun { next = 0 }
+        if core.isSweeping || core.isBehind || hasOperationToRun { next = 0 }
         if let event = core.nextEvent { next = min(next, event * 1000 - Self.milliseconds()) }
         return Int32(clamping: max(0, next))
     }
@@ -181,6 +181,8 @@ final class SchedulerLoop {
             isOperating = hasOperated
             for action in actions { perform(action) }
             isOperating = false
+            // Pipes and results come first.
+            if core.isBehind { break }
         }
         storeSuspensions()
         statistics?.flush(log)
