@@ -69,6 +69,26 @@ struct LargeQueueTests {
         }
     }
 
+    /// A look at each agent for each thread would take a minute.
+    @Test("the summary looks at each job once, however many agents there are")
+    func agents() {
+        let count = 4000
+        let bench = Bench(ThreadRules(isAgentPerHost: false))
+        for number in 0..<count { bench.load("host\(number).example.test") }
+        bench.run()
+        for agent in 1...count {
+            bench.hungry(agent)
+            #expect(bench.started.count == min(count, agent + 1))
+        }
+        let clock = ContinuousClock()
+        var threads: [ThreadDescription] = []
+        let time = clock.measure { threads = bench.core.threadDescriptions }
+        #expect(threads.allSatisfy { $0.agents.count == 1 && $0.agents[0].jobs == 1 })
+        #expect(Set(threads.map(\.agents[0].number)).count == count)
+        #expect(time < .seconds(5))
+        #expect(bench.core.threads.values.allSatisfy { $0.handedOut == 1 })
+    }
+
     @Test("timers that have been armed again are thrown out, some with each change, and none is lost")
     func timers() {
         var queue = TimerQueue()

@@ -217,6 +217,7 @@ extension DeliveryScheduler {
             vertex.recipients[index].state = .awaiting
             vertex.awaiting += 1
         }
+        thread.handedOut += 1
         thread.attempts += 1
         thread.lastAttempt = now
         thread.lastAgent = agent.number

@@ -91,6 +91,7 @@ extension DeliveryScheduler {
                 if let next = nextAttempt(vertex) { thread.tally.next = min(next, thread.tally.next ?? next) }
             }
         }
+        let agents = agentsByThread()
         return threads.values.map { thread in
             let entry = thread.tally
             return ThreadDescription(
@@ -100,12 +101,20 @@ extension DeliveryScheduler {
                 last: thread.rules == nil ? "no clause of scheduler.conf has a command for it" : thread.problem,
                 ring: thread.rules?.ring, isAgentPerHost: thread.rules?.isAgentPerHost ?? false,
                 isBlocked: thread.pool?.isBlocked ?? false, oldest: entry.oldest, held: entry.held,
-                agents: agents(of: thread))
+                agents: agents[ObjectIdentifier(thread)] ?? [])
         }.sorted { ($0.channel, $0.host) < ($1.channel, $1.host) }
     }
 
-    private func agents(of thread: DeliveryThread) -> [AgentDescription] {
-        (thread.pool?.agents ?? []).filter { $0.jobs.contains { $0.thread === thread } }.map(describe)
+    /// In the order of their numbers. Looks at each job that is handed out once.
+    private func agentsByThread() -> [ObjectIdentifier: [AgentDescription]] {
+        var found: [ObjectIdentifier: [AgentDescription]] = [:]
+        for agent in agents.values.sorted(by: { $0.number < $1.number }) where !agent.jobs.isEmpty {
+            let description = describe(agent)
+            for thread in Set(agent.jobs.map { ObjectIdentifier($0.thread) }) {
+                found[thread, default: []].append(description)
+            }
+        }
+        return found
     }
 
     private func describe(_ agent: Agent) -> AgentDescription {

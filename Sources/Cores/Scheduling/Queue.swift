@@ -205,7 +205,8 @@ final class DeliveryThread: Timed {
     /// Vertices not done, and those of them that are held.
     var vertices = 0
     var held = 0
-    /// Jobs being worked on.
+    /// Jobs that agents have, and those of them that are being worked on.
+    var handedOut = 0
     var active = 0
     /// Nothing is handed out before; 0: no back-off.
     var wakeup: UnixTime = 0
