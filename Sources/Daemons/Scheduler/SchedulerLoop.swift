@@ -407,10 +407,7 @@ final class SchedulerLoop {
         while let signal = signals.next() {
             switch signal {
             case SIGTERM, SIGINT, SIGQUIT: shutDown(reason: "signal \(signal)")
-            case SIGHUP:
-                log.reopen()
-                statistics?.reopen(log)
-                reload()
+            case SIGHUP: hangUp()
             case SIGUSR1: reload()
             case SIGUSR2: writeState()
             case SIGALRM: nextScan = 0
@@ -426,6 +423,13 @@ final class SchedulerLoop {
                 "messages": "\(core.messageCount)", "recipients": "\(core.recipientCount)",
                 "threads": "\(core.threadCount)", "agents": "\(core.agentCount)", "active": "\(core.activeJobs)",
             ])
+    }
+
+    /// The files that it writes may have been renamed.
+    func hangUp() {
+        log.reopen()
+        statistics?.reopen(log)
+        reload()
     }
 
     func reload() {
