@@ -144,6 +144,8 @@ extension DeliveryScheduler {
 
     /// Messages that an operator holds.
     public var operatorHeldCount: Int { operators.holds.count }
+    /// When the first of them began. Looks at each of them.
+    public var oldestHold: UnixTime? { operators.holds.values.lazy.map(\.time).min() }
 
     private func hold(_ message: QueuedMessage, _ note: OperatorNote) {
         operators.holds[message.id] = note

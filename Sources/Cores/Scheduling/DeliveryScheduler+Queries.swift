@@ -10,6 +10,7 @@ extension DeliveryScheduler {
         var description = MessageDescription(
             id: id, size: message.size, arrived: message.arrived, sender: message.sender, priority: message.priority,
             heldUntil: message.times?.isHeld ?? false ? message.deliverableFrom : nil,
+            heldSince: operators.holds[id]?.time,
             deliverBy: message.times?.deliverBy, recipients: [])
         for vertex in message.vertices {
             let thread = vertex.thread

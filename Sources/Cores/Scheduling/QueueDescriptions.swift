@@ -12,6 +12,8 @@ public struct MessageDescription: Hashable, Sendable {
     public var priority: Int
     /// While it waits for its release (RFC 4865).
     public var heldUntil: UnixTime?
+    /// When an operator began to hold it.
+    public var heldSince: UnixTime?
     /// The deliver-by-time (RFC 2852), also when it has passed.
     public var deliverBy: UnixTime?
     public var recipients: [RecipientDescription]
