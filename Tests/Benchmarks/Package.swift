@@ -38,7 +38,8 @@ let package = Package(
             // The simulation looks inside, as the tests do.
             swiftSettings: strict + [.unsafeFlags(["-enable-testing"])]),
         .executableTarget(
-            name: "SchedulerSimulation", dependencies: ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel"],
+            name: "SchedulerSimulation",
+            dependencies: ["Scheduling", "SpoolFormat", "AgentProtocol", "MailModel", "Configuration"],
             swiftSettings: strict),
         .executableTarget(name: "PolicyLoad", dependencies: ["MailModel", "Policy", "Tables"], swiftSettings: strict),
     ],

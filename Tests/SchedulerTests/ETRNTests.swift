@@ -79,6 +79,7 @@ struct ETRNTests {
         defer { scheduler.stop() }
         try scheduler.wait("the look through the directory") { scheduler.log.contains("etrn-file") }
         // The mail may have been read behind the file that asks for it.
+        try scheduler.wait("the mail") { try scheduler.isGone(id) || scheduler.ask("queue").count == 1 }
         if !scheduler.isGone(id) {
             try scheduler.write("T a.test 192.0.2.7\n", to: "po/transport/4715-etrn")
             try scheduler.sendDatagram("NEW 4715-etrn")

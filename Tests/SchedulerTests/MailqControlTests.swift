@@ -108,5 +108,49 @@ struct MailqControlTests {
             Set(lines.map { "\($0[0]) \($0[3]) \($0[4])" }) == [
                 "\(ids[0]) ok ok/a.test", "\(ids[1]) error bad/b.test", "\(ids[2]) delete later/c.test",
             ])
+
+        // As a rotation of logs does it.
+        func deliver() throws -> SpoolID {
+            let id = try scheduler.queue(["ok a.test x@a.test"])
+            scheduler.notify([id])
+            try scheduler.wait("delivery") { scheduler.isGone(id) }
+            return id
+        }
+        for name in ["statistics", "scheduler"] {
+            #expect(rename("\(scheduler.root)/log/\(name)", "\(scheduler.root)/log/\(name).1") == 0)
+        }
+        let before = try deliver()
+        try scheduler.wait("its line") { scheduler.lines("log/statistics.1").last?.hasPrefix("\(before) ") == true }
+        scheduler.hangUp()
+        try scheduler.wait("the new log") { scheduler.log.contains("notice reloaded") }
+        let after = try deliver()
+        try scheduler.wait("its line") { scheduler.lines("log/statistics").count == 1 }
+        #expect(scheduler.lines("log/statistics")[0].hasPrefix("\(after) "))
+        #expect(scheduler.lines("log/statistics.1").count == 4)
+        #expect(!scheduler.read("log/scheduler.1").contains("queue-id=\(after)"))
+    }
+
+    @Test("statistics that cannot be written are said once; mail goes on, and so do they when they can")
+    func statisticsTrouble() throws {
+        let scheduler = try makeScheduler()
+        var options = SchedulerOptions()
+        options.statisticsFile = "\(scheduler.root)/missing/statistics"
+        try scheduler.startAndWait(options: options)
+        defer { scheduler.stop() }
+        func deliver() throws {
+            let id = try scheduler.queue(["ok a.test x@a.test"])
+            scheduler.notify([id])
+            try scheduler.wait("delivery") { scheduler.isGone(id) }
+        }
+        for _ in 0..<3 { try deliver() }
+        try scheduler.wait("the complaint") { scheduler.log.contains("error statistics-not-written") }
+        #expect(scheduler.log.split(separator: "\n").count { $0.contains("statistics-not-written") } == 1)
+        mkdir("\(scheduler.root)/missing", 0o755)
+        scheduler.hangUp()
+        try scheduler.wait("the file") {
+            scheduler.lines("missing/statistics").isEmpty && access("\(scheduler.root)/missing/statistics", F_OK) == 0
+        }
+        try deliver()
+        try scheduler.wait("its line") { scheduler.lines("missing/statistics").count == 1 }
     }
 }

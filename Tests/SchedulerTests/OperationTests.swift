@@ -69,12 +69,17 @@ struct OperationTests {
         let message = try #require(try scheduler.ask("message \(id)").first)
         #expect(message.contains(#""state":"held""#))
         #expect(message.contains(#""reason":"held by alice: a \"strange\" one""#))
+        // Since when, also over the restart.
+        let record = try #require(try scheduler.control(id).records.last { $0.wish == .hold })
+        #expect(message.contains("\"held_since\":\(record.time),"))
+        #expect(try scheduler.ask("status").first?.contains("\"oldest_hold\":\(record.time),") == true)
         #expect(try scheduler.ask("status").first?.contains("\"held_by_operator\":1") == true)
         #expect(try scheduler.ask("flush") == ["{\"flushed\":0}"])
         #expect(scheduler.exists(.transport, id))
         #expect(try one(scheduler, "operate", "release", "status=held", "by=bob").contains("\"messages\":1"))
         try scheduler.wait("delivery") { scheduler.isGone(id) }
         #expect(scheduler.lines("log/ok").count == 1)
+        #expect(try scheduler.ask("status").first?.contains("\"oldest_hold\":null,") == true)
         #expect(
             scheduler.log.contains("notice operation verb=hold by=alice reason=\"a \\\"strange\\\" one\" messages=1"))
         #expect(scheduler.log.contains("verb=release by=bob"))

@@ -198,7 +198,11 @@ final class TestScheduler: @unchecked Sendable {
             loop.poller.add(commands.read, .read) { [unowned loop] _ in
                 var command: UInt8 = 0
                 _ = Glibc.read(commands.read, &command, 1)
-                if command == UInt8(ascii: "r") { loop.reload() } else { loop.shutDown(reason: "test") }
+                switch command {
+                case UInt8(ascii: "r"): loop.reload()
+                case UInt8(ascii: "h"): loop.hangUp()
+                default: loop.shutDown(reason: "test")
+                }
             }
             try? loop.run()
             isRunning.clear()
@@ -231,6 +235,9 @@ final class TestScheduler: @unchecked Sendable {
         try write(configuration, to: "share/scheduler.conf")
         command("r")
     }
+
+    /// As SIGHUP.
+    func hangUp() { command("h") }
 
     func requestStop() { command("q") }
 

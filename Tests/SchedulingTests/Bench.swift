@@ -66,7 +66,7 @@ final class Bench {
     func run() {
         while true {
             let actions = core.takeActions()
-            if actions.isEmpty { return }
+            if actions.isEmpty, !core.isBehind { return }
             for action in actions { perform(action) }
         }
     }

@@ -68,4 +68,48 @@ struct LargeQueueTests {
             print("\(Self.count) messages: \(name) \(time)")
         }
     }
+
+    /// A look at each agent for each thread would take a minute.
+    @Test("the summary looks at each job once, however many agents there are")
+    func agents() {
+        let count = 4000
+        let bench = Bench(ThreadRules(isAgentPerHost: false))
+        for number in 0..<count { bench.load("host\(number).example.test") }
+        bench.run()
+        for agent in 1...count {
+            bench.hungry(agent)
+            #expect(bench.started.count == min(count, agent + 1))
+        }
+        let clock = ContinuousClock()
+        var threads: [ThreadDescription] = []
+        let time = clock.measure { threads = bench.core.threadDescriptions }
+        #expect(threads.allSatisfy { $0.agents.count == 1 && $0.agents[0].jobs == 1 })
+        #expect(Set(threads.map(\.agents[0].number)).count == count)
+        #expect(time < .seconds(5))
+        #expect(bench.core.threads.values.allSatisfy { $0.handedOut == 1 })
+    }
+
+    @Test("timers that have been armed again are thrown out, some with each change, and none is lost")
+    func timers() {
+        var queue = TimerQueue()
+        let messages = (0..<20_000).map { number in
+            QueuedMessage(
+                LoadedMessage(
+                    id: SpoolID(rawValue: UInt64(number)), arrived: 0, size: 0, sender: "", isErrorMessage: false,
+                    recipients: []), sender: "", known: 0)
+        }
+        for round in 1...5 {
+            for (index, message) in messages.enumerated() {
+                queue.arm(.message(message), at: UnixTime(100_000 * round + (index * 7919) % 20_000))
+                #expect(queue.nextTime ?? .max <= UnixTime(100_000 * round + (index * 7919) % 20_000))
+            }
+            #expect(queue.count <= 2 * messages.count + 4097)
+        }
+        for message in messages[..<5000] { queue.cancel(message) }
+        var times: [UnixTime] = []
+        while let next = queue.nextTime {
+            if case .message(let message)? = queue.popDue(next) { times.append(next); #expect(message.due == .max) }
+        }
+        #expect(times == times.sorted() && times.count == 15_000 && times[0] >= 500_000)
+    }
 }

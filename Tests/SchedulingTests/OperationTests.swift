@@ -279,6 +279,27 @@ struct OperationTests {
         #expect(after.moves.count == 1 && after.started.count == 1)
     }
 
+    @Test("what was asked for of a message with as many hosts as recipients is found without a search for each")
+    func manyHosts() {
+        let count = 20_000
+        let bench = Bench()
+        let note = OperatorNote(operatorName: "bob", reason: "", time: Bench.start)
+        let move = LoadedRecipient.Wish(kind: .move(channel: "local", host: "z"), note: note)
+        let remove = LoadedRecipient.Wish(kind: .remove, note: note)
+        let recipients = (0..<count).map { number in
+            var recipient = Bench.recipient("h\(number).test", 100 + 50 * number)
+            if number % 2 == 0 { recipient.end = remove }
+            recipient.move = move
+            return recipient
+        }
+        let time = ContinuousClock().measure { bench.load(recipients) }
+        // A search for each takes minutes.
+        #expect(time < .seconds(20))
+        bench.run()
+        #expect(bench.moves.map(\.offsets.count) == [count / 2])
+        #expect(bench.results.count == count / 2)
+    }
+
     @Test("an end that was asked for comes before a move; a move to where the mail is already is none")
     func moveAndEnd() throws {
         let bench = Bench()

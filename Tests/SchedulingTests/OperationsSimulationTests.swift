@@ -229,7 +229,7 @@ private final class World {
     private func settle() {
         while true {
             let actions = core.takeActions()
-            if actions.isEmpty { break }
+            if actions.isEmpty, !core.isBehind { break }
             for action in actions {
                 digest = (digest ^ Self.hash("\(action)")) &* 0x100_0000_01b3
                 perform(action)

@@ -134,4 +134,71 @@ struct SuspensionTests {
         #expect(unreadable == 5)
         #expect(none.isEmpty)
     }
+
+    /// Calls of ``DeliveryScheduler/takeActions()`` until everything has been looked at; after each one the jobs that are held.
+    private static func heldAfterEachCall(_ bench: Bench) -> [Int] {
+        var counts: [Int] = []
+        repeat {
+            _ = bench.core.takeActions()
+            counts.append(bench.core.threads.values.reduce(0) { $0 + $1.held })
+        } while bench.core.isBehind
+        return counts
+    }
+
+    @Test(
+        "a call puts aside a bounded number of jobs, at one host or at as many hosts", arguments: [1, 20_000], [1, 100])
+    func bounded(hosts: Int, suspensions: Int) {
+        let bench = Bench(ThreadRules(maximumJobs: 10))
+        let count = suspensions > 1 ? 4000 : 20_000
+        bench.core.isFrozen = true
+        for number in 0..<count { bench.load("h\(number % hosts).bulk.test") }
+        bench.load("other.test")
+        for number in 1..<suspensions { _ = bench.core.suspend(Suspension(host: GlobPattern("no\(number).test"))) }
+        _ = bench.core.suspend(Suspension(host: GlobPattern("*.bulk.test")))
+        bench.core.isFrozen = false
+        let counts = Self.heldAfterEachCall(bench)
+        let limit = DeliveryScheduler.dropsOfCall / (1 + suspensions / 8)
+        let steps = zip(counts, [0] + counts).map { $0 - $1 }
+        #expect(steps.allSatisfy { (0...limit).contains($0) })
+        #expect(counts.last == count)
+        // Each call does about as much as it may: that of one host at most three things for each job.
+        #expect(counts.count <= 3 * count / limit + 2)
+    }
+
+    @Test("other destinations are served while a suspended one is put aside")
+    func othersMeanwhile() {
+        let bench = Bench(ThreadRules(isAgentPerHost: true))
+        bench.core.isFrozen = true
+        for _ in 0..<20_000 { bench.load("bulk.test") }
+        let other = bench.load("other.test")
+        _ = bench.core.suspend(Suspension(host: GlobPattern("bulk.test")))
+        bench.core.isFrozen = false
+        var started: [Int] = []
+        var calls = 0
+        while started.isEmpty {
+            calls += 1
+            for case .startAgent(let agent, _, let host) in bench.core.takeActions() {
+                #expect(host == "other.test")
+                started.append(agent)
+            }
+        }
+        #expect(calls <= 2 && bench.core.isBehind)
+        bench.core.received(.hungry, from: started[0])
+        var fed: [SpoolID] = []
+        for _ in 0..<2 {
+            for case .feed(_, let id, _, _) in bench.core.takeActions() { fed.append(id) }
+        }
+        #expect(fed == [other] && bench.core.isBehind)
+    }
+
+    @Test("a sweep counts jobs, not messages")
+    func sweepCounts() {
+        let bench = Bench()
+        bench.core.isFrozen = true
+        for _ in 0..<10 { bench.load((0..<100).map { Bench.recipient("h\($0).test", 100 + $0 * 50) }) }
+        _ = bench.core.suspend(Suspension(channel: GlobPattern("smtp")))
+        bench.core.sweep(250)
+        #expect(bench.core.threads.values.reduce(0) { $0 + $1.held } == 300)
+        #expect(bench.core.isSweeping)
+    }
 }

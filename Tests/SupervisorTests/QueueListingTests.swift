@@ -41,6 +41,8 @@ struct QueueListingTests {
             parsing: #"{"id":"17","size":1,"arrived":1,"sender":"a@b","priority":0,"held_until":null,"recipients":[]}"#
                 .utf8)
         #expect(listing.message(none).hasSuffix("<a@b>"))
+        let held = try JSONValue(parsing: #"{"id":"17","arrived":1,"sender":"a@b","held_since":2800}"#.utf8)
+        #expect(listing.message(held).hasSuffix("<a@b>, held for 2h00m"))
         #expect(listing.summary(try JSONValue(parsing: #"{"held":2}"#.utf8), unrouted: []).contains(" Held: 2 "))
         #expect(!listing.summary(try JSONValue(parsing: #"{"held":0}"#.utf8), unrouted: []).contains("Held"))
     }

@@ -90,6 +90,7 @@ extension DeliveryScheduler {
         let wasWorkedOn = vertex.isCounted
         uncount(vertex)
         vertex.agent = nil
+        vertex.thread.handedOut -= 1
         reopen(vertex)
         vertex.state = .waiting
         defer { beginMove(vertex.message) }
@@ -153,6 +154,7 @@ extension DeliveryScheduler {
         vertex.state = .waiting
         vertex.deaths = 0
         let thread = vertex.thread
+        thread.handedOut -= 1
         carryOutPromises(vertex)
         if isPastDeadline(vertex.message) { returnLate(vertex) }
         if vertex.open == 0 {

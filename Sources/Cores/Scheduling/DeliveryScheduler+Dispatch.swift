@@ -40,17 +40,34 @@ extension DeliveryScheduler {
         unblock(pool.ring)
     }
 
+    /// Jobs and threads that a call takes out of their queues without handing them out: some milliseconds. Each suspension is
+    /// compared with each job.
+    static let dropsOfCall = 4096
+
     func dispatch() {
+        isBehind = false
         guard !isStopped, !isFrozen, !isPaused else { return }
+        dropsLeft = Self.dropsOfCall / (1 + suspensions.entries.count / 8)
         while !dirtyPools.isEmpty {
-            let pools = dirtyPools
-            dirtyPools.removeAll(keepingCapacity: true)
-            for pool in pools {
+            var pools = dirtyPools[...]
+            dirtyPools = []
+            while let pool = pools.popFirst() {
                 pool.isDirty = false
                 serve(pool)
                 unblock(beside: pool)
+                guard isBehind else { continue }
+                // The others come first next time.
+                markDirty(pool)
+                dirtyPools = pools + dirtyPools
+                return
             }
         }
+    }
+
+    /// `true`: no more of it in this call.
+    private func isAtEnd() -> Bool {
+        if dropsLeft <= 0 { isBehind = true }
+        return isBehind
     }
 
     private func serve(_ pool: AgentPool) {
@@ -84,7 +101,12 @@ extension DeliveryScheduler {
     }
 
     private func judge(_ thread: DeliveryThread, in pool: AgentPool) -> TurnQueue<DeliveryThread>.Verdict {
-        if thread.canRun(at: now), thread.pool === pool, thread.ready.next(judge) != nil { return .take }
+        if isAtEnd() { return .stop }
+        if thread.canRun(at: now), thread.pool === pool {
+            if thread.ready.next(judge) != nil { return .take }
+            if isBehind { return .stop }
+        }
+        dropsLeft -= 1
         thread.isQueued = false
         if thread.ready.isEmpty { thread.isReleased = false }
         return .drop
@@ -92,7 +114,11 @@ extension DeliveryScheduler {
 
     /// What has left the queue meanwhile is dropped, what is just being recorded waits.
     private func judge(_ vertex: Vertex) -> TurnQueue<Vertex>.Verdict {
-        guard vertex.state == .ready, !park(vertex) else { return .drop }
+        if isAtEnd() { return .stop }
+        guard vertex.state == .ready, !park(vertex) else {
+            dropsLeft -= 1
+            return .drop
+        }
         return vertex.writes == 0 ? .take : .later
     }
 
@@ -191,6 +217,7 @@ extension DeliveryScheduler {
             vertex.recipients[index].state = .awaiting
             vertex.awaiting += 1
         }
+        thread.handedOut += 1
         thread.attempts += 1
         thread.lastAttempt = now
         thread.lastAgent = agent.number

@@ -51,13 +51,12 @@ extension DeliveryScheduler {
     }
 
     /// What stands in the file: it was asked for while an agent had the message.
-    func restoreMove(_ loaded: LoadedMessage, _ message: QueuedMessage) {
+    func restoreMove(_ loaded: LoadedMessage, _ message: QueuedMessage, _ places: [Int: Place]) {
         var move: OperatorState.Move?
         for recipient in loaded.recipients {
             guard let wish = recipient.move, let target = OperatorState.Target(wish.kind),
                 move == nil || move?.target == target,
-                let (vertex, index) = Self.locate(recipient.offset, in: message),
-                vertex.recipients[index].state == .open, target != .thread(vertex.thread.key)
+                let place = places[recipient.offset], target != .thread(message.vertices[place.vertex].thread.key)
             else { continue }
             move = move ?? OperatorState.Move(target: target, offsets: [], note: wish.note)
             move?.offsets.append(recipient.offset)

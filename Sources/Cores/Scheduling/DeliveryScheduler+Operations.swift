@@ -144,6 +144,8 @@ extension DeliveryScheduler {
 
     /// Messages that an operator holds.
     public var operatorHeldCount: Int { operators.holds.count }
+    /// When the first of them began. Looks at each of them.
+    public var oldestHold: UnixTime? { operators.holds.values.lazy.map(\.time).min() }
 
     private func hold(_ message: QueuedMessage, _ note: OperatorNote) {
         operators.holds[message.id] = note
@@ -241,26 +243,31 @@ extension DeliveryScheduler {
         }
     }
 
-    static func locate(_ offset: Int, in message: QueuedMessage) -> (vertex: Vertex, index: Int)? {
+    /// The recipients that are not done, by their offsets.
+    private static func openPlaces(_ message: QueuedMessage) -> [Int: Place] {
+        var places: [Int: Place] = [:]
         for vertex in message.vertices {
-            if let index = vertex.index(of: offset) { return (vertex, index) }
+            for index in vertex.recipients.indices where vertex.recipients[index].state == .open {
+                places[Int(vertex.recipients[index].offset)] = Place(vertex: vertex.number, index: index)
+            }
         }
-        return nil
+        return places
     }
 
     /// What stands in the file.
     func restoreOperations(_ loaded: LoadedMessage, _ message: QueuedMessage) {
         if let hold = loaded.hold, message.open > 0 { operators.holds[message.id] = hold }
+        guard loaded.recipients.contains(where: { $0.end != nil || $0.move != nil }) else { return }
+        var places = Self.openPlaces(message)
         for recipient in loaded.recipients {
-            guard let wish = recipient.end, let (vertex, index) = Self.locate(recipient.offset, in: message),
-                vertex.recipients[index].state == .open
-            else { continue }
+            guard let wish = recipient.end, let place = places.removeValue(forKey: recipient.offset) else { continue }
+            let vertex = message.vertices[place.vertex]
             switch wish.kind {
-            case .remove: carryOut(.remove(wish.note), vertex, index)
-            case .bounce: carryOut(.bounce(wish.note), vertex, index)
+            case .remove: carryOut(.remove(wish.note), vertex, place.index)
+            case .bounce: carryOut(.bounce(wish.note), vertex, place.index)
             case .hold, .release, .move, .reroute: continue
             }
         }
-        restoreMove(loaded, message)
+        restoreMove(loaded, message, places)
     }
 }

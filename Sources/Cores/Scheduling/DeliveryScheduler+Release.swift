@@ -7,7 +7,7 @@ extension DeliveryScheduler {
     public func waiting(for target: ETRNTarget) -> (threads: Int, jobs: Int) {
         var found = (threads: 0, jobs: 0)
         for thread in threads.values where isMeant(thread, by: target) {
-            let jobs = thread.vertices - thread.held - handedOut(thread)
+            let jobs = thread.vertices - thread.held - thread.handedOut
             if jobs > 0 {
                 found.threads += 1
                 found.jobs += jobs
@@ -34,15 +34,11 @@ extension DeliveryScheduler {
         thread.rules != nil && target.matches(channel: thread.key.channel, host: thread.key.host)
     }
 
-    private func handedOut(_ thread: DeliveryThread) -> Int {
-        (thread.pool?.agents ?? []).reduce(0) { $0 + $1.jobs.count { $0.thread === thread } }
-    }
-
     /// Whether a job of it waits for its own next attempt: only its message knows it.
     private func hasWaiting(_ thread: DeliveryThread) -> Bool {
         let ready = thread.ready.elements.count { $0.state == .ready }
         let suspect = thread.pool?.suspects.count { $0.state == .suspect && $0.thread === thread } ?? 0
-        return thread.vertices - thread.held > ready + suspect + handedOut(thread)
+        return thread.vertices - thread.held > ready + suspect + thread.handedOut
     }
 
     /// In one order, so that the same events lead to the same run.

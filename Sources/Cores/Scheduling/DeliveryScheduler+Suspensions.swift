@@ -53,15 +53,17 @@ extension DeliveryScheduler {
     /// There is mail to be looked at since suspensions have changed: call ``sweep(_:)`` again.
     public var isSweeping: Bool { !operators.sweep.isEmpty }
 
-    /// Puts aside or lets go what the suspensions of now say, of so many messages. Nothing suspended is handed out meanwhile.
+    /// Puts aside or lets go what the suspensions of now say, of messages with so many jobs. Nothing suspended is handed out meanwhile.
     public func sweep(_ count: Int) {
-        for _ in 0..<count {
-            guard let id = operators.sweep.popFirst() else { return }
+        var rest = count
+        while rest > 0, let id = operators.sweep.popFirst() {
+            rest -= 1
             guard let message = messages[id], !message.isFinishing else { continue }
             for vertex in message.vertices {
                 keepBack(vertex)
                 letGoAgain(vertex)
             }
+            rest -= message.vertices.count - 1
         }
     }
 

@@ -45,6 +45,10 @@ public final class DeliveryScheduler {
     /// Since this scheduler was started.
     public internal(set) var counters = SchedulerCounters()
     var isStopped = false
+    /// What ``dispatch()`` may still take out of the queues.
+    var dropsLeft = 0
+    /// ``takeActions()`` has not looked at everything that might be handed out, so that it does not take long: call it again soon.
+    public internal(set) var isBehind = false
     /// Nothing is handed out and no process is started.
     public var isFrozen = false
     /// Likewise, for a moment: the host is behind with what it was given.
@@ -59,7 +63,8 @@ public final class DeliveryScheduler {
         random = SplitMix64(seed: seed)
     }
 
-    /// Hands out what can be handed out, and returns everything to be done since the last call.
+    /// Hands out what can be handed out, and returns everything to be done since the last call. After a suspension half a million jobs
+    /// may have to be put aside before the next one is found: see ``isBehind``.
     public func takeActions() -> [SchedulerAction] {
         dispatch()
         guard !actions.isEmpty else { return [] }

@@ -14,6 +14,8 @@ struct TurnQueue<Element> {
         case drop
         /// It cannot be had just now: behind the others of its priority.
         case later
+        /// Nothing more is judged just now, and everything stays in its place.
+        case stop
     }
 
     private struct Entry {
@@ -129,7 +131,7 @@ struct TurnQueue<Element> {
         return best?.lane
     }
 
-    /// Brings what can be taken to the front of each lane; the lane whose turn it is.
+    /// Brings what can be taken to the front of each lane; the lane whose turn it is, unless it was stopped before it knew.
     private mutating func settle(_ judge: (Element) -> Verdict) -> Int? {
         var best: (lane: Int, turn: Int64)?
         for index in lanes.indices {
@@ -146,6 +148,7 @@ struct TurnQueue<Element> {
                 case .later:
                     lanes[index].entries.removeFirst()
                     lanes[index].entries.append(entry)
+                case .stop: return nil
                 }
             }
         }

@@ -109,7 +109,8 @@ final class AgentProcess {
     // MARK: Reading
 
     private func readOutput() {
-        while true {
+        // One that never stops talking must not keep the loop from the others; what a dead one has left is less than that.
+        for _ in 0..<16 {
             let count = host.fillBuffer(from: output)
             guard count > 0 else {
                 if count == 0 || errno != EAGAIN && errno != EINTR { drop(&output) }

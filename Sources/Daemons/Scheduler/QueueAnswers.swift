@@ -176,7 +176,7 @@ struct QueueAnswers {
         "{\"pid\":\(getpid()),\"messages\":\(scheduler.messageCount),\"recipients\":\(scheduler.recipientCount),"
             + "\"threads\":\(scheduler.threadCount),\"agents\":\(scheduler.agentCount),\"active\":\(scheduler.activeJobs),"
             + "\"held\":\(scheduler.heldCount),\"held_by_operator\":\(scheduler.operatorHeldCount),"
-            + "\"suspensions\":\(scheduler.suspensions.entries.count),"
+            + "\"oldest_hold\":\(QueueJSON.number(scheduler.oldestHold)),\"suspensions\":\(scheduler.suspensions.entries.count),"
             + "\"loading\":\(isLoading()),\"uptime\":\(max(0, scheduler.now - started))}\n"
     }
 }

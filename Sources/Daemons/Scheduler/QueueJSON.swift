@@ -9,7 +9,7 @@ enum QueueJSON {
         var text = "{\"id\":\"\(message.id)\",\"zmailer_id\":\"\(message.id.zmailerName)\",\"size\":\(message.size),"
         text += "\"arrived\":\(message.arrived),\"sender\":\(string(message.sender)),\"priority\":\(message.priority),"
         text +=
-            "\"held_until\":\(number(message.heldUntil)),\"deliver_by\":\(number(message.deliverBy)),\"recipients\":["
+            "\"held_until\":\(number(message.heldUntil)),\"held_since\":\(number(message.heldSince)),\"deliver_by\":\(number(message.deliverBy)),\"recipients\":["
         for (index, recipient) in message.recipients.enumerated() {
             if index > 0 { text += "," }
             text += "{\"address\":\(string(recipient.address)),\"original\":\(string(recipient.original)),"
@@ -44,7 +44,7 @@ enum QueueJSON {
         return text + "}\n"
     }
 
-    private static func number(_ value: Int64?) -> String { value.map(String.init) ?? "null" }
+    static func number(_ value: Int64?) -> String { value.map(String.init) ?? "null" }
 
     static func string(_ text: String) -> String {
         var out: [UInt8] = [0x22]

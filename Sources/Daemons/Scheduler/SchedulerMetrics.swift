@@ -122,24 +122,24 @@ final class SchedulerMetrics: Sendable {
 
 /// When jobs were handed to agents. Confined to the loop.
 struct JobTimes {
-    private struct Job: Hashable {
-        let agent: Int
-        let id: SpoolID
-    }
-    private var begun: [Job: Int64] = [:]
+    private var begun: [Int: [SpoolID: Int64]] = [:]
+    private var count = 0
     /// Jobs that are remembered; more are as many as limits allow.
     static let maximumJobs = 20_000
 
     mutating func fed(_ id: SpoolID, to agent: Int, at now: Int64) {
-        if begun.count < Self.maximumJobs { begun[Job(agent: agent, id: id)] = now }
+        guard count < Self.maximumJobs else { return }
+        if begun[agent, default: [:]].updateValue(now, forKey: id) == nil { count += 1 }
     }
 
     /// Milliseconds of a job that is reported for the first time.
     mutating func reported(_ id: SpoolID, by agent: Int, at now: Int64) -> Int64? {
-        begun.removeValue(forKey: Job(agent: agent, id: id)).map { now - $0 }
+        guard let time = begun[agent]?.removeValue(forKey: id) else { return nil }
+        count -= 1
+        return now - time
     }
 
     mutating func ended(_ agent: Int) {
-        for job in begun.keys where job.agent == agent { begun[job] = nil }
+        count -= begun.removeValue(forKey: agent)?.count ?? 0
     }
 }

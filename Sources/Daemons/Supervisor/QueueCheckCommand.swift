@@ -40,7 +40,8 @@ public enum QueueCheckCommand {
             let folder = try PostmanFolder.look(postoffice, maximumAge: nil, now: Int64(time(nil)))
             let host = environment["HOSTNAME"] ?? "localhost"
             _ = try StrayReport.send(moved, to: postoffice, hostName: host, time: Int64(time(nil)))
-            Program.print(json ? Self.json(summary, folder) : text(summary, folder))
+            let held = OperatorHolds(environment, now: Int(time(nil)))
+            Program.print(json ? Self.json(summary, folder, held) : text(summary, folder, held))
             if summary.isPartial { return .temporaryFailure }
             return summary.open == 0 ? .ok : .dataError
         } catch {
@@ -61,7 +62,7 @@ public enum QueueCheckCommand {
             + "\"action\":\(quoted(finding.action))}"
     }
 
-    static func text(_ summary: SpoolCheck.Summary, _ postman: PostmanFolder) -> String {
+    static func text(_ summary: SpoolCheck.Summary, _ postman: PostmanFolder, _ held: OperatorHolds? = nil) -> String {
         var text =
             "strays: \(summary.findings), to be looked at: \(summary.open); files \(summary.files), to be routed "
             + "\(summary.unrouted), in the queue \(summary.queued), deferred \(summary.deferred), frozen \(summary.frozen); "
@@ -69,14 +70,43 @@ public enum QueueCheckCommand {
         if postman.files > 0 {
             text += "\npostman: \(postman.files) files, the oldest for \(SchedulerTime.text(postman.oldestAge))"
         }
+        if let held, held.messages > 0 {
+            text += "\nheld by operators: \(held.messages) messages, the longest for \(QueueListing.age(held.longest))"
+        }
         return text
     }
 
-    static func json(_ summary: SpoolCheck.Summary, _ postman: PostmanFolder) -> String {
+    static func json(_ summary: SpoolCheck.Summary, _ postman: PostmanFolder, _ held: OperatorHolds? = nil) -> String {
         func quoted(_ text: String) -> String { JSONValue.string(text).text }
         return "{\"strays\":\(summary.findings),\"open\":\(summary.open),\"files\":\(summary.files),"
             + "\"unrouted\":\(summary.unrouted),\"queued\":\(summary.queued),\"deferred\":\(summary.deferred),"
             + "\"frozen\":\(summary.frozen),\"router\":\(quoted(summary.router)),\"scheduler\":\(quoted(summary.scheduler)),"
-            + "\"postman\":\(postman.files),\"postman_oldest\":\(postman.oldestAge)}"
+            + "\"postman\":\(postman.files),\"postman_oldest\":\(postman.oldestAge),"
+            + "\"held\":\(held.map { "\($0.messages)" } ?? "null"),"
+            + "\"held_longest\":\(held.map { "\($0.longest)" } ?? "null")}"
+    }
+}
+
+/// Messages that operators hold: they have no end of their own, so the check names them, though they are no strays.
+struct OperatorHolds {
+    let messages: Int
+    /// Seconds.
+    let longest: Int
+
+    init(messages: Int, longest: Int) {
+        self.messages = messages
+        self.longest = longest
+    }
+
+    /// `nil`: the scheduler does not say.
+    init?(_ environment: ZEnvironment, now: Int) {
+        var status: JSONValue?
+        do throws(QueueClient.Failure) {
+            try QueueClient(environment).ask(.status) { status = $0 }
+        } catch {
+            return nil
+        }
+        guard let status, let messages = status["held_by_operator"]?.integer else { return nil }
+        self.init(messages: messages, longest: max(0, now - (status["oldest_hold"]?.integer ?? now)))
     }
 }

@@ -24,6 +24,7 @@ struct QueueListing {
         if let time = value["held_until"]?.integer {
             text += ", held until \(Self.date(time)) (\(Self.age(time - now)))"
         }
+        if let time = value["held_since"]?.integer { text += ", held for \(Self.age(now - time))" }
         if let time = value["deliver_by"]?.integer { text += ", deliver by \(Self.date(time))" }
         if let priority = value["priority"]?.integer, priority != 0 { text += ", priority \(priority)" }
         return text

@@ -213,7 +213,7 @@ final class SimulationWorld {
     func settle() {
         while true {
             let actions = core.takeActions()
-            if actions.isEmpty { break }
+            if actions.isEmpty, !core.isBehind { break }
             for action in actions { perform(action) }
         }
     }

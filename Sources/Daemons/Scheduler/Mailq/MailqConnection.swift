@@ -52,7 +52,7 @@ final class MailqConnection {
     /// Of version 1: it only reads.
     private var isDump = false
 
-    var deadline: Int64 { min(end, quietEnd) }
+    var deadline: Int64 { isWaiting ? end : min(end, quietEnd) }
 
     /// It has done something; before the login that wins no time.
     func isActive(at now: Int64) {

@@ -1,3 +1,4 @@
+import Configuration
 import Glibc
 import SpoolFormat
 
@@ -5,6 +6,7 @@ import SpoolFormat
 
 /// `SchedulerSimulation week [recipients [destinations [seed]]]`: a week of the scheduler's core in a world of failures.
 /// `SchedulerSimulation memory [messages [hosts]]`: messages of one recipient whose hosts are down: octets for each, time to load them.
+/// `SchedulerSimulation suspend [messages [hosts [suspensions]]]`: all of them ready and suspended: the longest time that a turn takes.
 @main
 enum SchedulerSimulation {
     static func main() {
@@ -15,8 +17,11 @@ enum SchedulerSimulation {
         case "week":
             exit(week(number(0, 1_000_000), number(1, 50_000), UInt64(clamping: number(2, 1))))
         case "memory": memory(number(0, 1_000_000), number(1, 50_000))
+        case "suspend": suspend(number(0, 500_000), number(1, 1), number(2, 1))
         default:
-            print("SchedulerSimulation week [recipients [destinations [seed]]] | memory [messages [hosts]]")
+            print(
+                "SchedulerSimulation week [recipients [destinations [seed]]] | memory [messages [hosts]] | "
+                    + "suspend [messages [hosts [suspensions]]]")
             exit(64)
         }
     }
@@ -91,9 +96,45 @@ enum SchedulerSimulation {
         print("known \(core.messageCount)")
     }
 
-    private static func seconds() -> Double {
+    private static func suspend(_ count: Int, _ hosts: Int, _ suspensions: Int) {
+        let rules = ThreadRules(maximumJobs: 200)
+        let core = DeliveryScheduler(now: 1_800_000_000, seed: 1, rules: { _, _ in rules })
+        core.isFrozen = true
+        for index in 0..<count {
+            let id = SpoolID(rawValue: UInt64(1_800_000_000 - 4000) * 1000 << 22 | UInt64(index))
+            let host = "mail\(index % hosts).bulk.example"
+            core.load(
+                LoadedMessage(
+                    id: id, arrived: id.unixTime, size: 4096, sender: "s@sender.example", isErrorMessage: false,
+                    recipients: [
+                        LoadedRecipient(offset: 120, channel: "smtp", host: host, address: "r\(index)@\(host)")
+                    ]))
+        }
+        core.isFrozen = false
+        let begun = processorTime()
+        for number in 1..<suspensions { _ = core.suspend(Suspension(host: GlobPattern("no\(number).example"))) }
+        _ = core.suspend(Suspension(host: GlobPattern("*.bulk.example")))
+        var longest = processorTime() - begun
+        var turns = 0
+        repeat {
+            let turn = processorTime()
+            // As the loop does.
+            core.sweep(2048 / (1 + core.suspensions.entries.count / 8))
+            _ = core.takeActions()
+            longest = max(longest, processorTime() - turn)
+            turns += 1
+        } while core.isSweeping || core.isBehind
+        let held = core.threads.values.reduce(0) { $0 + $1.held }
+        print("messages \(count) hosts \(hosts) suspensions \(suspensions) put aside \(held)")
+        print("turns \(turns) longest \(Int(longest * 1000)) ms all \(Int((processorTime() - begun) * 1000)) ms")
+    }
+
+    /// Of this thread: what others do on the machine does not count.
+    private static func processorTime() -> Double { seconds(CLOCK_THREAD_CPUTIME_ID) }
+
+    private static func seconds(_ clock: clockid_t = CLOCK_MONOTONIC) -> Double {
         var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
+        clock_gettime(clock, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 

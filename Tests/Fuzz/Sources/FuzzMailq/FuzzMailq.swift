@@ -39,7 +39,7 @@ private func fuzzServer(_ input: Input) {
             precondition(index == whole.count - 1, "something follows the end")
         case .etrn(let target, _): precondition(ETRNTarget(target.description) == target)
         case .act(let deed, let target):
-            precondition(isLines(MailqServerSession.done(deed, true)))
+            precondition(isLines(MailqServerSession.answer(deed, .done)))
             if case .thread(let channel, let host) = target { precondition(!channel.isEmpty && !host.isEmpty) }
         case .authenticate, .list: break
         }
