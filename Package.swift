@@ -68,6 +68,7 @@ let package = Package(
         library("Cores", "Configuration", ["MailModel"]),
         library("Cores", "PeerIdentity", ["MailModel"]),
         library("Cores", "MilterProtocol", ["MailModel"]),
+        library("Cores", "Submission", ["MailModel", "DeliveryStatus"]),
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),
@@ -108,6 +109,8 @@ let package = Package(
 
         library("Services", "PolicyAsking", ["MailModel", "SMTPProtocol", "Policy", "Configuration", "ProgramKit"]),
 
+        library("Services", "LocalSubmission", ["CPosix", "ChildProcesses", "MailModel", "SMTPProtocol"]),
+
         // Daemons
         library(
             "Daemons", "SMTPServer",
@@ -141,6 +144,14 @@ let package = Package(
                 "MailModel", "SMTPProtocol", "SpoolFormat", "AgentProtocol", "Policy", "PolicyAsking", "PolicyEngine",
                 "Resolver", "Configuration", "Telemetry", "ChildProcesses", "ProgramKit", "Postoffice", "Freezer",
                 "Digests", "SpoolCheck", "MetricsCollection",
+            ]),
+
+        // Not daemons: what the users of this host start
+        library(
+            "Daemons", "UserPrograms",
+            [
+                "MailModel", "SMTPProtocol", "Submission", "Routing", "Configuration", "ChildProcesses", "ProgramKit",
+                "PolicyAsking", "Tables", "LocalSubmission",
             ]),
 
         // Agents
@@ -217,6 +228,8 @@ let package = Package(
                 "DatabaseTools", "Supervisor", "Credentials", "SASL", "AgentProtocol", "MailModel", "Configuration",
                 "SpoolFormat", "ProgramKit", argumentParser,
             ]),
+        program("sendmail", ["UserPrograms"]),
+        program("vacation", ["UserPrograms"]),
         program("mailq", ["Supervisor", "Configuration", "ProgramKit", argumentParser]),
 
         // Tests
@@ -224,6 +237,13 @@ let package = Package(
         tests("SMTPProtocolTests", ["SMTPProtocol", "MailModel"]),
         tests("SASLTests", ["SASL", "MailModel"]),
         tests("MessageConversionTests", ["MessageConversion", "MailModel"], exclude: ["compare.py"]),
+        tests("SubmissionTests", ["Submission", "MailModel"]),
+        tests(
+            "UserProgramsTests",
+            [
+                "UserPrograms", "LocalSubmission", "Submission", "Configuration", "ChildProcesses", "ProgramKit",
+                "MailModel", "SMTPProtocol",
+            ]),
         tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
         tests("HostAccessTests", ["HostAccess"]),
         tests("ContentFilteringTests", ["ContentFiltering", "SpoolFormat", "MailModel"]),

@@ -26,7 +26,7 @@ readonly peer_packages=(
     libcrypt1 libmnl0 libsystemd0
     python3 libglib2.0-0 libsodium23 libsqlite3-0 libunwind8 libjson-c5 libxml2 libbz2-1.0 libncurses6
     libbsd0 libldap-2.5-0 libunbound8
-    procmail liblockfile-bin strace
+    procmail liblockfile-bin strace libncursesw6 libgssapi-krb5-2
 )
 
 say() { printf '==> %s\n' "$*" >&2; }

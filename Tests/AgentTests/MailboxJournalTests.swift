@@ -1,4 +1,5 @@
 import Glibc
+import SpoolFormat
 import Testing
 
 @testable import MailboxAgent
@@ -18,8 +19,10 @@ struct MailboxJournalTests {
         let file = try OpenFile(path, O_RDWR)
         var journal = AppendJournal()
         journal.open = AppendJournal.Append(
-            identity: "7.1", start: Self.old.utf8.count, count: count, head: Array(head.utf8))
-        journal.write(to: file)
+            identity: "7.1", start: Self.old.utf8.count, count: count,
+            checksum: Checksum(content.utf8.dropFirst(Self.old.utf8.count).prefix(count)), head: Array(head.utf8),
+            time: time(nil), system: SystemStart.current.id)
+        try #require(journal.write(to: file))
         try #require(AppendJournal.read(from: file) == journal, "this file system keeps no notes")
         return file
     }
@@ -75,6 +78,17 @@ struct MailboxJournalTests {
         #expect(try append("8.1") != .wasThere)
     }
 
+    @Test("what another program has written behind a part does not make it whole")
+    func filled() throws {
+        let rest = Self.head + "\nhalf a mess"
+        _ = try mailbox(Self.old + rest, head: Self.head, count: 1000)
+        let other = "\n\nFrom other@a.example x\n\n\(String(repeating: "other ", count: 500))\n\n"
+        let file = try OpenFile(path, O_WRONLY | O_APPEND)
+        try file.write(other)
+        #expect(try append("7.1") != .wasThere)
+        #expect(fixture.read("box") == Self.old + rest + other + Self.new)
+    }
+
     @Test("a message that its reader has shortened after it was delivered stays")
     func edited() throws {
         #expect(try append("8.1") == .delivered(at: 0))
@@ -86,7 +100,8 @@ struct MailboxJournalTests {
     @Test(
         "notes that nobody here has written are passed over",
         arguments: [
-            "", "1", "2 x\n", "1\n\n", "1\nx 1\n", "1\nx -1 5\n", "1\nx 1 0\n", "1\nx 9223372036854775807 9\nF",
+            "", "1", "2 x\n", "1\n\n", "1\nx 1\n", "1\nx 1 5\n", "1\nx -1 5 0 0 s\n", "1\nx 1 0 0 0 s\n",
+            "1\nx 9223372036854775807 9 0 0 s\nF", "1\nx 1 5 100000000 0 s\n",
         ])
     func strange(text: String) { #expect(AppendJournal(Array(text.utf8)) == nil) }
 
@@ -96,7 +111,11 @@ struct MailboxJournalTests {
         #expect(AppendJournal(journal.encoded) == journal)
         for number in 0..<20 { journal.finish("\(number)") }
         #expect(AppendJournal(journal.encoded) == journal && journal.done.count == 16 && journal.done[0] == "19")
-        journal.open = AppendJournal.Append(identity: "5.6", start: 7, count: 8, head: Array("From \n\n x".utf8))
-        #expect(AppendJournal(journal.encoded) == journal)
+        for system in ["", SystemStart.current.id] {
+            journal.open = AppendJournal.Append(
+                identity: "5.6", start: 7, count: 8, checksum: Checksum("x".utf8), head: Array("From \n\n x".utf8),
+                time: 9, system: system)
+            #expect(AppendJournal(journal.encoded) == journal)
+        }
     }
 }

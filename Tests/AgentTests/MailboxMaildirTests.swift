@@ -13,6 +13,29 @@ struct MailboxMaildirTests {
 
     init() throws { fixture = try MailboxFixture() }
 
+    @Test(
+        "our own Received field tells for whom a copy is, if the operator has nothing against it",
+        arguments: ["", "1"], [false, true])
+    func receivedClause(off: String, isReplaced: Bool) throws {
+        // The first message of a spool here.
+        let id = SpoolID(rawValue: (1_795_000_000_000 << 22) + 1)
+        let field = "Received: from a by mx.example.test with ESMTP id \(id)\r\n\tPRIORITY 3"
+        let header = "\(field); a date\r\nReceived: from b; c\r\nSubject: x\r\n"
+        try fixture.deliver(
+            ["alice", "bob"].map(MailboxFixture.user), content: (isReplaced ? "X: y\r\n" : header) + "\r\nbody\r\n",
+            settings: fixture.settings("maildir:%ROOT/mail/%u", ["NORECEIVEDFORCLAUSE": off])
+        ) { control in
+            if isReplaced { control.groups[0].header = Array(header.utf8) }
+            for index in 0..<2 { control.groups[0].recipients[index].envelopeRecipient = "\(index)@example.test" }
+        }
+        for (index, user) in ["alice", "bob"].enumerated() {
+            let clause = off.isEmpty ? "\r\n\tfor <\(index)@example.test>" : ""
+            let expected = "\(field)\(clause); a date\r\nReceived: from b; c\r\nSubject: x\r\n\r\nbody\r\n"
+            let text = try #require(fixture.files("mail/\(user)/new").values.first)
+            #expect(text.hasSuffix("(uid \(getuid()))\n" + expected.replacing("\r\n", with: "\n")), "\(text)")
+        }
+    }
+
     @Test("the message is in new/, with our trace fields, and its lines end in LF")
     func content() throws {
         let reports = try fixture.deliver(

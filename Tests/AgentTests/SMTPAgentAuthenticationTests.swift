@@ -142,13 +142,48 @@ struct SMTPAgentAuthenticationTests {
         #expect(harness.peer.commands.filter { $0.hasPrefix("AUTH") }.count == 3)
     }
 
-    @Test("a wrong password is tried once for a queue, the operator is told once, and no log has it")
-    func wrongPassword() throws {
+    @Test(
+        "a server that repeats the password later gets it neither into the dialogue nor into a report",
+        arguments: [SMTPAgentPeer.Stage.mail, .rcpt, .data, .content], [false, true])
+    func repeated(stage: SMTPAgentPeer.Stage, inPieces: Bool) throws {
+        let password = "s3cret-Passw0rd"
+        let encoded = Base64.encode(Array("\0alice\0\(password)".utf8))
+        var harness = try Self.harness("PLAIN") { script in
+            script.authentication = SMTPAgentPeerAuthentication.saying("235 2.7.0 sure")
+            let pieces = [
+                "550-5.7.1 \(encoded.prefix(12))", "\(encoded.dropFirst(12))\r\n550 5.7.1 s3cre", "t-Passw0rd\r\n",
+            ]
+            script.always[stage] = inPieces ? .pieces(pieces) : .raw(pieces.joined())
+        }
+        defer { harness.peer.stop() }
+        harness.secrets = try Self.secrets(harness, password: password)
+        let (log, path) = try Self.log()
+        defer { unlink(path) }
+        harness.log = log
+        harness.options.isVerbose = true
+        let report = try SMTPAgentTLSTests.deliver(harness)
+        #expect(report.result == .failed)
+        let text = String(decoding: try FileOctets.read(path, limit: 1 << 20), as: UTF8.self)
+        #expect(text.contains("(hidden: it repeats the password)"))
+        // Other replies are shown.
+        #expect(text.contains("250-STARTTLS"))
+        for secret in ["s3cre", "Passw0rd", String(encoded.prefix(12)), String(encoded.dropFirst(12))] {
+            #expect(!text.contains(secret) && !"\(report)".contains(secret), "\(secret)")
+        }
+    }
+
+    private static func log() throws -> (EventLog, String) {
         var template = Array("/tmp/agentlog.XXXXXX".utf8CString)
         let descriptor = template.withUnsafeMutableBufferPointer { mkstemp($0.baseAddress!) }
         try #require(descriptor >= 0)
         close(descriptor)
         let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return (try EventLog(program: "smtp", destination: .file(path), level: .debug), path)
+    }
+
+    @Test("a wrong password is tried once for a queue, the operator is told once, and no log has it")
+    func wrongPassword() throws {
+        let (log, path) = try Self.log()
         defer { unlink(path) }
         let wrong = "wrong-Passw0rd"
         let encoded = Base64.encode(Array("\0alice\0\(wrong)".utf8))
@@ -157,7 +192,7 @@ struct SMTPAgentAuthenticationTests {
         }
         defer { harness.peer.stop() }
         harness.secrets = try Self.secrets(harness, password: wrong)
-        harness.log = try EventLog(program: "smtp", destination: .file(path), level: .debug)
+        harness.log = log
         harness.options.isVerbose = true
         let controls = try (0..<10).map { _ in try harness.spool.add([harness.group(["u@b.test"])]) }
         let reports = try harness.deliver(controls)

@@ -118,6 +118,18 @@ struct SMTPAgentConversionTests {
         #expect(harness.peer.messages.first?.mail.contains("SIZE=\(expected.utf8.count)") == true)
     }
 
+    @Test("8-bit octets of a header too long to be looked into are returned, and sent to hosts that take them")
+    func longHeader() throws {
+        let content = "Subject: \u{e9}\r\n" + String(repeating: "X: x\r\n", count: 100_000) + "\r\nBody\r\n"
+        for (keywords, outcome) in [(["SIZE"], "error 5.6.3"), (["8BITMIME"], "ok 2.0.0")] {
+            let harness = try Self.harness(keywords)
+            defer { harness.peer.stop() }
+            let control = try harness.spool.add([harness.group(["u@b.test"])], content: content)
+            #expect(SMTPAgentReplyTests.outcomes(try harness.deliver([control])) == [outcome])
+            #expect(harness.peer.messages.map(\.content) == (outcome == "ok 2.0.0" ? [content] : []))
+        }
+    }
+
     @Test("a header that the router replaced is converted, too")
     func replacedHeader() throws {
         let harness = try Self.harness([])

@@ -63,6 +63,8 @@ final class SMTPAgentPeer: Sendable {
         case say(String)
         /// The octets as they are.
         case raw(String)
+        /// The same, each a write, and a TLS record, of its own.
+        case pieces([String])
         case sayAndDrop(String)
         case drop
         case silence
@@ -270,6 +272,9 @@ extension SMTPAgentPeer {
             case .raw(let text):
                 write(Array(text.utf8))
                 return text
+            case .pieces(let pieces):
+                for piece in pieces { write(Array(piece.utf8)) }
+                return pieces.joined()
             case .sayAndDrop(let text):
                 say(text)
                 return nil

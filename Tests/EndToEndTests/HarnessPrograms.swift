@@ -10,6 +10,7 @@ enum Programs {
     static let layout: String = ProcessInfo.processInfo.environment["ZMAILER_TEST_LAYOUT"] ?? debugLayout
     static var zmailer: String { "\(layout)/bin/zmailer" }
     static var mailq: String { "\(layout)/bin/mailq" }
+    static var sendmail: String { "\(layout)/sbin/sendmail" }
     static var libexec: String { "\(layout)/libexec/zmailer" }
 
     static let swaks = peer("ZMAILER_TEST_SWAKS", default: "/usr/bin/swaks")
@@ -48,6 +49,16 @@ enum Programs {
         "ZMAILER_TEST_CLAMD_LIBRARIES", default: cache + "/clamav/usr/lib/x86_64-linux-gnu")
     static let spamd = peer("ZMAILER_TEST_SPAMD", default: cache + "/spamassassin/usr/sbin/spamd")
 
+    static let mailx = peer("ZMAILER_TEST_MAILX", default: cache + "/mailx/usr/bin/bsd-mailx")
+    static let snail = peer("ZMAILER_TEST_SNAIL", default: cache + "/s-nail/usr/bin/s-nail")
+    static let mutt = peer("ZMAILER_TEST_MUTT", default: cache + "/mutt/usr/bin/mutt")
+    static let vacation = peer("ZMAILER_TEST_VACATION", default: cache + "/vacation/usr/bin/vacation")
+    /// The folders of the shared libraries that these four have beside them.
+    static let userLibraries = peer(
+        "ZMAILER_TEST_USER_LIBRARIES",
+        default: ["mailx", "s-nail", "mutt", "vacation"].map { "\(cache)/\($0)/usr/lib/x86_64-linux-gnu" }
+            .joined(separator: ":"))
+
     /// Empty or not there: its tests are skipped.
     static let opensmtpd = peer("ZMAILER_TEST_OPENSMTPD", default: cache + "/opensmtpd/usr/sbin/smtpd")
     /// Likewise; its shared libraries are in `usr/lib/dovecot` beside it.
@@ -74,14 +85,18 @@ enum Programs {
         let build = debugBuild
         let layout = "\(build)/layout"
         let agents = ["smtp", "mailbox", "errormail", "sm", "hold", "expirer", "reroute"]
-        for folder in ["libexec/zmailer/ta", "bin", "share"] { mkdirs("\(layout)/\(folder)") }
+        for folder in ["libexec/zmailer/ta", "bin", "sbin", "share"] { mkdirs("\(layout)/\(folder)") }
         for program in ["smtpserver", "router", "scheduler", "makedb", "filter-milter"] {
             symlink("\(build)/\(program)", "\(layout)/libexec/zmailer/\(program)")
         }
         for agent in agents { symlink("\(build)/ta-\(agent)", "\(layout)/libexec/zmailer/ta/\(agent)") }
         symlink("\(sources)/scripts/contentfilters", "\(layout)/libexec/zmailer/contentfilters")
         symlink("\(sources)/scripts/policy-builder.sh", "\(layout)/libexec/zmailer/policy-builder.sh")
-        for program in ["zmailer", "mailq"] { symlink("\(build)/\(program)", "\(layout)/bin/\(program)") }
+        for program in ["zmailer", "mailq", "vacation"] {
+            symlink("\(build)/\(program)", "\(layout)/bin/\(program)")
+        }
+        symlink("\(build)/sendmail", "\(layout)/sbin/sendmail")
+        symlink("\(build)/sendmail", "\(layout)/bin/newaliases")
         symlink(sources, "\(layout)/share/zmailer")
         return layout
     }()

@@ -139,7 +139,9 @@ struct HousekeepingTests {
             #expect(output.contains(counted), "\(output)")
             for line in [
                 "zmailer_up{program=\"router\"} 1", "zmailer_up{program=\"scheduler\"} 1",
-                "zmailer_up{program=\"smtpserver\"} 1", "zmailer_smtp_messages_total{outcome=\"accepted\"} 3",
+                "zmailer_up{program=\"smtpserver\"} 1", "zmailer_up{program=\"policy\"} 1",
+                "zmailer_policy_decisions_total{verdict=\"refuse\"} 1",
+                "zmailer_smtp_messages_total{outcome=\"accepted\"} 3",
                 "zmailer_smtp_refused_commands_total{command=\"rcpt\"} 1",
                 "zmailer_router_messages_total{outcome=\"routed\"} 3",
                 "# TYPE zmailer_delivery_queue_seconds histogram",

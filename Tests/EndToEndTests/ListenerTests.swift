@@ -180,6 +180,56 @@ struct ListenerTests {
         }
     }
 
+    /// Runs a command that has a /dev/log of its own, and writes what came there.
+    private static let withSyslog = #"""
+        import socket, subprocess, sys
+        path = sys.argv[1]
+        log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        log.bind(path)
+        script = """
+        set -e
+        devices=$1; shift
+        mkdir "$devices.dev"; mount --rbind /dev "$devices.dev"; mount -t tmpfs none /dev
+        for name in null zero full random urandom; do
+            touch /dev/$name; mount --bind "$devices.dev/$name" /dev/$name
+        done
+        ln -s "$devices" /dev/log
+        exec "$@"
+        """
+        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"] + sys.argv[1:]
+        status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+        log.setblocking(False)
+        try:
+            while True:
+                sys.stdout.write(log.recv(65536).decode(errors="replace") + "\n")
+        except BlockingIOError:
+            pass
+        sys.exit(status)
+        """#
+
+    @Test(
+        "-l SYSLOG sends each line of a session to syslog, as debug of the facility mail",
+        .enabled(if: PeerAccounts.canBeMade, "\(PeerAccounts.requirement)"))
+    func syslog() async throws {
+        try await Instance.run { instance in
+            let lines = ["HELO uucp.client.test", "MAIL FROM:<a@client.test>", "RCPT TO:<alice@example.test>", "QUIT"]
+            let file = try instance.scratch(Array(lines.map { $0 + "\n" }.joined().utf8))
+            let log = "\(instance.directory)/d"
+            let result = try await instance.run(
+                "/usr/bin/env",
+                [
+                    "python3", "-c", Self.withSyslog, log, smtpserver, "-i", "-B", "-l", "SYSLOG",
+                    "-Z", instance.configuration,
+                ], input: file)
+            #expect(result.status == .exited(0), "\(result.output)")
+            // 2 << 3 | 7 (RFC 3164 §4.1.1).
+            for words in [#"RCPT TO:<alice@example\.test>"#, #"250 2\.1\.5 .*"#] {
+                let line = try Regex(#"(?m)^<23>.* smtpserver\[[0-9]+\]: .*\t"# + words + "$")
+                #expect(result.output.contains(line), "\(result.output)")
+            }
+        }
+    }
+
     @Test("a batch that ends in the middle of a message says so", arguments: ["\n", "\r\n"])
     func brokenBatch(lineEnd: String) async throws {
         try await Instance.run { instance in

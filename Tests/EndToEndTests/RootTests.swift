@@ -16,7 +16,8 @@ struct RootTests {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try #require(chmod(folder, 0o755) == 0)
         let copy = try TestProcess(
-            "/bin/cp", ["-RL", Programs.libexec, "\(Programs.layout)/bin", folder], outputPath: "\(folder)/output")
+            "/bin/cp", ["-RL", Programs.libexec, "\(Programs.layout)/bin", "\(Programs.layout)/sbin", folder],
+            outputPath: "\(folder)/output")
         try #require(try await copy.waitForExit() == .exited(0), "\(copy.output)")
         let accounts = try TestAccounts(home: "\(folder)/home")
         let settings: (inout Instance.Settings) -> Void = { settings in

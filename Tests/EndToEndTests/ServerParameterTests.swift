@@ -19,7 +19,7 @@ struct ServerParameterTests {
                 "maxsize 0", "min-availspace \(free - min(18_000_000, free / 2))", "TcpRcvBufferSize 65536",
                 "TcpXmitBufferSize 32768",
                 "newgroup", "BindSmtp [127.0.0.1] \(port)", "NoETRN", "sum-sizeoption-value",
-                "force-rcpt-notify-never", "TcpRcvBufferSize 49152", "TcpXmitBufferSize 24576",
+                "force-rcpt-notify-never", "no-multiline-replies", "TcpRcvBufferSize 49152", "TcpXmitBufferSize 24576",
             ]
         } _: { instance in
             let (never, _, neverHello) = try instance.greeted(port: port)
@@ -32,6 +32,12 @@ struct ServerParameterTests {
             #expect(flushed.code == 251, "\(flushed)")
             let unknown = try never.command("ETRN remote.test")
             #expect(unknown.code / 100 == 5, "\(unknown)")
+
+            // no-multiline-replies: the last line alone; EHLO keeps its lines.
+            #expect(neverHello.texts.count > 5)
+            #expect(try usual.command("HELP").texts.count > 1)
+            let short = try never.command("HELP")
+            #expect(short.code == 214 && short.texts.count == 1, "\(short)")
 
             // sum-sizeoption-value: one copy finds room in what is free, forty do not.
             for (client, last) in [(usual, 250), (never, 452)] {

@@ -54,6 +54,8 @@ let package = Package(
         fuzz("FuzzSASLClient", "SASL"),
         fuzz("FuzzSPF", "Policy"),
         fuzz("FuzzServerSession"),
+        .target(name: "Submission", dependencies: ["MailModel", "DeliveryStatus"], swiftSettings: features),
+        fuzz("FuzzSubmission", "Submission"),
         fuzz("FuzzTLSServer", "TransportSecurity"),
     ],
     swiftLanguageModes: [.v6]

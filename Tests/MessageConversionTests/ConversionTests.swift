@@ -169,14 +169,27 @@ struct ConversionTests {
         #expect(result.contains("quoted-printable\n\n=C3=A9\n--o--"))
     }
 
+    private static let long = String(repeating: "x", count: 600_000)
+    /// Too long headers with 8-bit octets only in what is passed over: in front, in the line that is too much, in an earlier field,
+    /// of a part.
+    private static let longHeaders = [
+        "X: \u{e9}\(long)\n\ne\n",
+        "X: " + long.prefix(524_200) + "\u{e9}" + long.prefix(100) + "\n\ne\n",
+        "Subject: \u{e9}\nX: \(long)\n\ne\n",
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\nX: \u{e9}\(long)\n\ne\n--b--\n",
+    ]
+
     @Test(
         "what cannot be done says why",
         arguments: [
             ("Content-Transfer-Encoding: x-uue\n\n\u{e9}\n", ConversionPlan.Obstacle.unknownEncoding),
-            ("X: " + String(repeating: "x", count: 600_000) + "\n\n\u{e9}\n", .tooComplex),
-        ])
+            ("X: \(long)\n\n\u{e9}\n", .tooComplex),
+        ] + longHeaders.map { ($0, .tooComplex) })
     func obstacles(message: String, obstacle: ConversionPlan.Obstacle) {
-        #expect(Conversion.plan(Conversion.wire(message)).obstacle == obstacle)
+        for piece in [Int.max, 1000] {
+            let plan = Conversion.plan(Conversion.wire(message), piece: piece)
+            #expect(plan.obstacle == obstacle && plan.hasEightBitOctets)
+        }
         let kept = ConversionOptions(.sevenBit, convertsHeaders: false)
         #expect(Conversion.plan(Conversion.wire("Subject: \u{e9}\n\nx\n"), kept).obstacle == .header)
         #expect(Conversion.plan(Conversion.wire("Subject: e\n\nx\u{e9}\n"), kept).obstacle == nil)

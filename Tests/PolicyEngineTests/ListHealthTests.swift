@@ -1,5 +1,6 @@
 import MailModel
 import Policy
+import Telemetry
 import Testing
 
 @testable import PolicyEngine
@@ -12,10 +13,12 @@ struct ListHealthTests {
     @Test("three failures in a row make a list dead; it is skipped, and asked once a minute until it answers")
     func dead() throws {
         let scratch = try Scratch()
-        let lists = ListHealth(log: scratch.log)
+        let metrics = PolicyMetrics()
+        let lists = ListHealth(log: scratch.log, metrics: metrics)
         for _ in 0..<2 { lists.answered(question, failure, now: 0) }
         #expect(lists.admit("list.test", now: 0) == .ask)
         lists.answered(question, failure, now: 0)
+        #expect(metrics.metrics.text.contains("zmailer_policy_dead_lists 1\n"))
         let reason = "list does not answer, skipped"
         #expect(lists.admit("list.test", now: 1) == .skip(reason))
         #expect(lists.admit("other.test", now: 1) == .ask)
@@ -29,11 +32,12 @@ struct ListHealthTests {
         #expect(lists.admit("list.test", now: 120_100) == .ask)
         #expect(scratch.logLines("list-dead").count == 1)
         #expect(scratch.logLines("list-back").count == 1)
+        #expect(metrics.metrics.text.contains("zmailer_policy_dead_lists 0\n"))
     }
 
     @Test("an answer in between begins the count anew")
     func between() throws {
-        let lists = ListHealth(log: try Scratch().log)
+        let lists = ListHealth(log: try Scratch().log, metrics: PolicyMetrics())
         for answer in [failure, failure, .noName, failure, failure] { lists.answered(question, answer, now: 0) }
         #expect(lists.admit("list.test", now: 0) == .ask)
     }
@@ -52,7 +56,7 @@ struct ListHealthTests {
     @Test("a list that answers nonsense is named, not more than once in ten minutes")
     func complaints() throws {
         let scratch = try Scratch()
-        let lists = ListHealth(log: scratch.log)
+        let lists = ListHealth(log: scratch.log, metrics: PolicyMetrics())
         let strange = NameFact.Answer.addresses([try #require(IPAddress("127.255.255.254"))])
         for now in stride(from: 0, to: 1_200_000, by: 1000) as StrideTo<Int64> {
             lists.answered(question, strange, now: now)

@@ -2,6 +2,7 @@ import Glibc
 import MailModel
 import Policy
 import Resolver
+import Telemetry
 import Testing
 
 @testable import PolicyEngine
@@ -9,6 +10,7 @@ import Testing
 /// A finder with a clock that the test moves.
 private final class FinderFixture {
     let scratch: Scratch
+    let metrics = PolicyMetrics()
     let finder: NameFactFinder
     var now: Int64 { clock.now }
     private(set) var found: [(NameQuestion, NameFact.Answer, [UInt64])] = []
@@ -23,7 +25,7 @@ private final class FinderFixture {
         if let forwarder { configuration.forwarders = [forwarder] }
         let clock = Clock()
         self.clock = clock
-        finder = try NameFactFinder(configuration, log: scratch.log, clock: { clock.now })
+        finder = try NameFactFinder(configuration, log: scratch.log, metrics: metrics, clock: { clock.now })
         finder.found = { [unowned self] question, fact, waiters in found.append((question, fact.answer, waiters)) }
     }
 
@@ -171,6 +173,12 @@ struct NameFactFinderTests {
             fixture.pass(3000)
         }
         #expect(fixture.scratch.logLines("list-dead").count == 1)
+        let told = fixture.metrics.metrics.text
+        for line in [
+            "questions_total{kind=\"list\"} 3", "answers_total{result=\"failure\"} 3", "seconds_count 3",
+        ] {
+            #expect(told.contains("zmailer_policy_dns_\(line)\n"), "\(told)")
+        }
         let next = NameQuestion("4.0.0.127.dead.test", .a, list: "dead.test")
         #expect(!fixture.ask(next).isOnItsWay)
         #expect(fixture.finder.nextDeadline == nil)

@@ -1,6 +1,7 @@
 import Configuration
 import MailModel
 import Policy
+import Telemetry
 import Testing
 
 @testable import PolicyEngine
@@ -19,6 +20,9 @@ struct PolicyEngineTests {
         #expect(try fixture.recipient("alice@example.test").verdict == .accept)
         #expect(try fixture.recipient("ghost@example.test").reply?.code == 550)
         #expect(try fixture.recipient("someone@there.test").reply?.code == 550)
+        let told = fixture.engine.metrics.metrics.text
+        #expect(told.contains("zmailer_policy_decisions_total{verdict=\"refuse\"} 2\n"), "\(told)")
+        #expect(told.contains("zmailer_policy_waiting 0\n"))
     }
 
     @Test("a domain of ours is ours in both its spellings")

@@ -38,13 +38,12 @@ struct PolicyWorld {
     /// A session up to one recipient; the answers of connect, HELO, MAIL and RCPT, up to the first refusal.
     func session(
         _ client: String, helo: String = "client.test", from: String = "x@sender.test", to: [String] = [],
-        user: String = "",
-        steps: Bool = false
+        user: String = "", identity: PolicyQuestion.Identity = .login, steps: Bool = false
     ) throws -> [PolicyDecision] {
         var decisions: [PolicyDecision] = []
         var question = PolicyQuestion(
             number: 1, verb: .connect, session: "s", client: IPAddress(client), helo: helo, sender: from,
-            authenticatedUser: user, wantsSteps: steps)
+            authenticatedUser: user, identity: identity, wantsSteps: steps)
         func ask(_ verb: PolicyQuestion.Verb, _ recipient: String = "") throws -> Bool {
             question.verb = verb
             question.recipient = recipient

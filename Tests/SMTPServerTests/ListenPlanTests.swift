@@ -12,7 +12,7 @@ import Testing
         let settings = try Settings.make(
             try ServerOptions.parse(["smtpserver"] + arguments), ZEnvironment(values: ["HOSTNAME": "mx"]), text: text,
             file: "s.conf")
-        return try ListenPlan.points(settings).map { "\($0.address)" }
+        return try ListenPlan.points(settings).map { "\($0.place)" }
     }
 
     @Test(

@@ -71,7 +71,8 @@ import Testing
                 for value in SMTPServerConfiguration.FilterFailure.allCases {
                     #expect(try manual("smtpserver.conf.5").contains(".Cm \(value.rawValue)"))
                 }
-            case .contentFilter, .noContentFilter, .account, .spfThreshold, .earlyTalker, .mechanisms, .text, .words,
+            case .contentFilter, .noContentFilter, .account, .accounts, .spfThreshold, .earlyTalker, .mechanisms, .text,
+                .words,
                 .lines, .listener, .traceElement, .networks,
                 .namedCertificate, .clusterNode, .wrapperTables, .deliverBy, .tarpit, .group, .policyDatabase,
                 .onlyFalse, .unavailable:

@@ -141,6 +141,7 @@ import Testing
         try dialogue.send("x\r\n.\r\n")
         let id = String(try dialogue.expectReply("250").split(separator: " ").last ?? "")
         #expect(try fixture.message(id).contains(" whoson: \"alice\""))
+        #expect(try fixture.log().contains("ident=- whoson=alice\n"))
     }
 
     @Test("a whoson service that is not there, or says nothing, is no obstacle")

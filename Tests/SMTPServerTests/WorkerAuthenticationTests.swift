@@ -3,6 +3,7 @@ import Glibc
 import MailModel
 import Policy
 import SASL
+import Telemetry
 import Testing
 
 @testable import SMTPServer
@@ -62,6 +63,10 @@ import Testing
         let log = try fixture.log()
         #expect(log.contains("authenticated session=") && log.contains("user=alice"))
         #expect(!log.contains("secret") && !log.contains(Base64.encode(Array("secret".utf8))))
+        let metrics = fixture.worker.intake.metrics.metrics.text
+        #expect(metrics.contains("zmailer_smtp_auth_total{outcome=\"succeeded\"} 1\n"), "\(metrics)")
+        #expect(!metrics.contains("zmailer_smtp_policy_seconds_count 0\n"))
+        #expect(metrics.contains("zmailer_smtp_policy_unanswered_total 0\n"))
     }
 
     @Test("LOGIN asks for name and password")
@@ -98,6 +103,10 @@ import Testing
         let log = try fixture.log()
         #expect(log.contains("the moon is wrong"))
         #expect(log.contains("user=alice mechanism=PLAIN reason=\"invalid credentials\""))
+        let metrics = fixture.worker.intake.metrics.metrics.text
+        #expect(metrics.contains("zmailer_smtp_auth_total{outcome=\"refused\"} 1\n"), "\(metrics)")
+        #expect(metrics.contains("zmailer_smtp_auth_total{outcome=\"trouble\"} 3\n"))
+        #expect(metrics.contains("zmailer_smtp_auth_total{outcome=\"succeeded\"} 0\n"))
     }
 
     @Test("the policy decides whether a client may try at all")

@@ -177,6 +177,21 @@ final class Dialogue {
         guard code == 0 else { throw FixtureError("connect: \(String(cString: strerror(errno)))") }
     }
 
+    /// At a Unix socket.
+    init(path: String) throws {
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { throw FixtureError("socket") }
+        var octets = [UInt8](repeating: 0, count: 110)
+        for (index, octet) in path.utf8.enumerated() { octets[index + 2] = octet }
+        let code = octets.withUnsafeMutableBytes { raw in
+            raw.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)
+            return raw.withMemoryRebound(to: sockaddr.self) {
+                Glibc.connect(descriptor, $0.baseAddress, socklen_t(raw.count))
+            }
+        }
+        guard code == 0 else { throw FixtureError("connect: \(String(cString: strerror(errno)))") }
+    }
+
     deinit { close(descriptor) }
 
     /// Our side is done; the other may still talk.

@@ -94,8 +94,14 @@ import Testing
             try dialogue.expect("250-mx")
             try dialogue.expect("250-SIZE \(expected)")
             try dialogue.expectReply("250")
-            try dialogue.send("MAIL FROM:<a@b.example> SIZE=6000\r\n")
+            try dialogue.send("MAIL FROM:<a@b.example> SIZE=6000\r\nRCPT TO:<x@e.test>\r\n")
             try dialogue.expect("552 5.3.4 ")
+            try dialogue.expect("550 5.7.1 ")
+            try eventually("the log tells") {
+                let log = try fixture.log()
+                return log.contains("reason=\"maxsize \(expected)\"")
+                    && log.contains("reason=\"earlier rejection: maxsize \(expected)\"")
+            }
         }
     }
 

@@ -2,6 +2,7 @@ import Configuration
 import Glibc
 import MailModel
 import Policy
+import Telemetry
 import Testing
 import TransportSecurity
 
@@ -44,6 +45,8 @@ import TransportSecurity
         let log = try fixture.log()
         #expect(log.contains(" tls session="))
         #expect(log.contains("protocol=TLSv1.3"))
+        let metrics = fixture.worker.intake.metrics.metrics.text
+        #expect(metrics.contains("zmailer_smtp_tls_handshakes_total{outcome=\"full\"} 1\n"), "\(metrics)")
     }
 
     @Test("a megabyte comes through, and so does a reply to a burst of commands")
@@ -97,6 +100,8 @@ import TransportSecurity
         while try dialogue.receiveRaw() != nil {}
         #expect(!fixture.policy.questions.contains { $0.verb == .mail })
         try eventually("it is told") { try fixture.log().contains("tls-failed") }
+        let metrics = fixture.worker.intake.metrics.metrics.text
+        #expect(metrics.contains("zmailer_smtp_tls_handshakes_total{outcome=\"failed\"} 1\n"), "\(metrics)")
         try other.send("NOOP\r\n")
         try other.expect("250 2.0.0 Ok")
     }

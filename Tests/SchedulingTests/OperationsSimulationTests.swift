@@ -219,11 +219,21 @@ private final class World {
         }
     }
 
+    /// Of all that the core asked for, in its order.
+    private(set) var digest: UInt64 = 0
+
+    private static func hash(_ text: String) -> UInt64 {
+        text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    }
+
     private func settle() {
         while true {
             let actions = core.takeActions()
             if actions.isEmpty, !core.isBehind { break }
-            for action in actions { perform(action) }
+            for action in actions {
+                digest = (digest ^ Self.hash("\(action)")) &* 0x100_0000_01b3
+                perform(action)
+            }
             check()
         }
     }
@@ -343,21 +353,28 @@ struct OperationsSimulationTests {
             idleLimit: 100, isAgentPerHost: true),
     ]
 
+    @Test("the same events lead to the same run, whatever the order of the tables in memory")
+    func determinism() {
+        let worlds = [0, 5000].map { capacity in
+            let world = World(seed: 1, rules: Self.rules)
+            world.core.messages.reserveCapacity(capacity)
+            world.core.threads.reserveCapacity(capacity)
+            world.core.pools.reserveCapacity(capacity)
+            world.core.agents.reserveCapacity(capacity)
+            world.core.rings.reserveCapacity(capacity)
+            world.core.channels.reserveCapacity(capacity)
+            world.core.hosts.reserveCapacity(capacity)
+            Self.play(world, rounds: 300)
+            return world
+        }
+        #expect(worlds[0].jobs > 100)
+        #expect(worlds[0].digest == worlds[1].digest)
+    }
+
     @Test("each recipient gets one result, limits hold, nothing is forgotten", arguments: [1, 2, 3, 4, 5] as [UInt64])
     func world(seed: UInt64) {
         let world = World(seed: seed, rules: Self.rules)
-        for round in 0..<300 {
-            for _ in 0..<world.below(8) { world.load(hosts: 40) }
-            world.run(until: world.core.now + Int64(world.below(60)))
-            if round % 25 == 0 { world.checkNextEvents() }
-            if round == 150 {
-                let rules = Self.rules
-                world.core.configure(
-                    reportInterval: 600, rules: { channel, _ in rules.first { "c\($0.ring)" == channel } })
-            }
-            if round % 10 == 9 { world.operate() }
-            if round % 70 == 69 { _ = world.core.flush { _, host in host.hasSuffix("1") } }
-        }
+        Self.play(world, rounds: 300)
         world.endOperations()
         world.run(until: world.core.now + 8 * 86400)
         world.checkNextEvents()
@@ -374,5 +391,20 @@ struct OperationsSimulationTests {
         #expect(world.returned > 2)
         #expect(world.core.heldCount == 0)
         #expect(world.core.threadCount == 0)
+    }
+
+    private static func play(_ world: World, rounds: Int) {
+        for round in 0..<rounds {
+            for _ in 0..<world.below(8) { world.load(hosts: 40) }
+            world.run(until: world.core.now + Int64(world.below(60)))
+            if round % 25 == 0 { world.checkNextEvents() }
+            if round == 150 {
+                let rules = Self.rules
+                world.core.configure(
+                    reportInterval: 600, rules: { channel, _ in rules.first { "c\($0.ring)" == channel } })
+            }
+            if round % 10 == 9 { world.operate() }
+            if round % 70 == 69 { _ = world.core.flush { _, host in host.hasSuffix("1") } }
+        }
     }
 }

@@ -1,3 +1,4 @@
+import Configuration
 import MailModel
 import SpoolFormat
 
@@ -20,6 +21,12 @@ public enum ReceivedClause {
         else { return header }
         let ending = header[field.range].suffix(2).elementsEqual([0x0d, 0x0a]) ? "\r\n\t" : "\n\t"
         return Array(header[..<semicolon]) + Array("\(ending)\(clause)".utf8) + Array(header[semicolon...])
+    }
+
+    /// Whether the operator wants it: NORECEIVEDFORCLAUSE of zmailer.conf turns it off.
+    public static func isWanted(_ zenv: ZEnvironment) -> Bool {
+        let value = zenv["NORECEIVEDFORCLAUSE"] ?? ""
+        return value.isEmpty || value == "0" || value == "no"
     }
 
     private static func clause(_ recipient: JobRecipient) -> String? {

@@ -1,13 +1,16 @@
 import Glibc
 import MailModel
 import ProgramKit
+import SpoolFormat
 
 /// A note that goes with a mailbox file (an extended attribute): which deliveries into it are done, and which is at work. Whoever
-/// appends next knows by it what a delivery that was killed has left: a part, which is taken away again, or the whole, which need
+/// appends next knows by it what a delivery that was cut off has left: a part, which is taken away again, or the whole, which need
 /// not come a second time.
 ///
-/// Nothing is cut off but octets that are known as ours: they begin as noted, at the noted place, and no other message begins
-/// behind them.
+/// That it is done is noted before it is reported, but not synchronized, which would double the cost of a delivery: after a power
+/// cut the note may be the one from before the append, of a message that was reported and that its reader has changed since. So
+/// nothing is cut off but octets that are known as ours and as not reported: they begin as noted, at the noted place, no other
+/// message begins behind them, and the machine is still up, or nobody has written to the file since it went down.
 struct AppendJournal: Hashable {
     /// Deliveries that are whole and durable, the newest first: message and recipient.
     private(set) var done: [String] = []
@@ -21,8 +24,14 @@ struct AppendJournal: Hashable {
         let start: Int
         /// All octets of it.
         let count: Int
+        /// Of all of it.
+        let checksum: Checksum
         /// The first octets of it, at most ``AppendJournal/maximumHead``.
         let head: [UInt8]
+        /// When it began, seconds since 1970.
+        let time: Int
+        /// ``SystemStart/id`` of the machine.
+        let system: String
     }
 
     static let maximumHead = 512
@@ -32,11 +41,13 @@ struct AppendJournal: Hashable {
     private static let maximumIdentity = 64
     private static let attribute = FileAttribute("zmailer.append")
 
-    /// `1 done done …` LF, `identity start count` LF, head.
+    /// `1 done done …` LF, `identity start count checksum time system` LF, head.
     var encoded: [UInt8] {
         var octets = Array((["1"] + done).joined(separator: " ").utf8) + [0x0a]
         if let open {
-            octets += Array("\(open.identity) \(open.start) \(open.count)\n".utf8) + open.head.prefix(Self.maximumHead)
+            let values =
+                "\(open.identity) \(open.start) \(open.count) \(open.checksum.text) \(open.time) \(open.system)\n"
+            octets += Array(values.utf8) + open.head.prefix(Self.maximumHead)
         }
         return octets
     }
@@ -51,19 +62,25 @@ struct AppendJournal: Hashable {
         guard words.first == "1" else { return nil }
         done = Array(words.dropFirst().prefix(Self.maximumDone))
         guard parts.count == 3 else { return }
-        let values = String(decoding: parts[1], as: UTF8.self).split(separator: " ")
-        guard values.count == 3, let start = Int(values[1]), let count = Int(values[2]), start >= 0, count > 0,
-            !start.addingReportingOverflow(count).overflow
+        let values = String(decoding: parts[1], as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
+        guard values.count == 6, let start = Int(values[1]), let count = Int(values[2]), start >= 0, count > 0,
+            !start.addingReportingOverflow(count).overflow, let checksum = UInt32(values[3], radix: 16),
+            let time = Int(values[4])
         else { return nil }
-        open = Append(identity: String(values[0]), start: start, count: count, head: Array(parts[2]))
+        open = Append(
+            identity: String(values[0]), start: start, count: count, checksum: Checksum(value: checksum),
+            head: Array(parts[2]), time: time, system: String(values[5]))
     }
 
     static func read(from file: OpenFile) -> AppendJournal {
         attribute.read(file.descriptor).flatMap(AppendJournal.init) ?? AppendJournal()
     }
 
-    /// Where the file system has no such notes nothing is noted.
-    func write(to file: OpenFile) { _ = Self.attribute.write(encoded, to: file.descriptor) }
+    /// Where the file system has no such notes, or no room for one, none is left. `false`: an older one is still there.
+    func write(to file: OpenFile) -> Bool {
+        if Self.attribute.write(encoded, to: file.descriptor) == 0 { return true }
+        return Self.attribute.remove(from: file.descriptor) == 0 || Self.attribute.read(file.descriptor) == nil
+    }
 
     mutating func finish(_ identity: String) {
         open = nil
@@ -79,13 +96,38 @@ struct AppendJournal: Hashable {
         case part(start: Int)
     }
 
-    /// What the append at work has left in a locked file of `size` octets.
-    func finding(in file: OpenFile, size: Int) throws(DeliveryProblem) -> Finding {
+    /// What the append at work has left in a locked file, of which `information` was read under the lock.
+    func finding(
+        in file: OpenFile, _ information: stat, now system: SystemStart
+    ) throws(DeliveryProblem) -> Finding {
+        let size = Int(information.st_size)
         guard let open, size > open.start else { return .nothing }
-        let head = Array(open.head.prefix(size - open.start))
-        guard !head.isEmpty, try file.octets(at: open.start, count: head.count) == head else { return .nothing }
-        if size >= open.start + open.count { return .whole }
+        let end = open.start + open.count
+        if size >= end, try Self.checksum(of: file, open.start..<end) == open.checksum { return .whole }
+        guard system.id == open.system && !system.id.isEmpty || Self.isUntouched(information, since: open.time, system)
+        else { return .nothing }
+        let head = try file.octets(at: open.start, count: min(open.head.count, size - open.start))
+        // What was allocated and not written when the machine went down is zero.
+        guard !head.isEmpty, zip(head, open.head).allSatisfy({ $0 == $1 || $0 == 0 }) else { return .nothing }
         return try Self.isAlone(in: file, open.start + head.count..<size) ? .part(start: open.start) : .nothing
+    }
+
+    /// Whether the last to write to the file did it after `time`, and before the machine was started.
+    private static func isUntouched(_ information: stat, since time: Int, _ system: SystemStart) -> Bool {
+        // Times of files are those of the last tick of the clock.
+        (time - 1..<max(time - 1, system.time)).contains(information.st_mtim.tv_sec)
+    }
+
+    private static func checksum(of file: OpenFile, _ range: Range<Int>) throws(DeliveryProblem) -> Checksum {
+        var checksum = Checksum()
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let octets = try file.octets(at: offset, count: min(LocalCopy.pieceSize, range.upperBound - offset))
+            if octets.isEmpty { break }
+            checksum.update(octets)
+            offset += octets.count
+        }
+        return checksum
     }
 
     /// With which a message begins, in either format.

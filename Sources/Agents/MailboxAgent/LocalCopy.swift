@@ -24,9 +24,13 @@ final class LocalCopy {
     /// Octets of a header that is searched for fields to replace; a longer one is passed on as it is.
     static let maximumHeader = 1 << 20
 
-    /// `prefix`: LF lines in front of everything. `header`: CRLF lines that take the place of the message's own. `decodes`:
-    /// quoted-printable texts become what they stand for (`-8`), where nothing forbids it.
-    init(_ content: MessageContent, prefix: String, header: [UInt8]?, decodes: Bool = false) throws(FileError) {
+    /// `prefix`: LF lines in front of everything. `header`: CRLF lines that take the place of the message's own. `recipient`: for
+    /// whom our own `Received` field, of the message `id`, says that it is. `decodes`: quoted-printable texts become what they
+    /// stand for (`-8`), where nothing forbids it.
+    init(
+        _ content: MessageContent, prefix: String, header: [UInt8]?, for recipient: (JobRecipient, id: SpoolID)? = nil,
+        decodes: Bool = false
+    ) throws(FileError) {
         var octets = Array(prefix.utf8)
         var head: [UInt8]?
         if let header {
@@ -34,6 +38,7 @@ final class LocalCopy {
         } else if content.headerCount <= Self.maximumHeader {
             head = HeaderFilter.removing(TraceFields.replaced, from: try content.octets(in: 0..<content.headerCount))
         }
+        if let recipient { head = head.map { ReceivedClause.adding(recipient.0, to: $0, id: recipient.id) } }
         start = head == nil ? 0 : content.headerCount
         if decodes, content.format == .crlf, let head {
             decoded = try DecodedContent(content, head: head, start: start)

@@ -24,9 +24,9 @@ extension LocalDelivery {
         else { return nil }
         var found: ForwardFile?
         var result: RecipientResult?
-        try Identity.perform(as: user.identity) { () throws(DeliveryProblem) in
+        try gate.files(of: user.identity) { (passage) throws(DeliveryProblem) in
             found = try ForwardFile.read(home: account.home, detail: user.detail, uid: account.uid)
-            if found == nil, let body { result = try body() }
+            if found == nil, let body { result = try body(passage) }
         }
         guard let found else { return result }
         let plan = ForwardPlan(

@@ -9,7 +9,7 @@ import SpoolFormat
 /// The delivery to one recipient of a job.
 struct LocalDelivery {
     let settings: MailboxSettings
-    let gate: PathGate
+    let gate: DeliveryGate
     /// When the agent was, milliseconds since 1970.
     let started: Int64
     let resubmitter: Resubmitter?
@@ -78,7 +78,7 @@ struct LocalDelivery {
     func toMailbox(_ user: User, detail: String?) throws(DeliveryProblem) -> RecipientResult {
         if let delivery = try maildirDelivery(user, detail: detail) {
             var result: RecipientResult?
-            try Identity.perform(as: user.identity) { () throws(DeliveryProblem) in result = try delivery() }
+            try gate.files(of: user.identity) { (passage) throws(DeliveryProblem) in result = try delivery(passage) }
             if let result { return result }
         }
         let path = path(of: user, detail: detail)
@@ -96,7 +96,7 @@ struct LocalDelivery {
         }
     }
 
-    typealias Work = () throws(DeliveryProblem) -> RecipientResult
+    typealias Work = (Passage) throws(DeliveryProblem) -> RecipientResult
 
     /// What is to be done under the user's identity; `nil`: mailboxes are files.
     private func maildirDelivery(_ user: User, detail: String?) throws(DeliveryProblem) -> Work? {
@@ -105,11 +105,11 @@ struct LocalDelivery {
         let copy = try localCopy(prefix: traceFields(uid: user.identity?.uid ?? getuid()))
         let name = Maildir.name(of: job.id, offset: recipient.recipient.offset, host: settings.hostName)
         let mayBeThere = job.id.milliseconds < max(started, SystemTime.milliseconds - Self.oldMessage)
-        return { () throws(DeliveryProblem) in
+        return { (passage) throws(DeliveryProblem) in
             let folder = settings.usesFolders ? MaildirFolder.path(in: path, detail: detail) : path
             let maildir = Maildir(
                 path: folder, base: template.usesHome ? user.account.home : nil,
-                size: MaildirSize(maildir: path, quota: settings.quota))
+                size: MaildirSize(maildir: path, quota: settings.quota), passage: passage)
             let outcome = try maildir.deliver(copy, name: name, looksInCurrent: mayBeThere)
             return Self.delivered(outcome == .delivered ? "delivered to maildir" : "was delivered before, to maildir")
         }
@@ -148,11 +148,11 @@ struct LocalDelivery {
         file.keepsAccessTime = settings.options.keepsAccessTime
         let separator = TraceFields.separator(
             sender: job.sender(of: recipient), time: SystemTime.milliseconds / 1000)
-        try gate.with(file.path) { () throws(DeliveryProblem) in
-            try Identity.perform(as: identity) { () throws(DeliveryProblem) in
-                outcome = try file.append(
-                    copy, separator: separator, identity: "\(job.id).\(recipient.recipient.offset)")
-            }
+        try gate.files(of: identity, path: file.path) { [file] (passage) throws(DeliveryProblem) in
+            var file = file
+            file.passage = passage
+            outcome = try file.append(
+                copy, separator: separator, identity: "\(job.id).\(recipient.recipient.offset)")
         }
         return outcome
     }
@@ -182,7 +182,10 @@ struct LocalDelivery {
             command: CommandText(command),
             environment: CommandEnvironment(zenv: settings.zenv, account: account).variables(job, recipient),
             identity: identity, directory: home.hasPrefix("/") ? home : "/", limits: settings.options.limits)
-        return try delivery.run(try localCopy(prefix: prefix))
+        // A home that does not answer would hold the start of the program up, and its starter.
+        try gate.files(of: identity) { (_) in _ = access(delivery.directory, X_OK) }
+        let copy = try localCopy(prefix: prefix)
+        return try gate.program(of: identity) { () throws(DeliveryProblem) in try delivery.run(copy) }
     }
 
     /// Whom a file or program of a table is written or run as: the owner of the table; `nil`: the agent itself.
@@ -222,7 +225,9 @@ struct LocalDelivery {
     private func localCopy(prefix: String) throws(DeliveryProblem) -> LocalCopy {
         do throws(FileError) {
             return try LocalCopy(
-                job.content, prefix: prefix, header: job.header(of: recipient), decodes: settings.options.decodes)
+                job.content, prefix: prefix, header: job.header(of: recipient),
+                for: ReceivedClause.isWanted(settings.zenv) ? (recipient, job.id) : nil,
+                decodes: settings.options.decodes)
         } catch {
             throw .content(error)
         }

@@ -1,4 +1,5 @@
 import Glibc
+import SpoolFormat
 
 /// How messages stand in one file.
 enum MailboxFormat: Hashable, Sendable {
@@ -18,6 +19,8 @@ struct MailboxFile {
     /// Whether the time of the last reading stays what it was (`-a` turns it off): readers take it for the user's.
     var keepsAccessTime = true
     var patience = MailboxLock.standardPatience
+    var system = SystemStart.current
+    var passage = Passage()
 
     enum Outcome: Hashable {
         /// The message begins at this octet of the file.
@@ -43,7 +46,7 @@ struct MailboxFile {
             var size = Int(before.st_size)
             var journal = AppendJournal.read(from: file)
             if journal.done.contains(identity) { return .wasThere }
-            switch try journal.finding(in: file, size: size) {
+            switch try journal.finding(in: file, before, now: system) {
             case .nothing: break
             case .part(let start):
                 guard ftruncate(file.descriptor, off_t(start)) == 0 else { throw .system("truncate", path, errno) }
@@ -52,9 +55,13 @@ struct MailboxFile {
                 // Who wrote it may not have come to that.
                 try file.synchronize()
                 if let open = journal.open { journal.finish(open.identity) }
-                journal.write(to: file)
-                if journal.done.first == identity { return .wasThere }
+                if journal.done.first == identity {
+                    guard journal.write(to: file) else { throw noteProblem }
+                    return .wasThere
+                }
             }
+            journal.open = nil
+            try passage.check()
             let outcome = try append(copy, separator, identity, to: file, at: size, journal)
             if keepsAccessTime {
                 // Only a hint to mail readers: its failure changes nothing for the message.
@@ -73,37 +80,45 @@ struct MailboxFile {
         var frame = Frame(format: format, separator: separator)
         let gap = try frame.gap(file, size)
         let lead = gap + frame.lead
-        // Once to know its size, so that a part can be told from the whole.
+        // Once to know its size and checksum, so that a part can be told from the whole.
         var head: [UInt8] = []
         var count = 0
+        var checksum = Checksum()
         try frame.write(copy, lead) { (piece: UnsafeRawBufferPointer) throws(DeliveryProblem) in
             count += piece.count
+            checksum.update(piece)
             if head.count < AppendJournal.maximumHead {
                 head += piece.prefix(AppendJournal.maximumHead - head.count)
             }
         }
         copy.rewind()
         var journal = before
-        journal.open = AppendJournal.Append(identity: identity, start: size, count: count, head: head)
-        journal.write(to: file)
+        journal.open = AppendJournal.Append(
+            identity: identity, start: size, count: count, checksum: checksum, head: head, time: time(nil),
+            system: system.id)
+        guard journal.write(to: file) else { throw noteProblem }
         do throws(DeliveryProblem) {
             try frame.write(copy, lead) { (piece: UnsafeRawBufferPointer) throws(DeliveryProblem) in
                 try file.write(piece)
             }
             try file.synchronize()
+            journal.finish(identity)
+            // Not synchronized: see AppendJournal. But who reports with the old note there, risks what its reader changes.
+            guard journal.write(to: file) else { throw noteProblem }
         } catch {
             if ftruncate(file.descriptor, off_t(size)) != 0 {
                 let code = errno
                 throw .system("truncate (a part of a message was left)", path, code)
             }
-            journal.open = nil
-            journal.write(to: file)
+            // A note of an append at work says nothing of a file that ends where it began: that it is gone is not needed.
+            _ = before.write(to: file)
             throw error
         }
-        // Not synchronized: after a power cut the note is the one before, and the message is seen to be whole.
-        journal.finish(identity)
-        journal.write(to: file)
         return .delivered(at: size + gap.utf8.count)
+    }
+
+    private var noteProblem: DeliveryProblem {
+        .temporary("4.3.0", "\(path): its extended attribute user.zmailer.append can neither be changed nor removed")
     }
 
     /// `UTIME_OMIT`.

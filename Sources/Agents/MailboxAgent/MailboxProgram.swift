@@ -46,7 +46,8 @@ public enum MailboxProgram {
                 name: "mailbox", selection: RecipientSelection(channel: options.channel, hostFilter: options.host),
                 maximumJobs: options.maximumJobs),
             observer: DeliveryLog.observer(log))
-        runner.run(MailboxTransportAgent(settings, resubmitter: resubmitter(environment, settings, log)))
+        let gate = DeliveryGate(DeliveryGate.Limits(jobs: options.maximumJobs), log: log)
+        runner.run(MailboxTransportAgent(settings, resubmitter: resubmitter(environment, settings, log), gate: gate))
         exit(ExitCode.ok.rawValue)
     }
 

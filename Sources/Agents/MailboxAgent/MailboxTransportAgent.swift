@@ -5,14 +5,15 @@ import Glibc
 final class MailboxTransportAgent: TransportAgent {
     private let settings: MailboxSettings
     private let resubmitter: Resubmitter?
-    private let gate = PathGate()
+    private let gate: DeliveryGate
     /// Milliseconds since 1970.
     private let started = SystemTime.milliseconds
 
     /// `resubmitter`: for `.forward`; without it what is to be forwarded waits.
-    init(_ settings: MailboxSettings, resubmitter: Resubmitter? = nil) {
+    init(_ settings: MailboxSettings, resubmitter: Resubmitter? = nil, gate: DeliveryGate = DeliveryGate()) {
         self.settings = settings
         self.resubmitter = resubmitter
+        self.gate = gate
     }
 
     func deliver(_ job: DeliveryJob) {

@@ -12,6 +12,7 @@ struct Maildir {
     let base: String?
     /// Of the Maildir that `path` is, or is a folder of.
     var size: MaildirSize?
+    var passage = Passage()
 
     enum Outcome: Hashable {
         case delivered
@@ -38,6 +39,7 @@ struct Maildir {
             try temporary.file.synchronize()
             octets = Int(try temporary.file.information().st_size)
             isCounted = try size?.admit(octets) ?? false
+            try passage.check()
         } catch {
             temporary.remove()
             throw error

@@ -24,6 +24,8 @@ final class SMTPConnection: @unchecked Sendable {
     /// What of `input` has been read and not been understood yet.
     private var unread = 0..<0
     private var hasHeard = false
+    /// What was received and is not in the dialogue's log yet.
+    private var untold: [UInt8] = []
     /// Of the job that uses it.
     private var end: Deadline?
     /// Messages sent before the one that is being sent.
@@ -174,10 +176,16 @@ final class SMTPConnection: @unchecked Sendable {
 
     private func trace(received: Int, sentFrom: Int) {
         guard let log else { return }
-        // A server may repeat what it was told.
         if received > 0, session.phase != .authentication, authenticator == nil || !session.isClosed {
-            let octets = input[unread.lowerBound..<(unread.lowerBound + received)]
-            log.debug("smtp-received", ["relay": endpoint.relay, "text": String(decoding: octets, as: UTF8.self)])
+            untold += input[unread.lowerBound..<(unread.lowerBound + received)]
+            // A server may repeat what it was told, in pieces too: only whole lines show whether it does.
+            let isWhole = authenticator == nil || untold.last == 0x0a || untold.count > Self.inputSize
+            if isWhole {
+                let text = String(decoding: untold, as: UTF8.self)
+                log.debug(
+                    "smtp-received", ["relay": endpoint.relay, "text": authenticator?.withoutSecrets(text) ?? text])
+                untold = []
+            }
         }
         if output.count > sentFrom {
             log.debug(

@@ -12,11 +12,8 @@ struct StreamSettings: Sendable {
     /// `-H`: 8-bit header fields stay as they are.
     var keepsHeaders = false
 
-    /// Whether the `Received` field that this system wrote may tell for whom a copy is (NORECEIVEDFORCLAUSE of zmailer.conf).
-    var annotatesReceived: Bool {
-        let value = zenv["NORECEIVEDFORCLAUSE"] ?? ""
-        return value.isEmpty || value == "0" || value == "no"
-    }
+    /// Whether the `Received` field that this system wrote may tell for whom a copy is.
+    var annotatesReceived: Bool { ReceivedClause.isWanted(zenv) }
 
     /// DEFCHARSET of zmailer.conf is what 8-bit header fields are taken for.
     func conversion(_ target: ConversionTarget) -> ConversionOptions {

@@ -36,6 +36,8 @@ extension SMTPServerConfiguration {
         case noContentFilter
         /// The name of an account.
         case account(TextKey)
+        /// Names of accounts; repeatable.
+        case accounts(LinesKey)
         case filterFailure
         case wrapperTables
         /// A number of seconds, 0 if there is none.
@@ -63,6 +65,7 @@ extension SMTPServerConfiguration {
         "smtp-auth-table", "smtp-auth-pipe", "smtp-auth-pam-directory", "smtp-auth-senders", "smtp-auth-maxpar",
         "auth-failrate", "contentfilter-maxpar", "contentfilter-user", "contentfilter-failure", "contentfilter-timeout",
         "contentfilter-start-timeout", "debug-contentfilter", "etrn-cluster", "tcp-wrapper-tables",
+        "submission-socket", "trusted-users",
     ]
 
     /// How it is spelled, and what it is; looked up without regard to case.
@@ -92,6 +95,8 @@ extension SMTPServerConfiguration {
             ("BindSmtpS", .listener(.smtps, hasPort: true)),
             ("BindSubmit", .listener(.submission, hasPort: true)),
             ("listen-ssmtp", .flag(\.listensSMTPS, true)),
+            ("submission-socket", .path(\.submissionSocket)),
+            ("trusted-users", .accounts(\.trustedUsers)),
             ("newgroup", .group),
             ("proxy-protocol", .networks(\.proxies)),
             ("xclient", .networks(\.xclients)),

@@ -13,10 +13,13 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
             case smtps
             /// Clients must authenticate (RFC 6409).
             case submission
+            /// A Unix socket that tells whose program is at its other end (`submission-socket`).
+            case local
 
-            /// TCP port.
+            /// TCP port; 0: it has none.
             public var defaultPort: Int {
                 switch self {
+                case .local: 0
                 case .smtp: 25
                 case .smtps: 465
                 case .submission: 587
@@ -142,6 +145,10 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
     public var proxies: [IPNetwork] = []
     /// `xclient` (ours): clients that may use XCLIENT.
     public var xclients: [IPNetwork] = []
+    /// `submission-socket` (ours): where programs of this host submit mail; empty: nowhere.
+    public var submissionSocket = ""
+    /// `trusted-users` (ours): accounts that may submit mail in any sender's name, beside root and TRUSTEDUSER.
+    public var trustedUsers: [String] = []
     public var usesTCPWrapper = false
     /// `tcp-wrapper-tables` (ours): paths instead of /etc/hosts.allow and /etc/hosts.deny; empty: those.
     public var wrapperTables: [String] = []

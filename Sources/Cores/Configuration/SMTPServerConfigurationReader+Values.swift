@@ -90,6 +90,12 @@ extension SMTPServerConfigurationReader {
                 return
             }
             configuration[keyPath: keyPath] = arguments[0]
+        case .accounts(let keyPath):
+            guard !arguments.isEmpty, !arguments.contains("") else {
+                fail(number, key, "needs names of accounts")
+                return
+            }
+            configuration[keyPath: keyPath] += arguments
         case .filterFailure:
             if let value: SMTPServerConfiguration.FilterFailure = choice(arguments, key, number) {
                 configuration.contentFiltering.failure = value

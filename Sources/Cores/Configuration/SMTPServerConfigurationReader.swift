@@ -6,7 +6,7 @@ extension ZEnvironment {
         var filled = self
         let defaults = [
             "POSTOFFICE": postoffice, "MAILBIN": mailbin, "MAILSHARE": mailshare, "MAILVAR": mailvar, "LOGDIR": logdir,
-            "DBTYPE": "gdbm",
+            "DBTYPE": "gdbm", "SUBMISSIONSOCKET": submissionSocket,
         ]
         for (name, value) in defaults where filled[name] == nil { filled[name] = value }
         return filled
@@ -85,6 +85,7 @@ struct SMTPServerConfigurationReader {
             beginGroup()
         case .number, .flag, .words, .listener, .path, .switchNumber, .traceElement, .networks, .mechanisms,
             .namedCertificate, .minimumProtocol, .earlyTalker, .clusterNode, .contentFilter, .noContentFilter, .account,
+            .accounts,
             .filterFailure, .wrapperTables, .deliverBy, .tarpit,
             .policyDatabase, .spfThreshold, .onlyFalse, .unavailable:
             break

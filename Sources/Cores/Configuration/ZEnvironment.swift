@@ -178,6 +178,8 @@ extension ZEnvironment {
     public var mailvar: String { values["MAILVAR"] ?? "/var/lib/zmailer" }
     /// Log files (default `/var/log/zmailer`).
     public var logdir: String { values["LOGDIR"] ?? "/var/log/zmailer" }
+    /// Where smtpserver takes mail of this host's users, and sendmail(1) gives it (default `$MAILVAR/submission`).
+    public var submissionSocket: String { values["SUBMISSIONSOCKET"] ?? "\(mailvar)/submission" }
     /// What compiled-in programs read without `-Z`.
     public static let defaultPath = "/etc/zmailer/zmailer.conf"
 }

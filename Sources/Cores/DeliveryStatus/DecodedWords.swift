@@ -1,8 +1,9 @@
 import MailModel
 
 /// Encoded-words of a stranger's header (RFC 2047) as a person reads them: those of UTF-8, US-ASCII and ISO 8859-1; others stay.
-enum DecodedWords {
-    static func text(_ value: String) -> String {
+public enum DecodedWords {
+    /// Blanks between words that were encoded are left out.
+    public static func text(_ value: String) -> String {
         var result = ""
         var wasEncoded = false
         var blanks = ""

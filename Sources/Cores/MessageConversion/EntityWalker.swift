@@ -12,7 +12,8 @@ protocol EntityVisitor {
     /// A delimiter line of a multipart. The line end in front of it belongs to it (RFC 2046 §5.1.1).
     mutating func delimiter(_ line: ArraySlice<UInt8>, hasLineEndBefore: Bool, hasLineEnd: Bool)
     /// A header section longer than ``EntityWalker/maximumHeader``, or too many entities: what follows is not looked into.
-    mutating func isTooComplex()
+    /// `passedOver`: of that header section, what is shown nowhere else.
+    mutating func isTooComplex(passedOver octets: [UInt8])
 }
 
 /// Goes through a message and its entities, octets in, parts out, in bounded memory.
@@ -87,7 +88,7 @@ struct EntityWalker: Sendable {
         case .header:
             headerLine += piece.octets
             if headerOctets.count + headerLine.count > Self.maximumHeader {
-                visitor.isTooComplex()
+                visitor.isTooComplex(passedOver: headerOctets + headerLine)
                 headerOctets = []
                 headerLine = []
                 endHeader(&visitor, hasEmptyLine: true)
@@ -138,7 +139,7 @@ struct EntityWalker: Sendable {
         hasField = false
         holdsLineEnd = false
         let isInDigest = parent.map { $0.kind == .multipart && $0.type.subtype == "digest" } ?? false
-        if count == Self.maximumEntities { visitor.isTooComplex() }
+        if count == Self.maximumEntities { visitor.isTooComplex(passedOver: []) }
         let mayHold = depth < Self.maximumDepth && count < Self.maximumEntities
         let entity = Entity(
             index: count, parent: parent, header: header, isMessage: nextIsMessage, isInDigest: isInDigest,
@@ -167,7 +168,7 @@ struct EntityWalker: Sendable {
     ) -> Bool {
         // What follows is text of the last entity: nothing more is noted of it.
         guard count < Self.maximumEntities else {
-            visitor.isTooComplex()
+            visitor.isTooComplex(passedOver: [])
             return false
         }
         for level in frames.indices.reversed() where !frames[level].isClosed {

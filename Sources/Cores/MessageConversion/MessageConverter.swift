@@ -107,7 +107,7 @@ private struct ConversionWriter: EntityVisitor, Sendable {
         if hasLineEnd { output += [0x0d, 0x0a] }
     }
 
-    mutating func isTooComplex() {}
+    mutating func isTooComplex(passedOver octets: [UInt8]) {}
 
     private mutating func encode(_ decoded: [UInt8]) {
         guard !decoded.isEmpty else { return }

@@ -107,7 +107,10 @@ private struct Notes: EntityVisitor, Sendable {
 
     mutating func delimiter(_ line: ArraySlice<UInt8>, hasLineEndBefore: Bool, hasLineEnd: Bool) { self.line = 0 }
 
-    mutating func isTooComplex() { hasTooMuch = true }
+    mutating func isTooComplex(passedOver octets: [UInt8]) {
+        hasTooMuch = true
+        if octets.contains(where: { $0 >= 0x80 }) { hasEightBitHeader = true }
+    }
 
     var plan: ConversionPlan {
         var obstacle: ConversionPlan.Obstacle?

@@ -29,6 +29,11 @@ extension PolicyInquiry {
     /// What the login makes of the sender. A login without a line may use nothing: who makes such a table means it.
     func senderRight() throws(PolicySuspension) -> SenderPermission {
         guard isAuthenticated else { return .notAsked }
+        switch question.identity {
+        case .login: break
+        case .trustedAccount: return .permitted(reason: "trusted account \(question.authenticatedUser)")
+        case .account: return try senderRightOfAccount()
+        }
         guard !settings.senderTable.isEmpty else { return .permitted(reason: "authenticated") }
         let user = question.authenticatedUser
         let mailbox = Mailbox(question.sender)
@@ -49,7 +54,51 @@ extension PolicyInquiry {
         }
     }
 
+    /// An account of this host has the addresses of its name, and what the table of senders gives its name beside them.
+    private func senderRightOfAccount() throws(PolicySuspension) -> SenderPermission {
+        let user = question.authenticatedUser
+        guard !question.sender.isEmpty else { return .permitted(reason: "account \(user)") }
+        guard let mailbox = Mailbox(question.sender) else { return .refused(notTheirs("no address")) }
+        if Self.isOwn(mailbox.localPart.text, of: user) {
+            let domain = try table { () throws(PolicyTrouble) in try tables.localDomain(mailbox.domain) }
+            let ownName = mailbox.domain == MailDomain(settings.hostName) ? "name of this host" : nil
+            if let domain = domain ?? ownName {
+                step(.table, user, "has the address <\(question.sender)>", origin: domain)
+                return .permitted(reason: "account \(user); \(domain)")
+            }
+        }
+        guard !settings.senderTable.isEmpty else {
+            step(.table, user, "may not send as <\(question.sender)>")
+            return .refused(notTheirs("<\(question.sender)> is no address of the account \(user)"))
+        }
+        let right = try table { () throws(PolicyTrouble) in
+            try tables.senderRight(of: user, to: mailbox, table: settings.senderTable)
+        }
+        switch right {
+        case .granted(let origin):
+            step(.table, user, "may send as <\(question.sender)>", origin: origin)
+            return .permitted(reason: "account \(user); \(origin)")
+        case .denied(let origin):
+            step(.table, user, "may not send as <\(question.sender)>", origin: origin)
+            return .refused(notTheirs("\(origin) does not give <\(question.sender)> to the account \(user)"))
+        case .noLine(let file):
+            step(.table, user, "has no line", origin: file)
+            return .refused(notTheirs("<\(question.sender)> is no address of the account \(user); \(file) has no line"))
+        }
+    }
+
+    /// `user` and `user+detail`, as mail for them is delivered.
+    private static func isOwn(_ localPart: String, of user: String) -> Bool {
+        let name = asciiLowercased(localPart)
+        let user = asciiLowercased(user)
+        return name == user || name.hasPrefix("\(user)+")
+    }
+
     private func notTheirs(_ reason: String) -> PolicyAnswer {
-        refuse(PolicyReplies.notTheirs(question.verb, client, question.sender), reason)
+        switch question.identity {
+        case .login: refuse(PolicyReplies.notTheirs(question.verb, client, question.sender), reason)
+        case .account, .trustedAccount:
+            refuse(PolicyReplies.notOfAccount(question.verb, question.authenticatedUser, question.sender), reason)
+        }
     }
 }

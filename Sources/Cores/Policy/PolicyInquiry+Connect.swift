@@ -13,6 +13,12 @@ extension PolicyInquiry {
         step(.chain, "connect", client?.literal ?? "no address")
         if let answer = tooMany() { return answer }
         guard let client else {
+            if question.identity != .login {
+                // Its sender is looked at; relaying is what the account gives it a right to.
+                var answer = accept("account \(question.authenticatedUser)")
+                if !question.wantsSteps { answer.needless = [.helo] }
+                return answer
+            }
             // A dialogue on standard input (policy.md §8).
             state.flags.insert(.fullTrust)
             step(.flag, "full_trust", "set: there is no client address")

@@ -33,6 +33,16 @@ public struct PolicyQuestion: Hashable, Sendable {
     public var recipient: String
     /// The authenticated user, empty if there is none; of `auth` and `authfail` the one that is tried.
     public var authenticatedUser: String
+    /// How ``authenticatedUser`` was made sure of.
+    public enum Identity: String, Hashable, Sendable {
+        /// By a login.
+        case login = ""
+        /// The account of a program on this host, as the system says: it may use the addresses of its name.
+        case account = "user"
+        /// The same, of an account that may submit in any sender's name.
+        case trustedAccount = "trusted"
+    }
+    public var identity: Identity
     /// Somebody is logged in from the client's address, as a whoson server says: to be told with each question of the session.
     public var hasWhosonLogin: Bool
     /// What the last answer about this session said (``PolicyAnswer/state``), as it was; empty before the first. Answers of
@@ -45,7 +55,8 @@ public struct PolicyQuestion: Hashable, Sendable {
 
     public init(
         number: UInt64, verb: Verb, session: String, client: IPAddress?, helo: String = "", sender: String = "",
-        recipient: String = "", authenticatedUser: String = "", hasWhosonLogin: Bool = false, state: String = "",
+        recipient: String = "", authenticatedUser: String = "", identity: Identity = .login,
+        hasWhosonLogin: Bool = false, state: String = "",
         count: Int = 0, wantsSteps: Bool = false
     ) {
         self.number = number
@@ -56,6 +67,7 @@ public struct PolicyQuestion: Hashable, Sendable {
         self.sender = sender
         self.recipient = recipient
         self.authenticatedUser = authenticatedUser
+        self.identity = identity
         self.hasWhosonLogin = hasWhosonLogin
         self.state = state
         self.count = count
@@ -87,6 +99,7 @@ public struct PolicyQuestion: Hashable, Sendable {
         add("from", sender)
         add("to", recipient)
         add("auth", authenticatedUser)
+        add("local", identity.rawValue)
         if hasWhosonLogin { add("whoson", "+") }
         add("state", state)
         if count != 0 { add("count", String(count)) }
@@ -120,6 +133,9 @@ public struct PolicyQuestion: Hashable, Sendable {
                 recipient = Octets.text(value)
             } else if Octets.equal(key, "auth") {
                 authenticatedUser = Octets.text(value)
+            } else if Octets.equal(key, "local") {
+                guard let known = Identity(rawValue: Octets.text(value)) else { return nil }
+                identity = known
             } else if Octets.equal(key, "whoson") {
                 hasWhosonLogin = Octets.equal(value, "+")
             } else if Octets.equal(key, "state") {

@@ -102,6 +102,13 @@ enum PolicyReplies {
             "Hello \(literal(client)), your login does not permit the MAIL FROM address \(bracketed(address))")
     }
 
+    static func notOfAccount(_ verb: PolicyQuestion.Verb, _ user: String, _ address: String) -> Reply {
+        Reply(
+            verb == .rcpt ? 550 : 553, EnhancedStatusCode(5, 7, 1),
+            "The account \(printable(Array(user.utf8)[...])) may not send as \(bracketed(address)); "
+                + "its own name at a domain of this host, or <>, is valid")
+    }
+
     static func tooManyFailures(_ client: IPAddress) -> Reply {
         Reply(
             503, EnhancedStatusCode(5, 5, 1),

@@ -31,18 +31,23 @@ extension ServerSession {
         }
         let limit = min(contentLimit, Self.sizeCeiling)
         if let size = mail.size, size > limit {
-            state = .senderRefused(isTransient: false)
             let text = "Message of \(size) octets exceeds the maximum of \(limit) octets"
-            tell(Reply(552, EnhancedStatusCode(5, 3, 4), text), to: &replies)
+            refuseSender(Reply(552, EnhancedStatusCode(5, 3, 4), text), &replies)
             return nil
         }
         if let obstacle = obstacle(to: mail) {
-            state = .senderRefused(isTransient: false)
-            tell(obstacle, to: &replies)
+            refuseSender(obstacle, &replies)
             return nil
         }
         state = .askingSender(mail)
         return .ask(.sender(mail))
+    }
+
+    /// For a reason of its own, whatever became of a sender before it.
+    private mutating func refuseSender(_ reply: Reply, _ replies: inout [UInt8]) {
+        state = .idle
+        tell(reply, to: &replies)
+        state = .senderRefused(isTransient: false)
     }
 
     /// What is asked for in time must be something that we can do.

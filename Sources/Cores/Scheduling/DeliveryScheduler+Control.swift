@@ -1,7 +1,7 @@
 extension DeliveryScheduler {
     /// Tries now what waits in the threads that match. Returns the number of their recipients.
     public func flush(_ matches: (_ channel: String, _ host: String) -> Bool) -> Int {
-        release(threads.values.filter { matches($0.key.channel, $0.key.host) })
+        release(inOrder(threads.values.filter { matches($0.key.channel, $0.key.host) }))
     }
 
     /// New rules hold from the next attempt on. Running agents finish what they have and end.
@@ -9,7 +9,9 @@ extension DeliveryScheduler {
         self.rules = rules
         self.reportInterval = reportInterval
         for agent in agents.values.sorted(by: { $0.number < $1.number }) { retire(agent) }
-        let suspects = pools.values.flatMap(\.suspects).sorted { $0.message.id < $1.message.id }
+        let suspects = pools.values.flatMap(\.suspects).sorted {
+            ($0.message.id, $0.number) < ($1.message.id, $1.number)
+        }
         for pool in pools.values {
             pool.runnable.removeAll()
             pool.suspects.removeAll()
@@ -20,8 +22,7 @@ extension DeliveryScheduler {
         pools = [:]
         rings = [:]
         dirtyPools = []
-        // In one order, so that the same events lead to the same run.
-        let threads = threads.values.sorted { ($0.key.channel, $0.key.host) < ($1.key.channel, $1.key.host) }
+        let threads = inOrder(threads.values)
         for thread in threads {
             let had = thread.rules != nil
             assignPool(thread)

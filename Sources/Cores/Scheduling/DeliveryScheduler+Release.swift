@@ -19,7 +19,7 @@ extension DeliveryScheduler {
     /// Tries now what waits in the threads that these name, those of `queueonly` clauses too (scheduler.md §2.4). May look at
     /// every message: once for all of them.
     public func start(_ targets: some Collection<ETRNTarget>) {
-        let matched = threads.values.filter { thread in targets.contains { isMeant(thread, by: $0) } }
+        let matched = inOrder(threads.values.filter { thread in targets.contains { isMeant(thread, by: $0) } })
         if matched.contains(where: hasWaiting) {
             _ = release(matched)
         } else {
@@ -41,12 +41,16 @@ extension DeliveryScheduler {
         return thread.vertices - thread.held > ready + suspect + thread.handedOut
     }
 
-    /// Ends all waiting in these threads. Returns the number of their recipients that no agent has.
+    /// In one order, so that the same events lead to the same run.
+    func inOrder(_ threads: some Sequence<DeliveryThread>) -> [DeliveryThread] {
+        threads.sorted { ($0.key.channel, $0.key.host) < ($1.key.channel, $1.key.host) }
+    }
+
+    /// Ends all waiting in these threads, which are in their order. Returns the number of their recipients that no agent has.
     func release(_ matched: [DeliveryThread]) -> Int {
         guard !matched.isEmpty else { return 0 }
         var released = 0
         let keys = Set(matched.map(\.key))
-        let matched = matched.sorted { ($0.key.channel, $0.key.host) < ($1.key.channel, $1.key.host) }
         for thread in matched { open(thread) }
         // In the order of their arrival, whatever the order of the table.
         let affected = messages.values.filter { $0.vertices.contains { keys.contains($0.thread.key) } }

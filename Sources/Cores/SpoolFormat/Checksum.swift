@@ -6,6 +6,9 @@ public struct Checksum: Hashable, Sendable {
 
     public init() {}
 
+    /// Of octets that are not at hand.
+    public init(value: UInt32) { self.value = value }
+
     public init(_ octets: some Sequence<UInt8>) { update(octets) }
 
     public mutating func update(_ octets: some Sequence<UInt8>) {

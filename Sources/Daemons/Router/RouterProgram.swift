@@ -1,6 +1,7 @@
 import ChildProcesses
 import Configuration
 import Glibc
+import MetricsCollection
 import PolicyEngine
 import Postoffice
 import ProgramKit
@@ -145,6 +146,9 @@ public enum RouterProgram {
             exit(ExitCode.configuration.rawValue)
         }
         engine.load()
+        if !MetricServer.serve(engine.metrics.metrics, of: "policy", in: postoffice.root) {
+            log.error("no-metrics", ["reason": String(cString: strerror(errno))])
+        }
         do throws(UnixSocket.Failure) {
             try PolicyService(path: "\(postoffice.root)/.policy", engine: engine, signals: signals, log: log).run()
         } catch {

@@ -27,15 +27,16 @@ enum ActivatedSockets {
             let name = Int(index) < names.count ? String(names[Int(index)]) : ""
             // An address that the configuration names too is that listener, with its group.
             let role =
-                planned.first { $0.address == address }?.role
+                planned.first { $0.place == .network(address) }?.role
                 ?? ListenerRole(service: service(name, port: address.port), port: address.port)
-            result.append((ListenPoint(address: address, role: role), ListeningSocket(inherited: descriptor)))
+            result.append((ListenPoint(place: .network(address), role: role), ListeningSocket(inherited: descriptor)))
         }
         return result
     }
 
     private static func service(_ name: String, port: Int) -> SMTPServerConfiguration.Listener.Service {
-        if let named = SMTPServerConfiguration.Listener.Service(rawValue: name) { return named }
+        // Nobody at a network socket is a user of this host.
+        if let named = SMTPServerConfiguration.Listener.Service(rawValue: name), named != .local { return named }
         switch port {
         case 465: return .smtps
         case 587: return .submission

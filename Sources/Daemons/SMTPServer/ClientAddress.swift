@@ -12,6 +12,8 @@ struct ClientAddress: Sendable {
     /// Where the client connected to.
     let localAddress: IPAddress?
     let localPort: Int
+    /// The account of a program on this host.
+    var account: LocalAccount?
 
     init(_ channel: any Channel) {
         self.init(
@@ -58,6 +60,12 @@ struct ClientAddress: Sendable {
             let localPort = UInt16(exactly: localPort)
         else { return nil }
         return (PeerEndpoint(address, port: port), PeerEndpoint(localAddress, port: localPort))
+    }
+
+    /// A program of an account of this host.
+    init(_ account: LocalAccount) {
+        self.init(interactive: "local:\(account.name)")
+        self.account = account
     }
 
     /// Standard input.

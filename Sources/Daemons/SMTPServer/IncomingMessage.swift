@@ -33,6 +33,8 @@ final class IncomingMessage {
         var user: String?
         /// The client may be believed what `AUTH=` says (RFC 4954 §5).
         var isTrusted = false
+        /// `via` of the envelope.
+        var via: String?
     }
 
     /// `nil` if too much is held in memory already.

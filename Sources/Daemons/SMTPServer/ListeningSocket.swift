@@ -33,9 +33,23 @@ struct ListenError: Error, CustomStringConvertible {
     }
 }
 
-/// An address, and what the sessions there are.
+/// Where clients come to.
+enum ListenPlace: Hashable, Sendable, CustomStringConvertible {
+    case network(ListenAddress)
+    /// A Unix socket, by its path: for the users of this host.
+    case local(String)
+
+    var description: String {
+        switch self {
+        case .network(let address): address.description
+        case .local(let path): path
+        }
+    }
+}
+
+/// A place, and what the sessions there are.
 struct ListenPoint: Hashable, Sendable {
-    let address: ListenAddress
+    let place: ListenPlace
     let role: ListenerRole
 }
 
@@ -56,19 +70,26 @@ enum ListenPlan {
                     listener, port: listener.port ?? port, family: family, hasIPv6: hasIPv6)
                 for address in addresses {
                     let role = ListenerRole(group: group, service: listener.service, port: address.port)
-                    if let other = points.first(where: { $0.address == address }) {
+                    if let other = points.first(where: { $0.place == .network(address) }) {
                         guard other.role != role else { continue }
                         throw ListenError(
                             "\(listener.origin): \(address) is listened on already, for other sessions", .configuration)
                     }
-                    points.append(ListenPoint(address: address, role: role))
+                    points.append(ListenPoint(place: .network(address), role: role))
                 }
             }
         }
+        if let point = submission(settings) { points.append(point) }
         guard points.count <= maximumSockets else {
             throw ListenError("\(points.count) addresses; at most \(maximumSockets) are possible", .configuration)
         }
         return points
+    }
+
+    /// `submission-socket`, where it is configured.
+    static func submission(_ settings: Settings) -> ListenPoint? {
+        let path = settings.configuration.submissionSocket
+        return path.isEmpty ? nil : ListenPoint(place: .local(path), role: ListenerRole(service: .local, port: 0))
     }
 
     /// With `BINDADDR` of zmailer.conf, or everywhere, where the file names nothing; and port 465 with listen-ssmtp.
@@ -162,6 +183,20 @@ enum ListenPlan {
 /// A socket that is bound and listens; the master keeps it over the lives of its workers.
 final class ListeningSocket {
     let descriptor: Int32
+    /// The name of a Unix socket, which goes with it.
+    private let name: SubmissionSocket.Name?
+
+    convenience init(_ place: ListenPlace, _ configuration: SMTPServerConfiguration) throws(ListenError) {
+        switch place {
+        case .network(let address): try self.init(address, configuration)
+        case .local(let path): try self.init(path: path, backlog: configuration.listenQueueSize)
+        }
+    }
+
+    private init(path: String, backlog: Int) throws(ListenError) {
+        descriptor = try SubmissionSocket.listen(path, backlog: backlog)
+        name = SubmissionSocket.Name(path)
+    }
 
     init(_ address: ListenAddress, _ configuration: SMTPServerConfiguration) throws(ListenError) {
         var isIPv6 = false
@@ -170,6 +205,7 @@ final class ListeningSocket {
         let descriptor = socket(isIPv6 ? AF_INET6 : AF_INET, type, 0)
         guard descriptor >= 0 else { throw ListenError("socket for \(address)", errno) }
         self.descriptor = descriptor
+        name = nil
         Self.set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         Self.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         if isIPv6 { Self.set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, address.isDualStack ? 0 : 1) }
@@ -193,11 +229,15 @@ final class ListeningSocket {
     /// One that somebody else has made.
     init(inherited descriptor: Int32) {
         self.descriptor = descriptor
+        name = nil
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        name?.remove()
+        close(descriptor)
+    }
 
     /// Where a TCP socket listens; `nil`: it is none, or does not.
     static func address(of descriptor: Int32) -> ListenAddress? {

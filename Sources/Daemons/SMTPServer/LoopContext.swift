@@ -57,6 +57,8 @@ final class LoopContext {
     let filters: ContentFilters
     /// Of the whole process.
     let sessionCount: SessionCount
+    /// Of the whole process.
+    let accounts: LocalAccounts
     var isStopping = false
     let wheel = TimeoutWheel<SessionHandler>()
     /// Octets of replies of the session that is being worked on; lent and given back, so that idle sessions hold none.
@@ -67,7 +69,8 @@ final class LoopContext {
 
     init(
         loop: any EventLoop, settings: Settings, intake: Intake, log: EventLog, sessionLog: SessionLog?,
-        sessionCount: SessionCount, timeouts: Timeouts, maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
+        sessionCount: SessionCount, accounts: LocalAccounts, timeouts: Timeouts,
+        maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
         tls: TLSContexts? = nil, recorder: FlightRecorder.Slot? = nil,
         filters: ContentFilters
     ) {
@@ -75,6 +78,7 @@ final class LoopContext {
         self.tls = tls
         self.recorder = recorder
         self.sessionCount = sessionCount
+        self.accounts = accounts
         self.loop = loop
         self.settings = settings
         self.intake = intake
@@ -85,7 +89,7 @@ final class LoopContext {
         start = .now()
         policy = PolicyClient(
             loop: loop, path: settings.policySocket, settings: settings.asker,
-            answerDeadline: timeouts.policy, log: log, maximumWaiting: maximumWaiting)
+            answerDeadline: timeouts.policy, log: log, metrics: intake.metrics, maximumWaiting: maximumWaiting)
     }
 
     /// Call once on the loop.

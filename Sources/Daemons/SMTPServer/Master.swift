@@ -98,7 +98,7 @@ final class Master {
             throw ListenError("TLS: \(error)", .configuration)
         }
         activated = try ActivatedSockets.take(settings)
-        sockets = activated.isEmpty ? try Self.bind(settings, keeping: []) : activated
+        sockets = try Self.bind(settings, activated, keeping: [])
         for warning in tlsPlan.warnings(tlsBundle) { log.warning("certificate", ["problem": warning]) }
         serveCredentials()
         serveFilters()
@@ -129,18 +129,24 @@ final class Master {
         }
     }
 
-    private static func bind(_ settings: Settings, keeping old: Sockets) throws(ListenError) -> Sockets {
-        var result: Sockets = []
+    /// What the service manager has given us stands for all network addresses.
+    private static func bind(
+        _ settings: Settings, _ activated: Sockets, keeping old: Sockets
+    ) throws(ListenError) -> Sockets {
+        var result = activated
         let limit = WorkerProgram.monotonicSeconds() + bindDeadline
-        for point in try ListenPlan.points(settings) {
-            if let kept = old.first(where: { $0.point.address == point.address }) {
+        let points =
+            activated.isEmpty
+            ? try ListenPlan.points(settings) : [ListenPlan.submission(settings)].compactMap { $0 }
+        for point in points {
+            if let kept = old.first(where: { $0.point.place == point.place }) {
                 result.append((point, kept.socket))
                 continue
             }
             while true {
                 do throws(ListenError) {
                     let groups = [settings.configuration] + settings.configuration.groups
-                    result.append((point, try ListeningSocket(point.address, groups[point.role.group])))
+                    result.append((point, try ListeningSocket(point.place, groups[point.role.group])))
                     break
                 } catch {
                     // Our own worker of before may need a moment; a stranger is named at once.
@@ -160,7 +166,7 @@ final class Master {
             while let signal = signals.next() { handle(signal) }
         }
         for (point, _) in sockets {
-            log.notice("listening", ["address": "\(point.address)", "service": point.role.service.rawValue])
+            log.notice("listening", ["address": "\(point.place)", "service": point.role.service.rawValue])
         }
         current = start()
         while !(isStopping && current == nil && others.isEmpty) {
@@ -377,7 +383,7 @@ final class Master {
         do {
             let signature = plan.signature
             let bundle = try plan.read()
-            sockets = activated.isEmpty ? try Self.bind(fresh, keeping: before.sockets) : activated
+            sockets = try Self.bind(fresh, activated, keeping: before.sockets)
             (tlsPlan, tlsBundle, tlsSignature) = (plan, bundle, signature)
         } catch {
             log.error("configuration-refused", ["reason": "\(error)"])

@@ -17,6 +17,7 @@ enum MessageHead {
         envelope.identInfo = trace.ident
         envelope.bodyType = transaction.mail.body?.rawValue
         envelope.with = trace.protocolName
+        envelope.via = extras.via
         envelope.isInternationalized = transaction.mail.isSMTPUTF8
         envelope.submission = submission
         envelope.sender = transaction.reversePath.mailbox?.description

@@ -32,6 +32,7 @@ final class PolicyClient {
     private struct Pending {
         let asker: any PolicyAsker
         let line: [UInt8]
+        let askedAt = NIODeadline.now()
         let deadline: Int
         var attempts = 1
     }
@@ -47,6 +48,7 @@ final class PolicyClient {
     private let path: String
     private let log: EventLog
     private let settings: AskerSettings
+    private let metrics: ServerMetrics
     private let maximumWaiting: Int
     /// Seconds.
     private let answerDeadline: Int
@@ -71,12 +73,13 @@ final class PolicyClient {
 
     init(
         loop: any EventLoop, path: String, settings: AskerSettings, answerDeadline: Int, log: EventLog,
-        maximumWaiting: Int = PolicyClient.defaultMaximumWaiting
+        metrics: ServerMetrics, maximumWaiting: Int = PolicyClient.defaultMaximumWaiting
     ) {
         self.answerDeadline = answerDeadline
         self.loop = loop
         self.path = path
         self.settings = settings
+        self.metrics = metrics
         self.maximumWaiting = maximumWaiting
         self.log = log
     }
@@ -95,6 +98,7 @@ final class PolicyClient {
         let isAway = lostAt.map { now - $0 > Self.restartGrace } ?? false
         if isAway || isFull(line) {
             let number = lastNumber
+            metrics.unanswered.add()
             let bound = NIOLoopBound(asker, eventLoop: loop)
             loop.execute { bound.value.policyAnswered(number, nil) }
             return number
@@ -239,6 +243,7 @@ final class PolicyClient {
             append(question.line)
         }
         flush()
+        metrics.unanswered.add(given.count)
         for (asker, number) in zip(given, givenNumbers) { asker.policyAnswered(number, nil) }
     }
 
@@ -277,12 +282,14 @@ final class PolicyClient {
             guard question.deadline <= now else { return }
             order.removeFirst()
             _ = take(number)
+            metrics.unanswered.add()
             question.asker.policyAnswered(number, nil)
         }
     }
 
     fileprivate func received(_ answer: PolicyAnswer) {
         guard let question = take(answer.number) else { return }
+        metrics.policyTime.observe(microseconds: (NIODeadline.now() - question.askedAt).nanoseconds / 1000)
         while let first = order.first, pending[first] == nil { order.removeFirst() }
         question.asker.policyAnswered(answer.number, answer)
     }

@@ -5,6 +5,8 @@ import Telemetry
 final class ServerMetrics: Sendable {
     enum Stored: String, MetricLabel { case accepted, frozen, failed }
     enum Filtered: String, MetricLabel { case accepted, refused, frozen, bypassed, deferred, failed }
+    enum Handshake: String, MetricLabel { case full, resumed, failed }
+    enum Authentication: String, MetricLabel { case succeeded, refused, trouble }
     enum Intake: String, MetricLabel { case open, slow, closed }
     enum Command: String, MetricLabel {
         case connect, hello, mail, rcpt, data, auth, other
@@ -25,7 +27,8 @@ final class ServerMetrics: Sendable {
 
     /// Why something was refused, as the beginning of the reason in the log tells it; what is not known is ``other``.
     enum Reason: String, MetricLabel {
-        case policy, relay, list, spf, greylist, rate, connections, filter, storage, queue, load, authentication, tls
+        case policy, relay, list, spf, greylist, rate, connections, filter, size, storage, queue, load, authentication,
+            tls
         case earlier, trouble, `protocol`, other
 
         init(_ reason: String) { self = Self.beginnings.first { reason.hasPrefix($0.text) }?.reason ?? .other }
@@ -37,7 +40,7 @@ final class ServerMetrics: Sendable {
             ("test-dns-rbl", .list), ("rcpt-dns-rbl", .list), ("test-rcpt-dns-rbl", .list), ("spf", .spf),
             ("greylist", .greylist), ("ratelimit", .rate), ("rate", .rate), ("maxsameipsource", .connections),
             ("MaxSameIpSource", .connections), ("MaxParallel", .connections), ("content filter", .filter),
-            ("min-avail", .storage), ("fewer than", .storage), ("memory for messages", .storage),
+            ("maxsize", .size), ("min-avail", .storage), ("fewer than", .storage), ("memory for messages", .storage),
             ("spool-unusable", .storage), ("queue-", .queue), ("load above", .load), ("auth", .authentication),
             ("tls", .tls), ("TLS", .tls), ("trouble", .trouble), ("no answer", .trouble), ("policy service", .trouble),
         ]
@@ -56,6 +59,14 @@ final class ServerMetrics: Sendable {
         "zmailer_smtp_refused_commands_total", "command", "Refusals by command.")
     let filtered = MetricCounters<Filtered>(
         "zmailer_smtp_filtered_total", "outcome", "Messages that content filters have judged, or failed to.")
+    let handshakes = MetricCounters<Handshake>(
+        "zmailer_smtp_tls_handshakes_total", "outcome", "TLS handshakes: full, of a resumed session, failed.")
+    let authentications = MetricCounters<Authentication>(
+        "zmailer_smtp_auth_total", "outcome", "Logins: succeeded, refused (also given up by the client), not checked.")
+    let policyTime = MetricHistogram(
+        "zmailer_smtp_policy_seconds", "From a question to the policy service to its answer.")
+    let unanswered = MetricCounter(
+        "zmailer_smtp_policy_unanswered_total", "Questions that the policy service has not answered.")
     let intake = MetricCounters<Intake>(
         "zmailer_smtp_intake_changes_total", "state", "How often mail has come to be taken at once, slowly, not at all."
     )
@@ -64,8 +75,7 @@ final class ServerMetrics: Sendable {
     var metrics: Metrics {
         Metrics([
             sessions, sessionsBegun, messages, octets, recipients, acceptTime, refusals, refusedCommands, filtered,
-            intake,
-            intakeState,
+            handshakes, authentications, policyTime, unanswered, intake, intakeState,
         ])
     }
 

@@ -40,7 +40,10 @@ extension SessionHandler {
     static let immediateHandshakeDelay: Int64 = 2000
 
     func arrive() {
-        if let address = client.address, profile.configuration.proxies.contains(where: { $0.contains(address) }) {
+        if let account = client.account {
+            identifyAccount(account.uid)
+        } else if let address = client.address, profile.configuration.proxies.contains(where: { $0.contains(address) })
+        {
             phase = .awaitingHeader
             isActive(Self.headerDeadline)
         } else {
@@ -123,7 +126,22 @@ extension SessionHandler {
         arrival.isAsking = false
         arrival.ident = findings.ident
         arrival.whoson = findings.whoson
+        loop.log.info(
+            "identified",
+            [
+                "session": sessionID, "client": client.literal, "ident": findings.ident ?? "-",
+                "whoson": Self.words(findings.whoson),
+            ])
         if phase == .connecting { announce() }
+    }
+
+    private static func words(_ whoson: WhosonReply?) -> String {
+        switch whoson {
+        case nil: "-"
+        case .loggedIn(let name)?: name
+        case .notLoggedIn?: "not-logged-in"
+        case .unavailable?: "unavailable"
+        }
     }
 
     // MARK: the policy

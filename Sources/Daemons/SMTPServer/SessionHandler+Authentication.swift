@@ -62,6 +62,7 @@ extension SessionHandler {
                 ])
             exchange = nil
             isAttemptOpen = false
+            loop.intake.metrics.authentications.add(.succeeded)
             policy.clientLoggedIn()
             session.answer(.authenticated(user: user.text), into: &replies)
         case .failed(let failure)?:
@@ -88,6 +89,7 @@ extension SessionHandler {
             countFailure(user, failure.description)
         } else {
             isAttemptOpen = false
+            if failure.consequence == .temporaryFailure { loop.intake.metrics.authentications.add(.trouble) }
             logFailure(user, failure.description)
         }
         exchange = nil
@@ -141,6 +143,7 @@ extension SessionHandler {
         isAttemptOpen = false
         isFailureCounted = true
         guard !isCounted else { return }
+        loop.intake.metrics.authentications.add(.refused)
         logFailure(user, reason)
         var told = question(.authFailed)
         told.authenticatedUser = user

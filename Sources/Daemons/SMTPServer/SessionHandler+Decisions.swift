@@ -15,6 +15,7 @@ extension SessionHandler {
         PolicyQuestion(
             number: 0, verb: verb, session: sessionID, client: client.address, helo: session.hello?.argument ?? "",
             sender: sender, recipient: recipient, authenticatedUser: session.authenticatedUser ?? "",
+            identity: client.account.map { $0.isTrusted ? .trustedAccount : .account } ?? .login,
             hasWhosonLogin: arrival.isWhosonUser, state: policy.state(for: verb))
     }
 
@@ -53,6 +54,8 @@ extension SessionHandler {
 
     private func decideHello(_ hello: ServerSession.Hello, _ replies: inout [UInt8]) {
         let conditions = loop.intake.conditions
+        // What a program of this host calls it says nothing.
+        guard client.account == nil else { return session.answer(.accept, into: &replies) }
         let rule = HelloRule(hello.argument, client: client.literal, profile.configuration) {
             conditions.isLoadAbove($0)
         }

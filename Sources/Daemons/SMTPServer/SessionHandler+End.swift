@@ -98,6 +98,7 @@ extension SessionHandler {
         countAbandoned()
         abandonFiltering()
         withdraw()
+        uncountAccount()
         exchange = nil
         let unlogged = session.refusals - ServerSession.maximumRecordedRefusals
         if unlogged > 0 {

@@ -13,8 +13,9 @@ extension SessionHandler {
         session.refusalRecord = []
         for refusal in refusals {
             let command = pendingCommand ?? refusal.command
-            let ownReason = refusal.isByEarlierRejection ? "earlier rejection: \(standingReason)" : "protocol"
-            let reason = pendingReason ?? ownReason
+            let reason = pendingReason ?? ownReason(refusal)
+            // A sender that the session refuses by itself is what its recipients are refused for.
+            if ServerMetrics.Command(command) == .mail { standingReason = reason }
             loop.intake.metrics.refused(command, reason)
             loop.refusals.info(
                 event,
@@ -25,6 +26,12 @@ extension SessionHandler {
                 ])
         }
         loop.flushRefusalsSoon()
+    }
+
+    private func ownReason(_ refusal: ServerSession.Refusal) -> String {
+        if refusal.isByEarlierRejection { return "earlier rejection: \(standingReason)" }
+        // RFC 1870 §6.
+        return refusal.reply.hasPrefix("552 5.3.4 ") ? "maxsize \(session.maximumMessageSize)" : "protocol"
     }
 
     /// At the greeting.

@@ -28,6 +28,7 @@ extension SessionHandler {
     }
 
     private var submission: MessageEnvelope.Submission? {
+        if client.account != nil { return .local }
         if session.authenticatedUser != nil { return .authenticated }
         return policy.isSubmission ? .client : nil
     }
@@ -39,8 +40,14 @@ extension SessionHandler {
             hostFlags: hostFlags, hello: session.hello, hostName: loop.settings.hostName,
             protocolName: Trace.protocolName(
                 hello: session.hello, isLMTP: configuration.isLMTP, isSMTPUTF8: transaction.mail.isSMTPUTF8,
-                isSecure: tlsInfo != nil, isAuthenticated: session.authenticatedUser != nil,
+                isSecure: tlsInfo != nil,
+                // The A of RFC 3848 is for the command AUTH.
+                isAuthenticated: session.authenticatedUser != nil && client.account == nil,
                 isBSMTP: loop.settings.options.isBSMTP || session.isBatch))
+        if let account = client.account {
+            trace.clientName = "localhost"
+            trace.clientLiteral = "user=\(account.name) via=local"
+        }
         trace.ident = arrival.ident
         trace.whoson = arrival.whoson?.traceText
         trace.user = session.authenticatedUser
@@ -53,7 +60,8 @@ extension SessionHandler {
 
     private var messageExtras: IncomingMessage.Extras {
         IncomingMessage.Extras(
-            arrived: loop.unixTime, user: session.authenticatedUser, isTrusted: policy.isTrusted)
+            arrived: loop.unixTime, user: session.authenticatedUser, isTrusted: policy.isTrusted,
+            via: client.account == nil ? nil : "local")
     }
 
     /// Nothing when `-g` lets us believe everybody.

@@ -44,6 +44,7 @@ extension SessionHandler {
         case .established(let info):
             guard phase == .securing else { return }
             tlsInfo = info
+            loop.intake.metrics.handshakes.add(info.isResumed ? .resumed : .full)
             session.surroundings.isSecure = true
             loop.log.info(
                 "tls",
@@ -64,6 +65,7 @@ extension SessionHandler {
                 greet()
             }
         case .failed(let reason):
+            if phase == .securing { loop.intake.metrics.handshakes.add(.failed) }
             loop.log.info(
                 phase == .securing ? "tls-failed" : "tls-broken",
                 ["session": sessionID, "client": client.literal, "reason": reason])

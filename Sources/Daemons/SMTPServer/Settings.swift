@@ -103,6 +103,7 @@ struct Settings: Sendable {
 
     /// The values of the sessions of a socket. A group that is not there is none of ours: the whole server's values hold.
     func profile(_ role: ListenerRole) -> SessionProfile {
+        if role.service == .local { return submissionProfile(role) }
         let groups = [configuration] + configuration.groups
         return SessionProfile(
             role, groups.indices.contains(role.group) ? groups[role.group] : configuration, options, hostName: hostName,
@@ -139,6 +140,31 @@ struct Settings: Sendable {
 
     var offersAuthentication: Bool {
         ([configuration] + configuration.groups).contains { $0.authentication.isOffered }
+    }
+
+    /// Of the users of this host: who they are is known, nobody listens in, and their programs may ask whether an address is good.
+    private func submissionProfile(_ role: ListenerRole) -> SessionProfile {
+        var local = configuration
+        local.tls.isOn = false
+        local.tls.isEnforced = false
+        local.authentication = SMTPServerConfiguration().authentication
+        local.offersETRN = false
+        local.enablesDebug = false
+        local.isLMTP = false
+        local.enablesVRFY = true
+        local.usesTCPWrapper = false
+        local.proxies = []
+        local.xclients = []
+        local.earlyTalker = .ignore
+        local.greetingDelay = 0
+        return SessionProfile(
+            role, local, options, hostName: hostName, keepsSourceRoute: environment["ALLOWSOURCEROUTE"] != nil)
+    }
+
+    /// Whether an account may submit mail in any sender's name.
+    func isTrusted(_ uid: uid_t, _ name: String) -> Bool {
+        uid == 0 || uid == geteuid() || name == environment["TRUSTEDUSER"]
+            || configuration.trustedUsers.contains(name)
     }
 
     /// Of sessions without a socket: standard input, and tests of the policy.

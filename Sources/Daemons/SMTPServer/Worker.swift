@@ -16,6 +16,7 @@ final class Worker: Sendable {
     let intake: Intake
     let log: EventLog
     let sessions = SessionCount()
+    private let accounts: LocalAccounts
     private let pool: BlockingPool
     private let filters: ContentFilters
     private let group: MultiThreadedEventLoopGroup
@@ -44,13 +45,16 @@ final class Worker: Sendable {
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
         let filters = ContentFilters(settings, loop: group.next(), log: log)
         self.filters = filters
+        let accounts = LocalAccounts(settings)
+        self.accounts = accounts
         var contexts: [ObjectIdentifier: NIOLoopBound<LoopContext>] = [:]
         for (index, loop) in group.makeIterator().enumerated() {
             let sessions = sessions
             let made = loop.submit {
                 let context = LoopContext(
                     loop: loop, settings: settings, intake: intake, log: log, sessionLog: sessionLog,
-                    sessionCount: sessions, timeouts: timeouts, maximumWaiting: maximumWaiting, tls: tls,
+                    sessionCount: sessions, accounts: accounts, timeouts: timeouts,
+                    maximumWaiting: maximumWaiting, tls: tls,
                     recorder: recorder?.slot(index), filters: filters)
                 context.begin()
                 return NIOLoopBound(context, eventLoop: loop)
@@ -101,8 +105,19 @@ final class Worker: Sendable {
     private static func begin(_ channel: any Channel, _ context: LoopContext, _ profile: SessionProfile) throws {
         let size = ReceiveSize()
         try channel.syncOptions?.setOption(.recvAllocator, value: SessionReceiveAllocator(size: size))
+        let client: ClientAddress
+        if profile.role.service == .local {
+            let peer = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+                of: NIOBSDSocket.Handle.self
+            ) { LocalAccount.peer(of: $0) }
+            // Who cannot be told is not served.
+            guard let uid = peer ?? nil else { throw ChannelError.eof }
+            client = ClientAddress(LocalAccount(uid: uid))
+        } else {
+            client = ClientAddress(channel)
+        }
         try channel.pipeline.syncOperations.addHandler(
-            SessionHandler(context, profile, client: ClientAddress(channel), size: size))
+            SessionHandler(context, profile, client: client, size: size))
     }
 
     /// The one session of a connected socket (`-n`); the result is there when it has ended.
@@ -158,6 +173,7 @@ final class Worker: Sendable {
             }.wait()
         }
         filters.stop()
+        accounts.stop()
         pool.stop()
         try? group.syncShutdownGracefully()
     }

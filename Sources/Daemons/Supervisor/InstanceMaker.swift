@@ -68,7 +68,8 @@ public struct InstanceMaker: Sendable {
         let values: [(String, String)] = [
             ("ZCONFIG", "\(directory)/zmailer.conf"), ("MAILBIN", programs), ("MAILSHARE", "\(directory)/share"),
             ("MAILVAR", "\(directory)/var"), ("POSTOFFICE", "\(directory)/postoffice"), ("LOGDIR", "\(directory)/log"),
-            ("HOSTNAME", "mail.\(domain)"), ("SMTPADDRESS", "[127.0.0.1]"), ("SMTPPORT", String(port)),
+            ("HOSTNAME", "mail.\(domain)"), ("MAILDOMAIN", domain), ("SMTPADDRESS", "[127.0.0.1]"),
+            ("SMTPPORT", String(port)),
             ("ACCOUNTS", "file:\(directory)/var/db/users"), ("MAILBOX", "maildir:\(directory)/mail/%u"),
         ]
         var lines = sample.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

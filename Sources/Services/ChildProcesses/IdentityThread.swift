@@ -35,6 +35,34 @@ public enum IdentityThread {
         guard code == 0 else { throw Failure(identity: identity, code: code) }
     }
 
+    /// The same for work that may never come back, as on a file system whose server is gone: waits no longer than `patience`.
+    /// Returns whether `body` has ended; if not, it goes on, and `late` is called on its thread when it ends after all. What
+    /// `body` uses it must own, or share with nobody.
+    public static func run(
+        as identity: ChildRequest.Identity, patience: Duration, _ body: @escaping () -> Void,
+        late: @escaping @Sendable () -> Void
+    ) throws(Failure) -> Bool {
+        let work = PatientWork(identity, body, late: late)
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        pthread_attr_setstacksize(&attributes, stackSize)
+        defer { pthread_attr_destroy(&attributes) }
+        var thread = pthread_t()
+        let argument = Unmanaged.passRetained(work)
+        let error = pthread_create(&thread, &attributes, { runPatientWork($0) }, argument.toOpaque())
+        guard error == 0 else {
+            argument.release()
+            throw Failure(identity: identity, code: error)
+        }
+        guard work.wait(patience) else {
+            pthread_detach(thread)
+            return false
+        }
+        pthread_join(thread, nil)
+        guard work.code == 0 else { throw Failure(identity: identity, code: work.code) }
+        return true
+    }
+
     fileprivate final class Work {
         let identity: ChildRequest.Identity
         let body: () -> Void
@@ -53,5 +81,75 @@ private func runWork(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPo
     let work = Unmanaged<IdentityThread.Work>.fromOpaque(argument).takeUnretainedValue()
     work.code = cposix_thread_identity(work.identity.uid, work.identity.gid)
     if work.code == 0 { work.body() }
+    return nil
+}
+
+/// What two threads know of work that one of them waits for.
+private final class PatientWork: @unchecked Sendable {
+    // Sound: `hasEnded` and `isLeft` are touched with `mutex` held, `code` and `body` by the working thread until `hasEnded`.
+    let identity: ChildRequest.Identity
+    let late: @Sendable () -> Void
+    var body: (() -> Void)?
+    var code: Int32 = 0
+    private var hasEnded = false
+    private var isLeft = false
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let ended = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    init(_ identity: ChildRequest.Identity, _ body: @escaping () -> Void, late: @escaping @Sendable () -> Void) {
+        self.identity = identity
+        self.body = body
+        self.late = late
+        pthread_mutex_init(mutex, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(ended, &attributes)
+        pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        pthread_cond_destroy(ended)
+        pthread_mutex_destroy(mutex)
+        ended.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Whether it ends within that time.
+    func wait(_ patience: Duration) -> Bool {
+        var end = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &end)
+        let nanoseconds = end.tv_nsec + Int(patience.components.attoseconds / 1_000_000_000)
+        end.tv_sec += Int(patience.components.seconds) + nanoseconds / 1_000_000_000
+        end.tv_nsec = nanoseconds % 1_000_000_000
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !hasEnded {
+            if pthread_cond_timedwait(ended, mutex, &end) == ETIMEDOUT, !hasEnded {
+                isLeft = true
+                return false
+            }
+        }
+        return true
+    }
+
+    func end() {
+        // What it holds on to goes before anybody is told.
+        body = nil
+        pthread_mutex_lock(mutex)
+        hasEnded = true
+        let isLeft = isLeft
+        pthread_cond_signal(ended)
+        pthread_mutex_unlock(mutex)
+        if isLeft { late() }
+    }
+}
+
+private func runPatientWork(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument else { return nil }
+    let work = Unmanaged<PatientWork>.fromOpaque(argument).takeRetainedValue()
+    work.code = cposix_thread_identity(work.identity.uid, work.identity.gid)
+    if work.code == 0 { work.body?() }
+    work.end()
     return nil
 }

@@ -5,8 +5,8 @@ import Telemetry
 
 /// The metrics of all programs of an instance as one text, asked of their sockets in POSTOFFICE.
 public final class MetricsCollector: Sendable {
-    /// The programs that are expected to run: `zmailer_up` says which of them have answered.
-    public static let programs = ["router", "scheduler", "smtpserver"]
+    /// The programs that are expected to run: `zmailer_up` says which of them have answered; `policy` is the router's policy service.
+    public static let programs = ["policy", "router", "scheduler", "smtpserver"]
     /// Milliseconds for one of them; none of them has to calculate much.
     static let patience: Int64 = 1500
     /// Milliseconds for which an answer is given again: many scrapers ask the programs no more often than one.

@@ -29,9 +29,13 @@ final class ListHealth {
     }
 
     private let log: EventLog
+    private let metrics: PolicyMetrics
     private var states = BoundedCache<String, State>(limit: ListHealth.limit)
 
-    init(log: EventLog) { self.log = log }
+    init(log: EventLog, metrics: PolicyMetrics) {
+        self.log = log
+        self.metrics = metrics
+    }
 
     func admit(_ list: String, now: Int64) -> Admission {
         guard var state = states[list], let nextProbe = state.nextProbe else { return .ask }
@@ -52,6 +56,7 @@ final class ListHealth {
                 log.warning(
                     "list-dead", ["list": list, "reason": reason, "skipped": "until it answers, asked once a minute"])
                 state.nextProbe = now + Self.skipTime
+                metrics.deadLists.add(1)
             }
             states[list] = state
         case .addresses(let addresses):
@@ -63,7 +68,10 @@ final class ListHealth {
 
     private func alive(_ list: String) {
         guard var state = states[list], state.failures > 0 else { return }
-        if state.nextProbe != nil { log.notice("list-back", ["list": list]) }
+        if state.nextProbe != nil {
+            log.notice("list-back", ["list": list])
+            metrics.deadLists.add(-1)
+        }
         state.failures = 0
         state.nextProbe = nil
         states[list] = state

@@ -59,6 +59,7 @@ final class NameFactFinder {
     private let resolvers: FactResolvers
     private var lastSerial: UInt64 = 0
     private let lists: ListHealth
+    private let metrics: PolicyMetrics
     private let clock: () -> Int64
     /// Called when a question is answered or given up, with the decisions that waited for it.
     var found: (NameQuestion, StoredFact, [UInt64]) -> Void = { _, _, _ in }
@@ -69,11 +70,13 @@ final class NameFactFinder {
     private var listDeadlines = Deque<Deadline>()
 
     init(
-        _ configuration: ResolverConfiguration, log: EventLog, clock: @escaping () -> Int64
+        _ configuration: ResolverConfiguration, log: EventLog, metrics: PolicyMetrics,
+        clock: @escaping () -> Int64
     ) throws(ResolverError) {
         resolvers = try FactResolvers(configuration)
         self.clock = clock
-        lists = ListHealth(log: log)
+        self.metrics = metrics
+        lists = ListHealth(log: log, metrics: metrics)
     }
 
     var descriptor: Int32? { resolvers.descriptor }
@@ -116,6 +119,7 @@ final class NameFactFinder {
         } catch {
             return failed(error.messages.first ?? "resolver cannot start")
         }
+        metrics.questions.add(question.list.isEmpty ? .name : .list)
         lastSerial += 1
         outstanding[question] = Outstanding(serial: lastSerial, cancel: cancel, askedAt: now, waiting: waiting)
         if question.list.isEmpty {
@@ -179,6 +183,8 @@ final class NameFactFinder {
     private func finish(_ question: NameQuestion, _ answer: NameFact.Answer, lifetime: Int64) {
         guard let known = outstanding.removeValue(forKey: question) else { return }
         let now = clock()
+        metrics.answers.add(PolicyMetrics.Result(answer))
+        metrics.lookups.observe(milliseconds: now - known.askedAt)
         if !question.list.isEmpty { lists.answered(question, answer, now: now) }
         let fact = StoredFact(answer: answer, askedAt: known.askedAt)
         if lifetime > 0, answer.size <= Self.cachedAnswerLimit {

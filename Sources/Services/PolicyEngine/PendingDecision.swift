@@ -3,6 +3,8 @@ import Policy
 /// A question whose decision waits for facts.
 final class PendingDecision {
     let number: UInt64
+    /// Milliseconds of the steady clock.
+    let begun: Int64
     let question: PolicyQuestion
     let asker: PolicyAsker
     let facts: DecisionFacts
@@ -12,10 +14,11 @@ final class PendingDecision {
     var rounds = 0
 
     init(
-        number: UInt64, _ question: PolicyQuestion, _ asker: PolicyAsker, _ facts: DecisionFacts,
+        number: UInt64, begun: Int64, _ question: PolicyQuestion, _ asker: PolicyAsker, _ facts: DecisionFacts,
         _ then: @escaping (PolicyAnswer) -> Void
     ) {
         self.number = number
+        self.begun = begun
         self.question = question
         self.asker = asker
         self.facts = facts

@@ -39,6 +39,7 @@ public final class PolicyEngine {
     static let factOctets = 128 << 10
 
     public let tables: MailTables
+    public let metrics = PolicyMetrics()
     private let sources: PolicySources
     private let finder: NameFactFinder
     private let counters: EngineCounters
@@ -59,7 +60,7 @@ public final class PolicyEngine {
         self.clock = clock
         tables = MailTables(configuration, report: TableReports(log: log, namesMissing: false).write)
         sources = PolicySources(folder: configuration.tables, log: log)
-        finder = try NameFactFinder(configuration.resolver, log: log, clock: clock.milliseconds)
+        finder = try NameFactFinder(configuration.resolver, log: log, metrics: metrics, clock: clock.milliseconds)
         let greylist = Greylist(
             path: "\(configuration.postoffice)/.greylist", access: writesState ? .writing : .reading, log: log)
         counters = EngineCounters(greylist: greylist, clock: clock)
@@ -90,6 +91,7 @@ public final class PolicyEngine {
                     PolicyAnswer(number: question.number, verdict: .drop, reason: "session is known or too many"))
             }
             counters.connectionCounts.add(client)
+            metrics.connections.set(counters.totalConnections)
             // Told and not asked: the session is older than this service, and its client was decided about then.
             guard question.number != 0 else {
                 return then(PolicyAnswer(number: 0, verdict: .accept, reason: "connect"))
@@ -114,6 +116,7 @@ public final class PolicyEngine {
 
     private func end(_ session: String, _ asker: PolicyAsker) {
         if let address = asker.sessions.end(session) { counters.connectionCounts.remove(address) }
+        metrics.connections.set(counters.totalConnections)
     }
 
     /// The asker has no more questions and wants no more answers; its sessions are over.
@@ -121,6 +124,7 @@ public final class PolicyEngine {
         asker.isGone = true
         for address in asker.sessions.addresses.values { counters.connectionCounts.remove(address) }
         asker.sessions = AskerSessions()
+        metrics.connections.set(counters.totalConnections)
     }
 
     /// The answer, however long it takes (25 s at most): for programs that have nothing else to do.
@@ -205,15 +209,17 @@ public final class PolicyEngine {
         case .answered(let answer):
             facts.removeAll()
             spareFacts = facts
+            metrics.decisions.add(PolicyMetrics.Verdict(answer))
             then(answer)
         case .needs(let questions):
             guard pending.count < Self.pendingLimit else {
                 return then(PolicyEvaluator.trouble(question, "too many questions wait for the DNS"))
             }
             lastPending += 1
-            let decision = PendingDecision(number: lastPending, question, asker, facts, then)
+            let decision = PendingDecision(number: lastPending, begun: facts.now, question, asker, facts, then)
             asker.waiting += 1
             pending[decision.number] = decision
+            metrics.waiting.set(pending.count)
             deadlines.append((facts.now + Self.questionDeadline, decision.number))
             proceed(decision, questions)
         }
@@ -300,6 +306,9 @@ public final class PolicyEngine {
 
     private func answer(_ decision: PendingDecision, _ answer: PolicyAnswer) {
         decision.asker.waiting -= 1
+        metrics.waiting.set(pending.count)
+        metrics.decisions.add(PolicyMetrics.Verdict(answer))
+        metrics.waits.observe(milliseconds: clock.milliseconds() - decision.begun)
         guard !decision.asker.isGone else { return }
         decision.then(answer)
     }

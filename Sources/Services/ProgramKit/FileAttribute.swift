@@ -22,4 +22,9 @@ public struct FileAttribute: Hashable, Sendable {
     public func write(_ value: [UInt8], to descriptor: Int32) -> Int32 {
         cposix_set_attribute(descriptor, name, value, value.count) == 0 ? 0 : errno
     }
+
+    /// 0 or `errno`: ENODATA where there is none.
+    public func remove(from descriptor: Int32) -> Int32 {
+        cposix_remove_attribute(descriptor, name) == 0 ? 0 : errno
+    }
 }

@@ -99,6 +99,8 @@ ssize_t cposix_get_attribute(int fd, const char *name, void *value, size_t size)
     return fgetxattr(fd, name, value, size);
 }
 
+int cposix_remove_attribute(int fd, const char *name) { return fremovexattr(fd, name); }
+
 int cposix_set_nonblocking(int fd, int on) { return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on); }
 int cposix_set_cloexec(int fd, int on) { return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on); }
 

@@ -54,9 +54,10 @@ int cposix_free_space(const char *path, uint64_t *free_bytes, uint64_t *free_ino
 int cposix_lock(int fd);
 /* Whether another open file holds that lock; takes nothing. 1, 0 or -1. */
 int cposix_is_locked(int fd);
-/* Extended attributes of an open file (fsetxattr(2), fgetxattr(2)). 0 or a length, or -1 with errno. */
+/* Extended attributes of an open file (fsetxattr(2), fgetxattr(2), fremovexattr(2)). 0 or a length, or -1 with errno. */
 int cposix_set_attribute(int fd, const char *name, const void *value, size_t size);
 ssize_t cposix_get_attribute(int fd, const char *name, void *value, size_t size);
+int cposix_remove_attribute(int fd, const char *name);
 int cposix_set_nonblocking(int fd, int on);
 int cposix_set_cloexec(int fd, int on);
 

@@ -1,0 +1,5 @@
+import UserPrograms
+
+@main enum Main {
+    static func main() { SendmailProgram.run(CommandLine.arguments) }
+}

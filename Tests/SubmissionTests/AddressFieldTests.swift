@@ -1,0 +1,72 @@
+import Testing
+
+@testable import Submission
+
+@Suite struct AddressFieldTests {
+    @Test(
+        "addresses are found whatever stands around them",
+        arguments: [
+            ("alice@example.test", ["alice@example.test"]),
+            ("alice, bob", ["alice", "bob"]),
+            ("Alice <alice@example.test>, \"Bob, B.\" <bob@b.test>", ["alice@example.test", "bob@b.test"]),
+            ("alice@example.test (Alice, at (home)), bob", ["alice@example.test", "bob"]),
+            ("friends: alice@a.test, Bob <bob@b.test>;, carol@c.test", ["alice@a.test", "bob@b.test", "carol@c.test"]),
+            ("undisclosed-recipients:;", []),
+            ("unlisted-recipients:; (no To-header on input)", []),
+            ("<@relay.test,@other.test:alice@a.test>", ["alice@a.test"]),
+            ("\"john doe\"@a.test", ["\"john doe\"@a.test"]),
+            ("\"a\\\"b,c\"@a.test, d", ["\"a\\\"b,c\"@a.test", "d"]),
+            ("alice @ example . test", ["alice@example.test"]),
+            ("alice@a.test; bob@b.test", ["alice@a.test", "bob@b.test"]),
+            ("  ,, ,alice@a.test,", ["alice@a.test"]), ("", []), ("(only a comment)", []),
+            ("alice@a.test,\r\n\tbob@b.test", ["alice@a.test", "bob@b.test"]),
+            ("User <alice@[IPv6:2001:db8::1]>", ["alice@[IPv6:2001:db8::1]"]),
+            ("grüße@exämple.test", ["grüße@exämple.test"]),
+            ("alice@a.test (never closed, bob@b.test", ["alice@a.test"]),
+        ])
+    func found(text: String, expected: [String]) {
+        let field = AddressField(text)
+        #expect(field.addresses == expected)
+        #expect(field.malformed.isEmpty)
+    }
+
+    @Test(
+        "what cannot be one address is told, and the others are found",
+        arguments: [
+            ("alice bob, carol", ["carol"], ["alice bob"]), ("<>, carol", ["carol"], ["<>"]),
+            ("Alice <alice@a.test", [], ["<alice@a.test>"]), ("Alice <a@b.test, carol", [], ["<a@b.test>", "carol>"]),
+        ])
+    func malformed(text: String, addresses: [String], malformed: [String]) {
+        let field = AddressField(text)
+        #expect(field.malformed.first == malformed.first)
+        #expect(!field.addresses.contains { $0.contains(" ") })
+    }
+
+    @Test(
+        "an address without a domain ends where one can be put",
+        arguments: [
+            ("alice", "alice@d"), ("alice, b@c", "alice@d, b@c"), ("A <alice>, bob (b)", "A <alice@d>, bob@d (b)"),
+            ("root (Cron Daemon)", "root@d (Cron Daemon)"), ("a@b", "a@b"), ("g: alice, bob;", "g: alice@d, bob@d;"),
+            ("undisclosed:;", "undisclosed:;"), ("\"a b\"", "\"a b\"@d"),
+        ])
+    func bare(text: String, expected: String) {
+        var octets = Array(text.utf8)
+        for end in AddressField(text).bareEnds.reversed() { octets.insert(contentsOf: "@d".utf8, at: end) }
+        #expect(String(decoding: octets, as: UTF8.self) == expected)
+    }
+
+    @Test("no text of a stranger makes it do anything but end")
+    func anything() {
+        var generator = SystemRandomNumberGenerator()
+        let letters = Array("ab@<>(),;:\"\\. \t\r\n[]é".utf8)
+        for _ in 0..<5000 {
+            let text = (0..<Int.random(in: 0..<40, using: &generator)).map { _ in
+                letters[Int.random(in: 0..<letters.count, using: &generator)]
+            }
+            let field = AddressField(text)
+            #expect(field.bareEnds.count <= field.addresses.count)
+            #expect(field.bareEnds.allSatisfy { $0 <= text.count })
+            #expect(field.bareEnds == field.bareEnds.sorted())
+        }
+    }
+}
