@@ -1,3 +1,4 @@
+import HeapModule
 import SpoolFormat
 
 extension DeliveryScheduler {
@@ -47,7 +48,7 @@ extension DeliveryScheduler {
     }
 
     private func beginSweep() {
-        operators.sweep = messageIDs[...]
+        operators.sweep = Heap(messages.keys)
     }
 
     /// There is mail to be looked at since suspensions have changed: call ``sweep(_:)`` again.
@@ -56,7 +57,7 @@ extension DeliveryScheduler {
     /// Puts aside or lets go what the suspensions of now say, of messages with so many jobs. Nothing suspended is handed out meanwhile.
     public func sweep(_ count: Int) {
         var rest = count
-        while rest > 0, let id = operators.sweep.popFirst() {
+        while rest > 0, let id = operators.sweep.popMin() {
             rest -= 1
             guard let message = messages[id], !message.isFinishing else { continue }
             for vertex in message.vertices {

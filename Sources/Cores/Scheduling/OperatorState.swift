@@ -1,3 +1,4 @@
+import HeapModule
 import SpoolFormat
 
 /// What operators have asked for and the queue has to remember.
@@ -20,8 +21,9 @@ struct OperatorState {
     var suspensions = Suspensions()
     /// Messages whose recipients are on their way to another destination.
     var moves: [SpoolID: Move] = [:]
-    /// Messages that must be looked at because ``suspensions`` has changed.
-    var sweep: ArraySlice<SpoolID> = []
+    /// Messages that must be looked at because ``suspensions`` has changed, in their order. To sort a large queue at once would take
+    /// too long.
+    var sweep = Heap<SpoolID>()
     /// ``suspensions`` has changed since ``DeliveryScheduler/takeSuspensions()``.
     var areSuspensionsNew = false
 }
