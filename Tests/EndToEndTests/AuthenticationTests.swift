@@ -226,21 +226,22 @@ struct AuthenticationTests {
                 bad) exit 1 ;;
                 later) echo 'the directory is down'; exit 75 ;;
                 crash) kill -9 $$ ;;
-                slow) echo $$ > "$0.pid"; exec sleep 600 ;;
+                slow) echo $$ > "${0%/*}/pids/slow"; exec sleep 600 ;;
             esac
 
             """
         try await Instance.run { settings in
             Self.usePipe(&settings, checker)
             settings.prepareAlso { instance in
-                // It leaves its pid beside itself.
-                chmod("\(instance.directory)/var", 0o777)
+                // Where it may leave its pid.
+                mkdir("\(instance.directory)/var/pids", 0o777)
+                chmod("\(instance.directory)/var/pids", 0o777)
             }
         } _: { instance in
             let slow = try Connection.secured(port: instance.port)
             try slow.send("AUTH PLAIN \(Self.plain(PeerLogin(user: "slow", password: Self.password)))\r\n")
             try await waitUntil("the slow one runs", details: { instance.report }) {
-                instance.read("var/check-password.pid").hasSuffix("\n")
+                instance.read("var/pids/slow").hasSuffix("\n")
             }
             // While it is with the program, the password is in no command line and no environment.
             instance.expectInNoProcess(Self.password)
@@ -254,7 +255,7 @@ struct AuthenticationTests {
             try await instance.waitForEvent("auth-check", "the directory is down")
             let reply = try slow.readReply(deadline: .seconds(40))
             #expect(reply.code == 454, "\(reply)")
-            let pid = try #require(pid_t(instance.read("var/check-password.pid").filter(\.isNumber)))
+            let pid = try #require(pid_t(instance.read("var/pids/slow").filter(\.isNumber)))
             try await waitUntil("the program is ended") { kill(pid, 0) != 0 }
             #expect(try slow.command("NOOP").code == 250)
             instance.expectNowhere(Self.password)
