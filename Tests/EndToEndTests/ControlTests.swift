@@ -28,6 +28,35 @@ struct ControlTests {
         }
     }
 
+    @Test("the scheduler takes ZMailer's signals: state, configuration, a clean end")
+    func schedulerSignals() async throws {
+        try await Instance.run { instance in
+            func signal(_ number: Int32) throws {
+                let pids = instance.pids(of: "scheduler")
+                kill(try #require(pids.first), number)
+            }
+            try signal(SIGUSR2)
+            try await instance.waitForEvent("state", "messages=0")
+            let configuration = instance.read("share/scheduler.conf")
+            try instance.write("*/*\n    interval=soon\n", to: "share/scheduler.conf")
+            try signal(SIGUSR1)
+            try await instance.waitForEvent("reload-refused", "soon")
+            try instance.write(configuration, to: "share/scheduler.conf")
+            try signal(SIGUSR1)
+            try await instance.waitForEvent("reloaded", "scheduler.conf")
+            try signal(SIGALRM)
+            let before = instance.pids(of: "scheduler")
+            try signal(SIGQUIT)
+            try await instance.waitForEvent("stopping", "signal 3")
+            try await waitUntil("it is up again", details: { instance.report }) {
+                let now = instance.pids(of: "scheduler")
+                return !now.isEmpty && now != before
+            }
+            #expect(try await instance.swaks(to: "alice@example.test").status == .exited(0))
+            try await instance.waitForMail(of: "alice", count: 1)
+        }
+    }
+
     @Test("start returns when everything is up; status, reload and stop say what is")
     func detached() async throws {
         try await Instance.run { instance in
