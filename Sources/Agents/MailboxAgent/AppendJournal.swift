@@ -98,18 +98,19 @@ struct AppendJournal: Hashable {
 
     /// What the append at work has left in a locked file, of which `information` was read under the lock.
     func finding(
-        in file: OpenFile, _ information: stat, now system: SystemStart
+        in file: OpenFile, _ information: stat, now system: SystemStart, _ passage: Passage = Passage()
     ) throws(DeliveryProblem) -> Finding {
         let size = Int(information.st_size)
         guard let open, size > open.start else { return .nothing }
         let end = open.start + open.count
-        if size >= end, try Self.checksum(of: file, open.start..<end) == open.checksum { return .whole }
+        if size >= end, try Self.checksum(of: file, open.start..<end, passage) == open.checksum { return .whole }
         guard system.id == open.system && !system.id.isEmpty || Self.isUntouched(information, since: open.time, system)
         else { return .nothing }
         let head = try file.octets(at: open.start, count: min(open.head.count, size - open.start))
         // What was allocated and not written when the machine went down is zero.
         guard !head.isEmpty, zip(head, open.head).allSatisfy({ $0 == $1 || $0 == 0 }) else { return .nothing }
-        return try Self.isAlone(in: file, open.start + head.count..<size) ? .part(start: open.start) : .nothing
+        let rest = open.start + head.count..<size
+        return try Self.isAlone(in: file, rest, passage) ? .part(start: open.start) : .nothing
     }
 
     /// Whether the last to write to the file did it after `time`, and before the machine was started.
@@ -118,12 +119,15 @@ struct AppendJournal: Hashable {
         (time - 1..<max(time - 1, system.time)).contains(information.st_mtim.tv_sec)
     }
 
-    private static func checksum(of file: OpenFile, _ range: Range<Int>) throws(DeliveryProblem) -> Checksum {
+    private static func checksum(
+        of file: OpenFile, _ range: Range<Int>, _ passage: Passage
+    ) throws(DeliveryProblem) -> Checksum {
         var checksum = Checksum()
         var offset = range.lowerBound
         while offset < range.upperBound {
             let octets = try file.octets(at: offset, count: min(LocalCopy.pieceSize, range.upperBound - offset))
             if octets.isEmpty { break }
+            passage.advance()
             checksum.update(octets)
             offset += octets.count
         }
@@ -134,12 +138,15 @@ struct AppendJournal: Hashable {
     private static let beginnings = ["From ", "\u{1}\u{1}\u{1}\u{1}"].map { Array($0.utf8) }
 
     /// Whether no message begins in a range.
-    private static func isAlone(in file: OpenFile, _ range: Range<Int>) throws(DeliveryProblem) -> Bool {
+    private static func isAlone(
+        in file: OpenFile, _ range: Range<Int>, _ passage: Passage
+    ) throws(DeliveryProblem) -> Bool {
         // One octet in front: the line end that a separator would follow.
         var offset = range.lowerBound - 1
         while offset < range.upperBound {
             let octets = try file.octets(at: offset, count: min(LocalCopy.pieceSize, range.upperBound - offset))
             if octets.isEmpty { return true }
+            passage.advance()
             if octets.withUnsafeBytes({ Octets.lineEnd(before: beginnings, in: $0) }) != nil { return false }
             // The next piece sees the end of this one again: a separator may lie across.
             offset += max(1, octets.count == LocalCopy.pieceSize ? octets.count - 8 : octets.count)

@@ -40,15 +40,17 @@ struct MailboxFile {
         for _ in 0..<5 {
             let file = try openMailbox()
             let lock = MailboxLock(path, file, locks, patience: patience)
+            passage.advance()
             try lock.take()
             defer { lock.release() }
+            passage.advance()
             let before = try file.information()
             var now = stat()
             guard lstat(path, &now) == 0, now.st_ino == before.st_ino, now.st_dev == before.st_dev else { continue }
             var size = Int(before.st_size)
             var journal = AppendJournal.read(from: file)
             if journal.done.contains(identity) { return .wasThere }
-            switch try journal.finding(in: file, before, now: system) {
+            switch try journal.finding(in: file, before, now: system, passage) {
             case .nothing: break
             case .part(let start):
                 guard ftruncate(file.descriptor, off_t(start)) == 0 else { throw .system("truncate", path, errno) }
@@ -89,6 +91,7 @@ struct MailboxFile {
         try frame.write(copy, lead) { (piece: UnsafeRawBufferPointer) throws(DeliveryProblem) in
             count += piece.count
             checksum.update(piece)
+            passage.advance()
             if head.count < AppendJournal.maximumHead {
                 head += piece.prefix(AppendJournal.maximumHead - head.count)
             }
@@ -100,10 +103,14 @@ struct MailboxFile {
             system: system.id)
         guard journal.write(to: file) else { throw noteProblem }
         do throws(DeliveryProblem) {
+            var writer = SteadyWriter(file, passage)
             try frame.write(copy, lead) { (piece: UnsafeRawBufferPointer) throws(DeliveryProblem) in
-                try file.write(piece)
+                try passage.check()
+                try writer.write(piece)
             }
-            try file.synchronize()
+            try writer.finish()
+            // What nobody waits for may stay where the next attempt knows it by its note. Elsewhere it would be one copy more.
+            if passage.isClosed, AppendJournal.read(from: file).open != journal.open { try passage.check() }
             journal.finish(identity)
             // Not synchronized: see AppendJournal. But who reports with the old note there, risks what its reader changes.
             guard journal.write(to: file) else { throw noteProblem }
