@@ -18,7 +18,7 @@ struct MailboxFile {
     var creates = true
     /// Whether the time of the last reading stays what it was (`-a` turns it off): readers take it for the user's.
     var keepsAccessTime = true
-    /// Whose it must be, where others may make files in its directory; `nil`: anybody's.
+    /// Whose it must be, or root's, where others than its owner may make files in its directory; `nil`: anybody's.
     var owner: uid_t?
     var patience = MailboxLock.standardPatience
     var system = SystemStart.current
@@ -150,10 +150,7 @@ struct MailboxFile {
         guard information.st_mode & S_IFMT == S_IFREG else {
             throw .refused("5.2.0", "\(path) is not a regular file")
         }
-        if let owner, information.st_uid != owner {
-            // Whoever made it would read the mail.
-            throw .temporary("4.2.1", "\(path) belongs to uid \(information.st_uid), not to its user (\(owner))")
-        }
+        if let owner { try PathSafety.requireOwner(owner, of: path, information) }
         guard information.st_nlink == 1 else { throw .refused("5.2.0", "\(path) has more than one name") }
         return file
     }
@@ -172,12 +169,10 @@ struct MailboxFile {
 
     /// A directory that may be written but not read (mode 1733) cannot be synchronized; the mail is delivered all the same.
     private func synchronizeDirectory() {
-        guard let slash = path.lastIndex(of: "/") else { return }
-        let directory = open(
-            slash == path.startIndex ? "/" : String(path[..<slash]), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard directory >= 0 else { return }
-        fsync(directory)
-        close(directory)
+        let descriptor = open(PathSafety.directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
     }
 }
 
