@@ -128,6 +128,27 @@ struct MailboxForwardSafetyTests {
         }
     }
 
+    @Test(
+        "a Maildir that another user may have made gets no mail, a missing one is made",
+        .enabled(if: geteuid() == 0, "needs uids of its own"), arguments: [0o1777, 0o755] as [mode_t])
+    func maildirOfAnother(mode: mode_t) throws {
+        let fixture = try ForwardFixture()
+        let spool = "\(fixture.root)/spool"
+        let settings = try fixture.settings(mailbox: "maildir:\(spool)/%u")
+        try #require(mkdir(spool, 0o755) == 0 && chmod(spool, 0o1777) == 0)
+        #expect(try fixture.deliver(settings: settings).map(\.result) == [.ok])
+        try #require(chmod(spool, mode) == 0)
+        for name in ["", "/cur", "/new", "/tmp"] { try #require(chmod("\(spool)/alice\(name)", 0o777) == 0) }
+        for (owner, isForeign) in [(4243 as uid_t, mode != 0o755), (0, false), (fixture.uid, false)] {
+            let before = fixture.base.names("spool/alice/new").count
+            try #require(chown("\(spool)/alice", owner, 4243) == 0)
+            let report = try #require(try fixture.deliver(settings: settings).first)
+            #expect(report.result == (isForeign ? .deferred : .ok), "\(report.message)")
+            if isForeign { #expect(report.message.contains("belongs to uid 4243, not to its user (4242)")) }
+            #expect(fixture.base.names("spool/alice/new").count == before + (isForeign ? 0 : 1))
+        }
+    }
+
     @Test("defers the mail and says why; nobody gets it", arguments: rows)
     func refused(row: Row) throws {
         guard !row.needsRoot || geteuid() == 0 else { return }

@@ -114,7 +114,7 @@ struct LocalDelivery {
             let folder = settings.usesFolders ? MaildirFolder.path(in: path, detail: detail, passage) : path
             let maildir = Maildir(
                 path: folder, base: template.usesHome ? user.account.home : nil,
-                size: MaildirSize(maildir: path, quota: settings.quota), passage: passage)
+                size: MaildirSize(maildir: path, quota: settings.quota), owner: user.identity?.uid, passage: passage)
             let outcome = try maildir.deliver(copy, name: name, looksInCurrent: mayBeThere)
             return Self.delivered(outcome == .delivered ? "delivered to maildir" : "was delivered before, to maildir")
         }

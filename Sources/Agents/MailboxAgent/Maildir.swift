@@ -12,6 +12,8 @@ struct Maildir {
     let base: String?
     /// Of the Maildir that `path` is, or is a folder of.
     var size: MaildirSize?
+    /// Whose that Maildir must be, or root's, where others may make directories beside it; `nil`: anybody's.
+    var owner: uid_t?
     var passage = Passage()
 
     enum Outcome: Hashable {
@@ -38,6 +40,7 @@ struct Maildir {
             // From here on it is too late to be too late: where all that is slow must be done again, it is never done. The name
             // makes the next attempt know it.
             try passage.check()
+            try checkOwner()
             var writer = SteadyWriter(temporary.file, passage)
             try copy.writeAll(to: &writer)
             // Before it has its name: a name in new/ means that the whole content is durable.
@@ -54,6 +57,14 @@ struct Maildir {
         if isCounted, outcome == .delivered { size?.note(octets) }
         try OpenFile.synchronize(directory: "\(path)/new")
         return outcome
+    }
+
+    /// Behind the making of what was missing: nobody else can have made it since.
+    private func checkOwner() throws(DeliveryProblem) {
+        let maildir = size?.maildir ?? path
+        var information = stat()
+        guard let owner, lstat(maildir, &information) == 0 else { return }
+        try PathSafety.requireOwner(owner, of: maildir, information)
     }
 
     /// An unnamed file where the file system has them, else one in `tmp/`.
