@@ -107,20 +107,45 @@ struct MailboxForwardSafetyTests {
     ]
 
     @Test(
-        "a mailbox file that another user has made gets no mail", .enabled(if: geteuid() == 0, "needs uids of its own"))
-    func mailboxOfAnother() throws {
+        "a mailbox file that another user may have made gets no mail, one that its user or root has made does",
+        .enabled(if: geteuid() == 0, "needs uids of its own"),
+        arguments: [0o1777, 0o2775, 0o757, 0o755] as [mode_t])
+    func mailboxOfAnother(mode: mode_t) throws {
         let fixture = try ForwardFixture()
-        try #require(mkdir("\(fixture.root)/spool", 0o755) == 0 && chmod("\(fixture.root)/spool", 0o1777) == 0)
+        try #require(mkdir("\(fixture.root)/spool", 0o755) == 0 && chmod("\(fixture.root)/spool", mode) == 0)
         try fixture.base.write("", to: "spool/alice")
         let path = "\(fixture.root)/spool/alice"
-        try #require(chmod(path, 0o666) == 0)
-        let settings = try fixture.settings(mailbox: "mbox:\(fixture.root)/spool/%u")
-        for (owner, result) in [(4243 as uid_t, DeliveryResult.deferred), (fixture.uid, .ok)] {
-            try #require(chown(path, owner, 4243) == 0)
+        // Nobody else can have made it in a directory that he may not write.
+        let another = mode == 0o755 ? DeliveryResult.ok : .deferred
+        let settings = try fixture.settings(
+            ["MBOXLOCKS": "F:F"], mailbox: "mbox:\(fixture.root)/spool/%u")
+        for (owner, result) in [(4243 as uid_t, another), (0, .ok), (fixture.uid, .ok)] {
+            try #require(truncate(path, 0) == 0 && chown(path, owner, 4243) == 0 && chmod(path, 0o666) == 0)
             let report = try #require(try fixture.deliver(settings: settings).first)
             #expect(report.result == result, "\(report.message)")
             if result == .deferred { #expect(report.message.contains("belongs to uid 4243, not to its user (4242)")) }
             #expect(fixture.base.read("spool/alice").isEmpty == (result == .deferred))
+        }
+    }
+
+    @Test(
+        "a Maildir that another user may have made gets no mail, a missing one is made",
+        .enabled(if: geteuid() == 0, "needs uids of its own"), arguments: [0o1777, 0o755] as [mode_t])
+    func maildirOfAnother(mode: mode_t) throws {
+        let fixture = try ForwardFixture()
+        let spool = "\(fixture.root)/spool"
+        let settings = try fixture.settings(mailbox: "maildir:\(spool)/%u")
+        try #require(mkdir(spool, 0o755) == 0 && chmod(spool, 0o1777) == 0)
+        #expect(try fixture.deliver(settings: settings).map(\.result) == [.ok])
+        try #require(chmod(spool, mode) == 0)
+        for name in ["", "/cur", "/new", "/tmp"] { try #require(chmod("\(spool)/alice\(name)", 0o777) == 0) }
+        for (owner, isForeign) in [(4243 as uid_t, mode != 0o755), (0, false), (fixture.uid, false)] {
+            let before = fixture.base.names("spool/alice/new").count
+            try #require(chown("\(spool)/alice", owner, 4243) == 0)
+            let report = try #require(try fixture.deliver(settings: settings).first)
+            #expect(report.result == (isForeign ? .deferred : .ok), "\(report.message)")
+            if isForeign { #expect(report.message.contains("belongs to uid 4243, not to its user (4242)")) }
+            #expect(fixture.base.names("spool/alice/new").count == before + (isForeign ? 0 : 1))
         }
     }
 

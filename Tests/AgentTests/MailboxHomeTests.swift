@@ -50,11 +50,14 @@ final class DeadFileSystem {
 struct MailboxHomeTests {
     private static let identity = ChildRequest.Identity(uid: 4242, gid: 4242)
 
-    private static func gate(places: Int = 2, entry: Int = 300, patience: Int = 800, stuck: Int = 200) -> DeliveryGate {
+    private static func gate(
+        places: Int = 2, entry: Int = 300, patience: Int = 800, longest: Int = 60_000, stuck: Int = 200
+    ) -> DeliveryGate {
         var limits = DeliveryGate.Limits()
         limits.places = places
         limits.entry = .milliseconds(entry)
         limits.patience = .milliseconds(patience)
+        limits.longest = .milliseconds(longest)
         limits.stuck = stuck
         return DeliveryGate(limits)
     }
@@ -112,7 +115,7 @@ struct MailboxHomeTests {
         let answer = Semaphore()
         let late = Mutex<Bool?>(nil)
         #expect(throws: DeliveryProblem.self) {
-            try gate.files(of: Self.identity) { (passage) throws(DeliveryProblem) in
+            try gate.files(of: "alice", as: Self.identity) { (passage) throws(DeliveryProblem) in
                 answer.wait()
                 do throws(DeliveryProblem) {
                     try passage.check()
@@ -124,11 +127,11 @@ struct MailboxHomeTests {
         }
         // At once, whatever has places.
         let begin = ContinuousClock.now
-        #expect(throws: DeliveryProblem.self) { try gate.files(of: Self.identity) { _ in } }
+        #expect(throws: DeliveryProblem.self) { try gate.files(of: "alice", as: Self.identity) { _ in } }
         #expect(ContinuousClock.now - begin < .milliseconds(800))
-        try gate.files(of: ChildRequest.Identity(uid: 4243, gid: 4243)) { _ in }
+        try gate.files(of: "bob", as: ChildRequest.Identity(uid: 4243, gid: 4243)) { _ in }
         answer.signal()
-        #expect(Self.eventually { (try? gate.files(of: Self.identity) { _ in }) != nil })
+        #expect(Self.eventually { (try? gate.files(of: "alice", as: Self.identity) { _ in }) != nil })
         #expect(late.withLock { $0 } == true)
     }
 
@@ -138,19 +141,95 @@ struct MailboxHomeTests {
         let answer = Semaphore()
         for uid in uid_t(5000)..<5003 {
             #expect(throws: DeliveryProblem.self) {
-                try gate.files(of: ChildRequest.Identity(uid: uid, gid: 5000)) { _ in answer.wait() }
+                try gate.files(of: "user\(uid)", as: ChildRequest.Identity(uid: uid, gid: 5000)) { _ in answer.wait() }
             }
         }
         let other = ChildRequest.Identity(uid: 5009, gid: 5000)
         do throws(DeliveryProblem) {
-            try gate.files(of: other) { _ in }
+            try gate.files(of: "other", as: other) { _ in }
             Issue.record("begun")
         } catch {
             #expect(error.result.text.contains("home directories do not answer"))
         }
         answer.signal()
-        #expect(Self.eventually { (try? gate.files(of: other) { _ in }) != nil })
+        #expect(Self.eventually { (try? gate.files(of: "other", as: other) { _ in }) != nil })
         for _ in 0..<2 { answer.signal() }
+    }
+
+    @Test("what is slow and comes further is waited for, and does not keep others of its account away")
+    func slow() throws {
+        let gate = Self.gate(entry: 400)
+        let isOld = Semaphore()
+        let wasLeft = Atomic(true)
+        let thread = try TestThread {
+            try? gate.files(of: "alice", as: Self.identity) { passage in
+                let begun = ContinuousClock.now
+                for stage in [1200, 2000] {
+                    while ContinuousClock.now - begun < .milliseconds(stage) {
+                        passage.advance()
+                        usleep(1000)
+                    }
+                    if stage == 1200 { isOld.signal() }
+                }
+                wasLeft.store(passage.isClosed, ordering: .sequentiallyConsistent)
+            }
+        }
+        isOld.wait()
+        #expect(throws: Never.self) { try gate.files(of: "alice", as: Self.identity) { _ in } }
+        thread.join()
+        let left = wasLeft.load(ordering: .sequentiallyConsistent)
+        #expect(!left)
+    }
+
+    @Test("what comes further for ever is left to itself in the end")
+    func endless() throws {
+        let gate = Self.gate(longest: 100)
+        let isLeft = Semaphore()
+        #expect(throws: DeliveryProblem.self) {
+            try gate.files(of: "alice", as: Self.identity) { passage in
+                while !passage.isClosed {
+                    passage.advance()
+                    usleep(1000)
+                }
+                isLeft.signal()
+            }
+        }
+        isLeft.wait()
+        #expect(Self.eventually { (try? gate.files(of: "alice", as: Self.identity) { _ in }) != nil })
+    }
+
+    @Test("accounts that share a uid have places of their own, and are not held up by each other's files")
+    func sharedUID() throws {
+        let gate = Self.gate(places: 1, patience: 50)
+        let answer = Semaphore()
+        #expect(throws: DeliveryProblem.self) {
+            try gate.files(of: "alice", as: Self.identity) { _ in answer.wait() }
+        }
+        #expect(throws: Never.self) { try gate.files(of: "bob", as: Self.identity) { _ in } }
+        do throws(DeliveryProblem) {
+            try gate.files(of: "alice", as: Self.identity) { _ in }
+            Issue.record("begun")
+        } catch {
+            #expect(error.result.text.contains("files of alice"))
+        }
+        answer.signal()
+        #expect(Self.eventually { (try? gate.files(of: "alice", as: Self.identity) { _ in }) != nil })
+    }
+
+    @Test("work that ends while it is about to be left to itself marks no other that began since")
+    func numbers() throws {
+        var places = DeliveryPlaces(DeliveryPlaces.Limits())
+        let now = ContinuousClock.now
+        let first = places.begin("alice", Passage(), now)
+        places.end("alice", first)
+        let second = places.begin("alice", Passage(), now)
+        #expect(places.leaveToItself("alice", first, now) == nil)
+        #expect(places.stuck == 0 && places.obstacle("alice", now) == nil)
+        #expect(places.leaveToItself("alice", second, now) != nil)
+        #expect(places.leaveToItself("alice", second, now) == nil)
+        #expect(places.stuck == 1 && places.obstacle("alice", now) != nil && places.obstacle("bob", now) == nil)
+        places.end("alice", second)
+        #expect(places.stuck == 0 && places.obstacle("alice", now) == nil)
     }
 
     @Test("programs of one user take no more than his places; their time is no reason to leave his files alone")
@@ -159,7 +238,7 @@ struct MailboxHomeTests {
         let begun = Semaphore()
         let answer = Semaphore()
         let thread = try TestThread {
-            _ = try? gate.program(of: Self.identity) { () throws(DeliveryProblem) in
+            _ = try? gate.program(of: "alice", as: Self.identity) { () throws(DeliveryProblem) in
                 begun.signal()
                 answer.wait()
                 return LocalDelivery.delivered("x")
@@ -167,16 +246,19 @@ struct MailboxHomeTests {
         }
         begun.wait()
         do throws(DeliveryProblem) {
-            _ = try gate.program(of: Self.identity) { () throws(DeliveryProblem) in LocalDelivery.delivered("y") }
+            _ = try gate.program(of: "alice", as: Self.identity) { () throws(DeliveryProblem) in
+                LocalDelivery.delivered("y")
+            }
             Issue.record("begun")
         } catch {
             #expect(error.result.status == "4.3.0" && error.result.text.contains("take their time"))
         }
         answer.signal()
         thread.join()
-        #expect(
-            try gate.program(of: Self.identity) { () throws(DeliveryProblem) in LocalDelivery.delivered("y") }.text
-                == "y")
+        let result = try gate.program(of: "alice", as: Self.identity) { () throws(DeliveryProblem) in
+            LocalDelivery.delivered("y")
+        }
+        #expect(result.text == "y")
     }
 
     @Test("one at a time at one path, whoever it is")
@@ -187,7 +269,7 @@ struct MailboxHomeTests {
         let threads = try (0..<8).map { number in
             try TestThread {
                 let identity = number % 2 == 0 ? Self.identity : nil
-                try? gate.files(of: identity, path: "/x") { _ in
+                try? gate.files(of: "alice", as: identity, path: "/x") { _ in
                     let now = inside.add(1, ordering: .sequentiallyConsistent).newValue
                     most.max(now, ordering: .sequentiallyConsistent)
                     usleep(2000)

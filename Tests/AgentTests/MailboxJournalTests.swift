@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 import SpoolFormat
 import Testing
 
@@ -57,6 +58,30 @@ struct MailboxJournalTests {
         #expect(fixture.read("box").hasSuffix(Self.new))
     }
 
+    @Test(
+        "a note of an older version, without a checksum, still tells what is done, whole, or a part",
+        arguments: [
+            ("\nwhole\n\n", 0, "whole"), ("\nwhole\n\nFrom b@a.example x\n\nb\n\n", 23, "whole"),
+            ("\nhalf a mess", -1000, "part"), ("\nhalf\n\nFrom b@a.example x\n\nb\n\n", -1000, "kept"),
+            // Of the announced size, but with another program's message in it.
+            ("\nhalf\n\nFrom b@a.example x\n\nb\n\n", 0, "kept"),
+        ])
+    func older(rest: String, more: Int, finding: String) throws {
+        let start = Self.old.utf8.count
+        let rest = Self.head + rest
+        try fixture.write(Self.old + rest, to: "box")
+        let file = try OpenFile(path, O_RDWR)
+        let note = "1 5.1 4.1\n7.1 \(start) \(rest.utf8.count - more)\n\(Self.head)"
+        try #require(FileAttribute("zmailer.append").write(Array(note.utf8), to: file.descriptor) == 0)
+        #expect(AppendJournal(Array(note.utf8))?.encoded == Array(note.utf8))
+        #expect(try append("5.1") == .wasThere)
+        #expect(fixture.read("box") == Self.old + rest)
+        #expect((try append("7.1") == .wasThere) == (finding == "whole"))
+        let kept = finding == "part" ? Self.old : Self.old + rest
+        #expect(fixture.read("box") == kept + (finding == "whole" ? "" : Self.new))
+        #expect(try append("4.1") == .wasThere)
+    }
+
     @Test("a mailbox that has become shorter keeps all that it has")
     func shortened() throws {
         _ = try mailbox("From x@a.example y\n\nx\n\n", head: Self.head, count: 1000)
@@ -100,7 +125,8 @@ struct MailboxJournalTests {
     @Test(
         "notes that nobody here has written are passed over",
         arguments: [
-            "", "1", "2 x\n", "1\n\n", "1\nx 1\n", "1\nx 1 5\n", "1\nx -1 5 0 0 s\n", "1\nx 1 0 0 0 s\n",
+            "", "1", "2 x\n", "1\n\n", "1\nx 1\n", "1\nx 1 5 0\n", "1\nx 1 0\nF", "1\nx -1 5 0 0 s\n",
+            "1\nx 1 0 0 0 s\n",
             "1\nx 9223372036854775807 9 0 0 s\nF", "1\nx 1 5 100000000 0 s\n",
         ])
     func strange(text: String) { #expect(AppendJournal(Array(text.utf8)) == nil) }

@@ -172,6 +172,27 @@ struct SMTPAgentAuthenticationTests {
         }
     }
 
+    @Test(
+        "the beginning of a reply whose end never came is in the dialogue, without what the password begins with",
+        arguments: [("421 4.3.2 clo", "421 4.3.2 clo"), ("550 5.7.1 no \u{fb}s3cret-Pa", "550 5.7.1 no ")])
+    func cutOff(reply: String, shown: String) throws {
+        let password = "\u{fb}s3cret-Passw0rd"
+        var harness = try Self.harness("PLAIN") { script in
+            script.authentication = SMTPAgentPeerAuthentication.saying("235 2.7.0 sure")
+            script.always[.mail] = .rawAndDrop(reply)
+        }
+        defer { harness.peer.stop() }
+        harness.secrets = try Self.secrets(harness, password: password)
+        let (log, path) = try Self.log()
+        defer { unlink(path) }
+        harness.log = log
+        harness.options.isVerbose = true
+        _ = try SMTPAgentTLSTests.deliver(harness)
+        let text = String(decoding: try FileOctets.read(path, limit: 1 << 20), as: UTF8.self)
+        #expect(text.split(separator: "\n").contains { $0.contains("smtp-received") && $0.contains(shown) })
+        #expect(!text.contains("s3cret"))
+    }
+
     private static func log() throws -> (EventLog, String) {
         var template = Array("/tmp/agentlog.XXXXXX".utf8CString)
         let descriptor = template.withUnsafeMutableBufferPointer { mkstemp($0.baseAddress!) }

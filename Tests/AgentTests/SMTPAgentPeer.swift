@@ -66,6 +66,8 @@ final class SMTPAgentPeer: Sendable {
         /// The same, each a write, and a TLS record, of its own.
         case pieces([String])
         case sayAndDrop(String)
+        /// The octets as they are, and the end.
+        case rawAndDrop(String)
         case drop
         case silence
     }
@@ -277,6 +279,9 @@ extension SMTPAgentPeer {
                 return pieces.joined()
             case .sayAndDrop(let text):
                 say(text)
+                return nil
+            case .rawAndDrop(let text):
+                write(Array(text.utf8))
                 return nil
             case .drop: return nil
             case .silence:

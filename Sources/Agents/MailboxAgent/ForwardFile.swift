@@ -19,7 +19,9 @@ struct ForwardFile: Hashable {
     private static let noHomes: Set<String> = ["", "/", "/nonexistent", "/dev/null", "/var/empty"]
 
     /// `nil`: the user has none. `.forward+detail` goes before `.forward`.
-    static func read(home: String, detail: String?, uid: uid_t) throws(DeliveryProblem) -> ForwardFile? {
+    static func read(
+        home: String, detail: String?, uid: uid_t, _ passage: Passage = Passage()
+    ) throws(DeliveryProblem) -> ForwardFile? {
         guard !noHomes.contains(home) else { return nil }
         var information = stat()
         guard stat(home, &information) == 0 else { throw trouble("home directory \(home)", errno) }
@@ -29,7 +31,7 @@ struct ForwardFile: Hashable {
         var names = [".forward"]
         if let detail, Accounts.isName("x\(detail)") { names.insert(".forward+\(detail)", at: 0) }
         for name in names {
-            var reader = Reader(uid: uid)
+            var reader = Reader(uid: uid, passage: passage)
             let path = "\(home)/\(name)"
             guard try reader.read(path, depth: 0) else { continue }
             return ForwardFile(path: path, targets: reader.targets)
@@ -44,10 +46,14 @@ struct ForwardFile: Hashable {
     /// One `.forward` with what it includes.
     private struct Reader {
         let uid: uid_t
+        let passage: Passage
         var targets: [AliasTarget] = []
         private var includes = 0
 
-        init(uid: uid_t) { self.uid = uid }
+        init(uid: uid_t, passage: Passage) {
+            self.uid = uid
+            self.passage = passage
+        }
 
         /// `false`: there is no such file.
         mutating func read(_ path: String, depth: Int) throws(DeliveryProblem) -> Bool {
@@ -80,6 +86,8 @@ struct ForwardFile: Hashable {
         }
 
         private func contents(_ path: String) throws(DeliveryProblem) -> [UInt8]? {
+            passage.advance()
+            defer { passage.advance() }
             guard let resolved = PathSafety.resolved(path) else {
                 let code = errno
                 var information = stat()

@@ -2,7 +2,8 @@ import Glibc
 import SpoolFormat
 
 /// Which targets of one recipient's `.forward` are done, while others are tried again: a file in `$POSTOFFICE/.forward`, made only
-/// when it is needed: behind a program that has others behind it, and when something has to be tried again. Without it (it cannot be made, it is lost) what was done is done once more.
+/// when it is needed: behind a program that has others behind it, and when something has to be tried again. Without it (it cannot
+/// be made, it is lost) what was done is done once more.
 struct ForwardProgress {
     private let path: String
     private let directory: String

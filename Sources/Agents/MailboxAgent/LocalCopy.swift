@@ -116,7 +116,7 @@ extension LocalCopy {
     }
 
     /// The rest of the message, as it is.
-    func writeAll(to file: OpenFile) throws(DeliveryProblem) {
-        while let piece = try piece() { try file.write(piece) }
+    func writeAll(to writer: inout SteadyWriter) throws(DeliveryProblem) {
+        while let piece = try piece() { try writer.write(piece) }
     }
 }

@@ -24,8 +24,8 @@ extension LocalDelivery {
         else { return nil }
         var found: ForwardFile?
         var result: RecipientResult?
-        try gate.files(of: user.identity) { (passage) throws(DeliveryProblem) in
-            found = try ForwardFile.read(home: account.home, detail: user.detail, uid: account.uid)
+        try gate.files(of: user.account.name, as: user.identity) { (passage) throws(DeliveryProblem) in
+            found = try ForwardFile.read(home: account.home, detail: user.detail, uid: account.uid, passage)
             if found == nil, let body { result = try body(passage) }
         }
         guard let found else { return result }
@@ -89,7 +89,7 @@ extension LocalDelivery {
                 guard settings.forwarding == .on else {
                     throw .refused("5.2.1", "files are not written from .forward here")
                 }
-                return try toFile(file, as: user.identity)
+                return try toFile(file, of: account.name, as: user.identity)
             }
         }
         if plan.keepsOwn {

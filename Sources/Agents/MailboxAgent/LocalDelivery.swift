@@ -27,7 +27,9 @@ struct LocalDelivery {
             return try toMailbox(user, detail: detail)
         case .file(let path):
             if path == "/dev/null" { return Self.delivered("thrown away") }
-            return try toFile(path, as: try owner().map { ChildRequest.Identity(uid: $0.uid, gid: $0.gid) })
+            let owner = try owner()
+            return try toFile(
+                path, of: owner?.name ?? "", as: owner.map { ChildRequest.Identity(uid: $0.uid, gid: $0.gid) })
         case .program(let command):
             guard let owner = try owner() else {
                 return try toProgram(command, as: nil, account: try Self.account(of: getuid()))
@@ -78,7 +80,9 @@ struct LocalDelivery {
     func toMailbox(_ user: User, detail: String?) throws(DeliveryProblem) -> RecipientResult {
         if let delivery = try maildirDelivery(user, detail: detail) {
             var result: RecipientResult?
-            try gate.files(of: user.identity) { (passage) throws(DeliveryProblem) in result = try delivery(passage) }
+            try gate.files(of: user.account.name, as: user.identity) { (passage) throws(DeliveryProblem) in
+                result = try delivery(passage)
+            }
             if let result { return result }
         }
         let path = path(of: user, detail: detail)
@@ -87,7 +91,7 @@ struct LocalDelivery {
         file.creates = settings.options.createsMailboxes
         file.owner = identity?.uid
         let copy = try localCopy(prefix: traceFields(uid: identity?.uid ?? getuid()))
-        switch try append(copy, to: file, as: identity) {
+        switch try append(copy, to: file, of: user.account.name, as: identity) {
         case .delivered(let offset):
             if settings.options.biffs {
                 Biff.tell(user: user.account.name, offset: offset, port: settings.biffPort)
@@ -107,10 +111,10 @@ struct LocalDelivery {
         let name = Maildir.name(of: job.id, offset: recipient.recipient.offset, host: settings.hostName)
         let mayBeThere = job.id.milliseconds < max(started, SystemTime.milliseconds - Self.oldMessage)
         return { (passage) throws(DeliveryProblem) in
-            let folder = settings.usesFolders ? MaildirFolder.path(in: path, detail: detail) : path
+            let folder = settings.usesFolders ? MaildirFolder.path(in: path, detail: detail, passage) : path
             let maildir = Maildir(
                 path: folder, base: template.usesHome ? user.account.home : nil,
-                size: MaildirSize(maildir: path, quota: settings.quota), passage: passage)
+                size: MaildirSize(maildir: path, quota: settings.quota), owner: user.identity?.uid, passage: passage)
             let outcome = try maildir.deliver(copy, name: name, looksInCurrent: mayBeThere)
             return Self.delivered(outcome == .delivered ? "delivered to maildir" : "was delivered before, to maildir")
         }
@@ -141,7 +145,7 @@ struct LocalDelivery {
     }
 
     private func append(
-        _ copy: LocalCopy, to file: MailboxFile, as identity: ChildRequest.Identity?
+        _ copy: LocalCopy, to file: MailboxFile, of account: String, as identity: ChildRequest.Identity?
     ) throws(DeliveryProblem) -> MailboxFile.Outcome {
         var file = file
         var outcome = MailboxFile.Outcome.wasThere
@@ -149,7 +153,7 @@ struct LocalDelivery {
         file.keepsAccessTime = settings.options.keepsAccessTime
         let separator = TraceFields.separator(
             sender: job.sender(of: recipient), time: SystemTime.milliseconds / 1000)
-        try gate.files(of: identity, path: file.path) { [file] (passage) throws(DeliveryProblem) in
+        try gate.files(of: account, as: identity, path: file.path) { [file] (passage) throws(DeliveryProblem) in
             var file = file
             file.passage = passage
             outcome = try file.append(
@@ -160,10 +164,13 @@ struct LocalDelivery {
 
     // MARK: Files and programs
 
-    /// `nil`: as the agent itself.
-    func toFile(_ path: String, as identity: ChildRequest.Identity?) throws(DeliveryProblem) -> RecipientResult {
+    /// `account`: whose identity that is; `nil`: as the agent itself.
+    func toFile(
+        _ path: String, of account: String, as identity: ChildRequest.Identity?
+    ) throws(DeliveryProblem) -> RecipientResult {
         let copy = try localCopy(prefix: traceFields(uid: identity?.uid ?? getuid()))
-        let outcome = try append(copy, to: MailboxFile(path: path, locks: settings.locks.files), as: identity)
+        let file = MailboxFile(path: path, locks: settings.locks.files)
+        let outcome = try append(copy, to: file, of: account, as: identity)
         return Self.delivered(outcome == .wasThere ? "was delivered before, to file" : "delivered to file")
     }
 
@@ -184,9 +191,10 @@ struct LocalDelivery {
             environment: CommandEnvironment(zenv: settings.zenv, account: account).variables(job, recipient),
             identity: identity, directory: home.hasPrefix("/") ? home : "/", limits: settings.options.limits)
         // A home that does not answer would hold the start of the program up, and its starter.
-        try gate.files(of: identity) { (_) in _ = access(delivery.directory, X_OK) }
+        let name = account?.name ?? ""
+        try gate.files(of: name, as: identity) { (_) in _ = access(delivery.directory, X_OK) }
         let copy = try localCopy(prefix: prefix)
-        return try gate.program(of: identity) { () throws(DeliveryProblem) in try delivery.run(copy) }
+        return try gate.program(of: name, as: identity) { () throws(DeliveryProblem) in try delivery.run(copy) }
     }
 
     /// Whom a file or program of a table is written or run as: the owner of the table; `nil`: the agent itself.

@@ -18,7 +18,7 @@ struct MailboxFile {
     var creates = true
     /// Whether the time of the last reading stays what it was (`-a` turns it off): readers take it for the user's.
     var keepsAccessTime = true
-    /// Whose it must be, where others may make files in its directory; `nil`: anybody's.
+    /// Whose it must be, or root's, where others than its owner may make files in its directory; `nil`: anybody's.
     var owner: uid_t?
     var patience = MailboxLock.standardPatience
     var system = SystemStart.current
@@ -40,15 +40,17 @@ struct MailboxFile {
         for _ in 0..<5 {
             let file = try openMailbox()
             let lock = MailboxLock(path, file, locks, patience: patience)
+            passage.advance()
             try lock.take()
             defer { lock.release() }
+            passage.advance()
             let before = try file.information()
             var now = stat()
             guard lstat(path, &now) == 0, now.st_ino == before.st_ino, now.st_dev == before.st_dev else { continue }
             var size = Int(before.st_size)
             var journal = AppendJournal.read(from: file)
             if journal.done.contains(identity) { return .wasThere }
-            switch try journal.finding(in: file, before, now: system) {
+            switch try journal.finding(in: file, before, now: system, passage) {
             case .nothing: break
             case .part(let start):
                 guard ftruncate(file.descriptor, off_t(start)) == 0 else { throw .system("truncate", path, errno) }
@@ -89,6 +91,7 @@ struct MailboxFile {
         try frame.write(copy, lead) { (piece: UnsafeRawBufferPointer) throws(DeliveryProblem) in
             count += piece.count
             checksum.update(piece)
+            passage.advance()
             if head.count < AppendJournal.maximumHead {
                 head += piece.prefix(AppendJournal.maximumHead - head.count)
             }
@@ -100,10 +103,14 @@ struct MailboxFile {
             system: system.id)
         guard journal.write(to: file) else { throw noteProblem }
         do throws(DeliveryProblem) {
+            var writer = SteadyWriter(file, passage)
             try frame.write(copy, lead) { (piece: UnsafeRawBufferPointer) throws(DeliveryProblem) in
-                try file.write(piece)
+                try passage.check()
+                try writer.write(piece)
             }
-            try file.synchronize()
+            try writer.finish()
+            // What nobody waits for may stay where the next attempt knows it by its note. Elsewhere it would be one copy more.
+            if passage.isClosed, AppendJournal.read(from: file).open != journal.open { try passage.check() }
             journal.finish(identity)
             // Not synchronized: see AppendJournal. But who reports with the old note there, risks what its reader changes.
             guard journal.write(to: file) else { throw noteProblem }
@@ -143,10 +150,7 @@ struct MailboxFile {
         guard information.st_mode & S_IFMT == S_IFREG else {
             throw .refused("5.2.0", "\(path) is not a regular file")
         }
-        if let owner, information.st_uid != owner {
-            // Whoever made it would read the mail.
-            throw .temporary("4.2.1", "\(path) belongs to uid \(information.st_uid), not to its user (\(owner))")
-        }
+        if let owner { try PathSafety.requireOwner(owner, of: path, information) }
         guard information.st_nlink == 1 else { throw .refused("5.2.0", "\(path) has more than one name") }
         return file
     }
@@ -165,12 +169,10 @@ struct MailboxFile {
 
     /// A directory that may be written but not read (mode 1733) cannot be synchronized; the mail is delivered all the same.
     private func synchronizeDirectory() {
-        guard let slash = path.lastIndex(of: "/") else { return }
-        let directory = open(
-            slash == path.startIndex ? "/" : String(path[..<slash]), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard directory >= 0 else { return }
-        fsync(directory)
-        close(directory)
+        let descriptor = open(PathSafety.directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
     }
 }
 

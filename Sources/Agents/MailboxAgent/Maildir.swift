@@ -12,6 +12,8 @@ struct Maildir {
     let base: String?
     /// Of the Maildir that `path` is, or is a folder of.
     var size: MaildirSize?
+    /// Whose that Maildir must be, or root's, where others may make directories beside it; `nil`: anybody's.
+    var owner: uid_t?
     var passage = Passage()
 
     enum Outcome: Hashable {
@@ -31,24 +33,38 @@ struct Maildir {
     func deliver(_ copy: LocalCopy, name: String, looksInCurrent: Bool) throws(DeliveryProblem) -> Outcome {
         if looksInCurrent, currentHolds(name) { return .wasThere }
         let temporary = try openTemporary(name)
+        passage.advance()
         let octets: Int
         let isCounted: Bool
         do throws(DeliveryProblem) {
-            try copy.writeAll(to: temporary.file)
-            // Before it has its name: a name in new/ means that the whole content is durable.
-            try temporary.file.synchronize()
-            octets = Int(try temporary.file.information().st_size)
-            isCounted = try size?.admit(octets) ?? false
+            // From here on it is too late to be too late: where all that is slow must be done again, it is never done. The name
+            // makes the next attempt know it.
             try passage.check()
+            try checkOwner()
+            var writer = SteadyWriter(temporary.file, passage)
+            try copy.writeAll(to: &writer)
+            // Before it has its name: a name in new/ means that the whole content is durable.
+            try writer.finish()
+            octets = Int(try temporary.file.information().st_size)
+            isCounted = try size?.admit(octets, passage) ?? false
         } catch {
             temporary.remove()
             throw error
         }
         let outcome = try link(temporary, to: "\(path)/new/\(name),S=\(octets)")
         temporary.remove()
+        passage.advance()
         if isCounted, outcome == .delivered { size?.note(octets) }
         try OpenFile.synchronize(directory: "\(path)/new")
         return outcome
+    }
+
+    /// Behind the making of what was missing: nobody else can have made it since.
+    private func checkOwner() throws(DeliveryProblem) {
+        let maildir = size?.maildir ?? path
+        var information = stat()
+        guard let owner, lstat(maildir, &information) == 0 else { return }
+        try PathSafety.requireOwner(owner, of: maildir, information)
     }
 
     /// An unnamed file where the file system has them, else one in `tmp/`.
@@ -147,6 +163,7 @@ struct Maildir {
         defer { closedir(directory) }
         let wanted = Array(name.utf8)
         while let entry = readdir(directory) {
+            passage.advance()
             let isSame = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
                 bytes.starts(with: wanted) && [0, UInt8(ascii: ":"), UInt8(ascii: ",")].contains(bytes[wanted.count])
             }

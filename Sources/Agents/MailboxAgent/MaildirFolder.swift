@@ -9,7 +9,7 @@ enum MaildirFolder {
     private static let maximumEntries = 10_000
 
     /// `maildir` itself where there is no such folder.
-    static func path(in maildir: String, detail: String?) -> String {
+    static func path(in maildir: String, detail: String?, _ passage: Passage = Passage()) -> String {
         guard let detail, isName(detail) else { return maildir }
         let wanted = ".\(detail)"
         if isFolder("\(maildir)/\(wanted)") { return "\(maildir)/\(wanted)" }
@@ -18,6 +18,7 @@ enum MaildirFolder {
         var left = maximumEntries
         while left > 0, let entry = readdir(stream) {
             left -= 1
+            passage.advance()
             let name = withUnsafeBytes(of: &entry.pointee.d_name) {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }

@@ -64,29 +64,30 @@ struct MaildirSize {
     private var path: String { "\(maildir)/maildirsize" }
 
     /// Throws if a message of so many octets has no room (4.2.2). `false`: there is no quota, and nothing to note.
-    func admit(_ octets: Int) throws(DeliveryProblem) -> Bool {
-        var (limit, use, canBeWrong) = try read()
+    func admit(_ octets: Int, _ passage: Passage = Passage()) throws(DeliveryProblem) -> Bool {
+        var (limit, use, canBeWrong) = try read(passage)
         guard let found = limit else {
             guard let quota else { return false }
             limit = quota
-            use = try count(quota)
+            use = try count(quota, passage)
             canBeWrong = false
-            return try check(quota, use, octets, false)
+            return try check(quota, use, octets, nil)
         }
         if let quota, quota != found {
-            use = try count(quota)
-            return try check(quota, use, octets, false)
+            use = try count(quota, passage)
+            return try check(quota, use, octets, nil)
         }
-        return try check(found, use, octets, canBeWrong)
+        return try check(found, use, octets, canBeWrong ? passage : nil)
     }
 
+    /// `recount`: the use may be wrong, and is counted before the message is refused.
     private func check(
-        _ limit: MaildirQuota, _ use: Use, _ octets: Int, _ canBeWrong: Bool
+        _ limit: MaildirQuota, _ use: Use, _ octets: Int, _ recount: Passage?
     ) throws(DeliveryProblem) -> Bool {
         var wanted = use
         wanted.add(octets)
         guard limit.isExceeded(by: wanted) else { return true }
-        if canBeWrong { return try check(limit, try count(limit), octets, false) }
+        if let recount { return try check(limit, try count(limit, recount), octets, nil) }
         throw .temporary(
             "4.2.2",
             "mailbox full: \(use.octets) octets in \(use.messages) messages of \(limit.text), \(octets) more came")
@@ -99,7 +100,9 @@ struct MaildirSize {
     }
 
     /// Limit `nil`: no file, or none that can be understood.
-    private func read() throws(DeliveryProblem) -> (limit: MaildirQuota?, use: Use, canBeWrong: Bool) {
+    private func read(
+        _ passage: Passage
+    ) throws(DeliveryProblem) -> (limit: MaildirQuota?, use: Use, canBeWrong: Bool) {
         let file: OpenFile
         do throws(Errno) { file = try OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK) } catch {
             if error.code == ENOENT { return (nil, Use(), false) }
@@ -116,12 +119,12 @@ struct MaildirSize {
         for line in lines.dropFirst() {
             let words = line.split(separator: " ")
             guard words.count == 2, let size = Int(words[0]), let count = Int(words[1]) else {
-                return (limit, try self.count(limit), false)
+                return (limit, try self.count(limit, passage), false)
             }
             use.add(size, messages: count)
         }
         if octets.count > Self.maximumSize || use.octets < 0 || use.messages < 0 {
-            return (limit, try self.count(limit), false)
+            return (limit, try self.count(limit, passage), false)
         }
         return (limit, use, lines.count > 2 || information.st_mtim.tv_sec < time(nil) - Self.maximumAge)
     }
@@ -129,16 +132,16 @@ struct MaildirSize {
     // MARK: Counting
 
     /// Counts all messages in all folders, and writes the file anew unless the Maildir has changed meanwhile.
-    private func count(_ limit: MaildirQuota) throws(DeliveryProblem) -> Use {
+    private func count(_ limit: MaildirQuota, _ passage: Passage) throws(DeliveryProblem) -> Use {
         var directories = ["\(maildir)/new", "\(maildir)/cur"]
-        Self.forEachEntry(maildir) { name in
+        Self.forEachEntry(maildir, passage) { name in
             guard name.hasPrefix("."), name != ".", name != ".." else { return }
             directories += ["\(maildir)/\(name)/new", "\(maildir)/\(name)/cur"]
         }
         let before = directories.map(Self.modified)
         var use = Use()
         for directory in directories {
-            Self.forEachEntry(directory) { name in
+            Self.forEachEntry(directory, passage) { name in
                 guard !name.hasPrefix("."), let size = Self.size(of: name, in: directory) else { return }
                 use.add(size)
             }
@@ -183,10 +186,11 @@ struct MaildirSize {
         }
     }
 
-    private static func forEachEntry(_ path: String, _ body: (String) -> Void) {
+    private static func forEachEntry(_ path: String, _ passage: Passage, _ body: (String) -> Void) {
         guard let stream = opendir(path) else { return }
         defer { closedir(stream) }
         while let entry = readdir(stream) {
+            passage.advance()
             body(withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
         }
     }

@@ -61,6 +61,11 @@ final class OpenFile {
         guard fsync(descriptor) == 0 else { throw .system("fsync", path, errno) }
     }
 
+    /// The same for the content alone, without times: what is written next follows.
+    func synchronizeData() throws(DeliveryProblem) {
+        guard fdatasync(descriptor) == 0 else { throw .system("fdatasync", path, errno) }
+    }
+
     func information() throws(DeliveryProblem) -> stat {
         var information = stat()
         guard fstat(descriptor, &information) == 0 else { throw .system("stat", path, errno) }

@@ -31,6 +31,20 @@ enum PathSafety {
         return nil
     }
 
+    /// In a directory that its group or all may write, what receives a user's mail must be his or root's: whoever else made it
+    /// would read the mail.
+    static func requireOwner(_ owner: uid_t, of path: String, _ information: stat) throws(DeliveryProblem) {
+        guard information.st_uid != owner, information.st_uid != 0 else { return }
+        var above = stat()
+        guard stat(directory(of: path), &above) != 0 || above.st_mode & (S_IWGRP | S_IWOTH) != 0 else { return }
+        throw .temporary("4.2.1", "\(path) belongs to uid \(information.st_uid), not to its user (\(owner))")
+    }
+
+    static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
     private static func ownerProblem(_ information: stat, _ uid: uid_t) -> String? {
         guard information.st_uid == uid || information.st_uid == 0 else {
             return "belongs to uid \(information.st_uid), not to its user"

@@ -73,15 +73,27 @@ struct Authenticator {
         exchange = nil
     }
 
-    /// What a server says may hold what it was told.
-    func withoutSecrets(_ text: String) -> String {
+    /// How the password may come back.
+    private var secretForms: [[UInt8]] {
         let credentials = entry.credentials
         let password = credentials.password.withOctets { Array($0) }
-        let forms = [
+        return [
             password, Array(Base64.encode(password).utf8),
             Array(Base64.encode([0] + credentials.user.octets + [0] + password).utf8),
         ]
-        let holds = forms.contains { form in
+    }
+
+    /// The same for the beginning of a line that never came to its end: what the password begins with is left out there.
+    func withoutSecrets(unfinished octets: [UInt8]) -> String {
+        let counts = secretForms.map { form in
+            (0..<max(1, form.count)).last { octets.suffix($0).elementsEqual(form.prefix($0)) } ?? 0
+        }
+        return withoutSecrets(String(decoding: octets.dropLast(counts.max() ?? 0), as: UTF8.self))
+    }
+
+    /// What a server says may hold what it was told.
+    func withoutSecrets(_ text: String) -> String {
+        let holds = secretForms.contains { form in
             let octets = Array(text.utf8)
             guard !form.isEmpty, form.count <= octets.count else { return false }
             return (0...(octets.count - form.count)).contains { octets[$0...].starts(with: form) }

@@ -160,6 +160,7 @@ final class SMTPConnection: @unchecked Sendable {
     func quit() {
         guard isOpen else { return }
         isOpen = false
+        traceUnfinished()
         session.quit(into: &output)
         flushOrDrop()
         socket.close()
@@ -191,6 +192,14 @@ final class SMTPConnection: @unchecked Sendable {
             log.debug(
                 "smtp-sent", ["relay": endpoint.relay, "text": String(decoding: output[sentFrom...], as: UTF8.self)])
         }
+    }
+
+    /// The beginning of a line whose end never came: a server that is going often says why.
+    private func traceUnfinished() {
+        guard let log, !untold.isEmpty else { return }
+        let text = authenticator?.withoutSecrets(unfinished: untold) ?? String(decoding: untold, as: UTF8.self)
+        untold = []
+        log.debug("smtp-received", ["relay": endpoint.relay, "text": text])
     }
 
     private enum Step {
@@ -232,6 +241,7 @@ final class SMTPConnection: @unchecked Sendable {
                     authenticator?.finish(&session, into: &output)
                 case .close(let reason):
                     isOpen = false
+                    traceUnfinished()
                     flushOrDrop()
                     socket.close()
                     return .closed(reason)
@@ -239,6 +249,7 @@ final class SMTPConnection: @unchecked Sendable {
             }
         } catch {
             isOpen = false
+            traceUnfinished()
             output.removeAll(keepingCapacity: true)
             let phase = session.phase
             let reply = Reply(451, EnhancedStatusCode(4, 4, 2), "\(error) while \(phase.activity)")

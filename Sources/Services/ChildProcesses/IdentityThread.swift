@@ -35,12 +35,12 @@ public enum IdentityThread {
         guard code == 0 else { throw Failure(identity: identity, code: code) }
     }
 
-    /// The same for work that may never come back, as on a file system whose server is gone: waits no longer than `patience`.
-    /// Returns whether `body` has ended; if not, it goes on, and `late` is called on its thread when it ends after all. What
-    /// `body` uses it must own, or share with nobody.
+    /// The same for work that may never come back, as on a file system whose server is gone: waits no longer than until
+    /// `deadline`, which is asked for a later one when it has come. Returns whether `body` has ended; if not, it goes on, and
+    /// `late` is called on its thread when it ends after all. What `body` uses it must own, or share with nobody.
     public static func run(
-        as identity: ChildRequest.Identity, patience: Duration, _ body: @escaping () -> Void,
-        late: @escaping @Sendable () -> Void
+        as identity: ChildRequest.Identity, until deadline: () -> ContinuousClock.Instant,
+        _ body: @escaping () -> Void, late: @escaping @Sendable () -> Void
     ) throws(Failure) -> Bool {
         let work = PatientWork(identity, body, late: late)
         var attributes = pthread_attr_t()
@@ -54,7 +54,7 @@ public enum IdentityThread {
             argument.release()
             throw Failure(identity: identity, code: error)
         }
-        guard work.wait(patience) else {
+        guard work.wait(until: deadline) else {
             pthread_detach(thread)
             return false
         }
@@ -115,20 +115,22 @@ private final class PatientWork: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Whether it ends within that time.
-    func wait(_ patience: Duration) -> Bool {
-        var end = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &end)
-        let nanoseconds = end.tv_nsec + Int(patience.components.attoseconds / 1_000_000_000)
-        end.tv_sec += Int(patience.components.seconds) + nanoseconds / 1_000_000_000
-        end.tv_nsec = nanoseconds % 1_000_000_000
+    /// Whether it ends by then.
+    func wait(until deadline: () -> ContinuousClock.Instant) -> Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while !hasEnded {
-            if pthread_cond_timedwait(ended, mutex, &end) == ETIMEDOUT, !hasEnded {
+            let rest = deadline() - .now
+            guard rest > .zero else {
                 isLeft = true
                 return false
             }
+            var end = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &end)
+            let nanoseconds = end.tv_nsec + Int(rest.components.attoseconds / 1_000_000_000)
+            end.tv_sec += Int(rest.components.seconds) + nanoseconds / 1_000_000_000
+            end.tv_nsec = nanoseconds % 1_000_000_000
+            pthread_cond_timedwait(ended, mutex, &end)
         }
         return true
     }
