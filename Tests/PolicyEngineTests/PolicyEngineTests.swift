@@ -137,6 +137,43 @@ struct PolicyEngineTests {
         #expect(fixture.engine.waiting == 0)
     }
 
+    @Test("what is refused because too many wait counts as a decision")
+    func full() throws {
+        let server = try SilentNameServer()
+        let fixture = try EngineFixture(
+            source: Self.tags + "[0.0.0.0]/0 relaycustnet -\n. senderokwithdns - relaytarget -\n",
+            zones: "zone 113.0.203.in-addr.arpa. static\n", forwarder: server.address)
+        try fixture.openSession()
+        let asker = fixture.engine.asker()
+        var answer: PolicyAnswer?
+        func ask() {
+            fixture.engine.ask(fixture.question(.mail, from: "a@silent.example"), from: asker) { answer = $0 }
+        }
+        for _ in 0..<PolicyEngine.pendingLimit { ask() }
+        #expect(answer == nil)
+        #expect(fixture.engine.metrics.waiting.value == Int64(PolicyEngine.pendingLimit))
+        let before = fixture.engine.metrics.decisions[.defer]
+        ask()
+        #expect(answer?.reply?.code == 451)
+        #expect(fixture.engine.metrics.decisions[.defer] == before + 1)
+    }
+
+    @Test("the questions of who has gone do not wait for ever in the metrics")
+    func gone() throws {
+        let fixture = try EngineFixture(
+            source: Self.tags + "[0.0.0.0]/0 relaycustnet -\n. senderokwithdns - relaytarget -\n",
+            zones: "data \"from.test. 300 IN MX 10 mx.from.test.\"\n")
+        try fixture.openSession()
+        let asker = fixture.engine.asker()
+        fixture.engine.ask(fixture.question(.mail, from: "a@from.test"), from: asker) { _ in
+            Issue.record("nobody wants it")
+        }
+        #expect(fixture.engine.metrics.waiting.value == 1)
+        fixture.engine.forget(asker)
+        fixture.wait { fixture.engine.waiting == 0 }
+        #expect(fixture.engine.metrics.waiting.value == 0)
+    }
+
     @Test("answers that fill the memory end the decision, and none of them is kept")
     func largeAnswers() throws {
         let filler = String(repeating: "\"\(String(repeating: " ip4:192.0.2.1", count: 18))\" ", count: 80)

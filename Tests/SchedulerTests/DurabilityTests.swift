@@ -118,31 +118,102 @@ struct DurabilityTests {
 
     // MARK: The order
 
-    private static func operation(_ verb: QueueOperation.Verb, done: Int) -> RunningOperation {
+    /// A core with messages to one recipient each.
+    private static func core(_ count: UInt64) -> (core: DeliveryScheduler, ids: [SpoolID]) {
+        let core = DeliveryScheduler(now: 1_800_000_000, seed: 1) { _, _ in ThreadRules() }
+        let ids = (1...count).map { SpoolID(rawValue: 1_800_000_000_000 << 22 | $0) }
+        for id in ids {
+            core.load(
+                LoadedMessage(
+                    id: id, arrived: core.now, size: 1, sender: "s@x.test", isErrorMessage: false,
+                    recipients: [LoadedRecipient(offset: 100, channel: "ok", host: "h", address: "a@h")]))
+        }
+        return (core, ids)
+    }
+
+    private static func operation(
+        _ verb: QueueOperation.Verb, _ ids: [SpoolID], _ core: DeliveryScheduler
+    ) -> RunningOperation {
         let note = OperatorNote(operatorName: "", reason: "", time: 0)
-        let running = RunningOperation(QueueOperation(verb, QueueSelection(), note), [], at: 0) { _, _ in }
-        running.tally.recipients = done
+        let running = RunningOperation(QueueOperation(verb, QueueSelection(), note), ids, at: 0) { _, _ in }
+        running.proceed(ids.count, with: core)
         return running
     }
 
-    @Test("operations that end while others are made durable share the next sync; what changed nothing needs none")
+    @Test("operations that end while others are made durable share the next sync; what means nothing needs none")
     func shared() {
+        let (core, ids) = Self.core(3)
         var queue = OperationQueue()
-        func run(_ verb: QueueOperation.Verb, done: Int) -> Bool {
-            queue.add(Self.operation(verb, done: done))
+        func run(_ verb: QueueOperation.Verb, _ ids: [SpoolID]) -> Bool {
+            queue.add(Self.operation(verb, ids, core))
             return queue.endFirst() == nil
         }
-        func begins() -> Bool { queue.beginSettling() }
-        func settle() -> [String] { queue.settled { _ in nil }.map(\.0.verb) }
-        #expect(!run(.count, done: 5) && !run(.retry, done: 5) && !run(.remove, done: 0))
+        func begins() -> Bool { queue.beginSettling { _ in false } }
+        func settle() -> [String] { queue.settled(nil).map(\.0.verb) }
+        #expect(!run(.count, ids) && !run(.retry, ids) && !run(.remove, []))
         #expect(!begins())
-        #expect(run(.remove, done: 1))
+        #expect(run(.hold, [ids[0]]))
         #expect(begins())
-        #expect(run(.hold, done: 1) && run(.bounce, done: 1))
+        // The second one changes nothing: what it repeats may not be on the disk yet.
+        #expect(run(.hold, [ids[0]]) && run(.remove, [ids[1]]) && run(.bounce, [ids[2]]))
         #expect(!begins())
-        #expect(settle() == ["remove"])
+        #expect(settle() == ["hold"])
         #expect(begins())
-        #expect(settle() == ["hold", "bounce"])
+        #expect(settle() == ["hold", "remove", "bounce"])
         #expect(!begins())
+    }
+
+    @Test(
+        "what fails before the sync or beside it is not called durable; what fails of others is",
+        arguments: [
+            (stuck: [], halted: [], expected: "durable"), (stuck: [0], halted: [], expected: "files of 1 "),
+            (stuck: [], halted: [1], expected: "files of 1 "), (stuck: [0], halted: [0, 1], expected: "files of 2 "),
+            (stuck: [2, 3], halted: [2, 3], expected: "durable"),
+        ] as [(stuck: [Int], halted: [Int], expected: String)])
+    func unwritten(stuck: [Int], halted: [Int], expected: String) throws {
+        let (core, ids) = Self.core(4)
+        var queue = OperationQueue()
+        // The third is done already; the fourth is not looked at.
+        #expect(Self.operation(.remove, [ids[2]], core).meant == [ids[2]])
+        queue.add(Self.operation(.hold, Array(ids[..<3]), core))
+        #expect(queue.endFirst() == nil)
+        #expect(queue.beginSettling { id in stuck.contains { ids[$0] == id } })
+        // Their next try may be under way when the sync ends: nothing is stuck then.
+        for index in halted { queue.halted(ids[index]) }
+        switch try #require(queue.settled(nil).first).1 {
+        case .durable: #expect(expected == "durable")
+        case .notDurable(let reason): #expect(reason.hasPrefix(expected), "\(reason)")
+        case .stopped, .refused: Issue.record("it has been done")
+        }
+    }
+
+    @Test("a message that cannot be written is trouble for who means it, and not for others")
+    func othersTrouble() throws {
+        let (scheduler, ids) = try Self.world([["ok a.test a@a.test"], ["ok b.test b@b.test"]])
+        defer { scheduler.stop() }
+        try scheduler.makeUnremovable(ids[0])
+        #expect(try scheduler.ask("operate\tremove\thost=a.test").last?.contains("not_stored") == true)
+        let other = try #require(try scheduler.ask("operate\thold\thost=b.test").last)
+        #expect(other.contains("\"messages\":1,") && !other.contains("not_stored"))
+        try scheduler.makeRemovable(ids[0])
+        try scheduler.wait("the next try") { scheduler.isGone(ids[0]) }
+    }
+
+    @Test("who asks again for what is not on the disk yet hears that it is not")
+    func repeated() throws {
+        let (scheduler, ids) = try Self.world([["ok h a@h"]])
+        defer { scheduler.stop() }
+        let path = scheduler.postoffice.path(.transport, ids[0])
+        // A directory takes no record, whoever writes.
+        #expect(rename(path, "\(scheduler.root)/log/aside") == 0 && mkdir(path, 0o700) == 0)
+        func hold() throws -> String { try #require(try scheduler.ask("operate\thold\tall\tby=alice").last) }
+        #expect(try hold().contains("\"unchanged\":0,\"not_stored\":\"files of 1 messages"))
+        #expect(try hold().contains("\"unchanged\":1,\"not_stored\":\"files of 1 messages"))
+        #expect(rmdir(path) == 0 && rename("\(scheduler.root)/log/aside", path) == 0)
+        try scheduler.wait("the next try") {
+            LoadedMessage(try scheduler.control(ids[0])).hold?.operatorName == "alice"
+        }
+        let answer = try hold()
+        #expect(answer.contains("\"unchanged\":1") && !answer.contains("not_stored"))
     }
 }

@@ -37,6 +37,18 @@ struct MailqControlTests {
         #expect(scheduler.log.contains("operation verb=remove by=root@[127.0.0.1]"))
     }
 
+    @Test("who has asked for something that takes long gets its answer, and has time for the next command")
+    func longWait() {
+        let connection = MailqConnection(-1, client: nil, nonce: "1.2.3", now: 0)
+        #expect(connection.deadline == MailqConnection.loginTime)
+        connection.wait()
+        #expect(connection.deadline == .max)
+        let late = 3 * MailqConnection.longestTime
+        connection.answer("+OK; KILLed something.\n", at: late)
+        #expect(!connection.isWaiting && connection.isAnswering)
+        #expect(connection.deadline == late + MailqConnection.quietTime)
+    }
+
     @Test("version 1 gives everything and ends; only to addresses of nobody's lines")
     func version1() throws {
         let scheduler = try makeScheduler()

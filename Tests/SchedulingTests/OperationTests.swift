@@ -279,6 +279,50 @@ struct OperationTests {
         #expect(after.moves.count == 1 && after.started.count == 1)
     }
 
+    @Test("a move that leaves its recipient where it is has an end in the file: it is not tried after a restart")
+    func moveThatStays() throws {
+        let bench = Bench()
+        let asked = try Self.file([(.reroute, 0)])
+        bench.core.load(asked)
+        bench.run()
+        #expect(bench.moves.count == 1)
+        bench.core.moved(asked)
+        bench.run()
+        let end = OperatorWish.move(channel: "smtp", host: "b")
+        #expect(bench.records.map(\.record.wish) == [end])
+        #expect(bench.records.map(\.record.offset) == [asked.recipients[0].offset])
+        #expect(bench.started.count == 1)
+
+        let after = Bench()
+        let later = OperatorWish.move(channel: "local", host: "z")
+        let loaded = try Self.file([(.reroute, 0), (end, 0), (later, 1)])
+        after.core.load(loaded)
+        after.run()
+        #expect(after.moves.map(\.host) == ["z"])
+        #expect(after.moves.map(\.offsets) == [[loaded.recipients[1].offset]])
+    }
+
+    @Test("of several destinations that stand in the file none is forgotten: one comes after the other")
+    func severalMoves() throws {
+        let bench = Bench()
+        let loaded = try Self.file([(.reroute, 0), (.move(channel: "local", host: "z"), 1)])
+        bench.core.load(loaded)
+        bench.run()
+        #expect(bench.moves.map(\.offsets) == [[loaded.recipients[0].offset]])
+        bench.core.moved(loaded)
+        // The end of the first has the offsets of before the second.
+        let actions = bench.core.takeActions()
+        let order = actions.compactMap { action in
+            switch action {
+            case .append(_, _, let record, _): "end \(record.offset)"
+            case .move(_, let offsets, _, let host, _): "move \(offsets) \(host)"
+            default: nil as String?
+            }
+        }
+        #expect(order == ["end \(loaded.recipients[0].offset)", "move [\(loaded.recipients[1].offset)] z"])
+        #expect(bench.started.isEmpty)
+    }
+
     @Test("what was asked for of a message with as many hosts as recipients is found without a search for each")
     func manyHosts() {
         let count = 20_000

@@ -52,6 +52,29 @@ struct PriorityTests {
         #expect(bench.core.messageCount == 0)
     }
 
+    @Test("more urgent mail for each of many threads that wait costs no search for each, and no place for good")
+    func manyThreads() throws {
+        let count = 50_000
+        let bench = Bench(ThreadRules(maximumRingJobs: 1))
+        for number in 0..<count { _ = load(bench, "h\(number).test", 0) }
+        bench.run()
+        let time = ContinuousClock().measure {
+            for number in 0..<count { _ = load(bench, "h\(count - 1 - number).test", 5) }
+        }
+        // A search for each takes minutes.
+        #expect(time < .seconds(20))
+        let pool = try #require(bench.core.pools.values.first)
+        #expect(pool.waitingThreads == count)
+        for priority in 6...9 {
+            for number in 0..<5000 { _ = load(bench, "h\(number).test", priority) }
+            #expect(pool.waitingThreads == count && pool.voidPlaces <= count + 2048)
+        }
+        let last = load(bench, "late.test", 5)
+        bench.hungry(1)
+        #expect(bench.fed.map(\.host) == ["h0.test"])
+        #expect(bench.state(last)?.state == .waiting)
+    }
+
     @Test("a step of priority is worth an hour, so that nothing waits for ever")
     func bounded() {
         for (wait, isFirst) in [(3599, false), (3600, true), (3601, true)] as [(Int64, Bool)] {
@@ -188,14 +211,14 @@ struct TurnQueueTests {
         #expect(queue.isEmpty)
     }
 
-    @Test("something that becomes urgent is raised and nothing else")
-    func raise() {
+    @Test("what has gone is taken out, in every lane, and the rest keeps its order")
+    func removeAll() {
         var queue = TurnQueue<Int>()
-        for value in 0..<4 { queue.append(value, priority: 0, since: 0) }
-        #expect(queue.raise(to: 2) { $0 == 3 })
-        #expect(!queue.raise(to: 2) { $0 == 3 })
-        #expect(!queue.raise(to: 9) { $0 == 7 })
-        #expect(all(&queue) == [3, 0, 1, 2])
+        for value in 0..<8 { queue.append(value, priority: value % 2, since: 0) }
+        queue.removeAll { $0 % 4 < 2 }
+        #expect(queue.count == 4)
+        #expect(all(&queue) == [3, 7, 2, 6])
+        #expect(queue.isEmpty)
     }
 
     @Test("what is put in front comes first, whatever came meanwhile")

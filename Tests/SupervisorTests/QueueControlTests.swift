@@ -76,7 +76,7 @@ struct QueueControlTests {
 
     // MARK: Files
 
-    private final class Scene {
+    final class Scene {
         let root: String
         let postoffice: Postoffice
 

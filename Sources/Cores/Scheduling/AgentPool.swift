@@ -15,8 +15,11 @@ final class AgentPool: Timed {
     var threads = 0
     let ring: JobCount
     let channel: JobCount
-    /// Threads that can run, in turn.
-    var runnable = TurnQueue<DeliveryThread>()
+    /// Threads that can run, in turn; among them places that threads have left for one of a higher priority, which are void.
+    var runnable = TurnQueue<DeliveryThread.Place>()
+    var voidPlaces = 0
+    /// Threads in ``runnable``.
+    var waitingThreads: Int { runnable.count - voidPlaces }
     var suspects: Deque<Vertex> = []
     var agents: [Agent] = []
     /// Started and not yet hungry.

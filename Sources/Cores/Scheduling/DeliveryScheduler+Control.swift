@@ -14,6 +14,7 @@ extension DeliveryScheduler {
         }
         for pool in pools.values {
             pool.runnable.removeAll()
+            pool.voidPlaces = 0
             pool.suspects.removeAll()
             timers.cancel(pool)
         }

@@ -13,10 +13,10 @@ extension DeliveryScheduler {
         guard let pool = thread.pool else { return }
         if !thread.isQueued {
             if thread.canRun(at: now) { enqueue(thread, in: pool) }
-        } else if let priority = thread.ready.first?.priority, priority > thread.queuedPriority,
-            pool.runnable.raise(to: priority, where: { $0 === thread })
-        {
-            thread.queuedPriority = priority
+        } else if let priority = thread.ready.first?.priority, priority > thread.queuedPriority {
+            // Its place among perhaps a hundred thousand is not looked for.
+            pool.voidPlaces += 1
+            place(thread, in: pool, priority: priority)
         }
         if thread.isQueued { markDirty(pool) }
     }
@@ -24,8 +24,19 @@ extension DeliveryScheduler {
     /// Its turn comes with the priority of what it would hand out first.
     private func enqueue(_ thread: DeliveryThread, in pool: AgentPool) {
         thread.isQueued = true
-        thread.queuedPriority = thread.ready.first?.priority ?? 0
-        pool.runnable.append(thread, priority: thread.queuedPriority, since: now)
+        thread.queuedSince = now
+        place(thread, in: pool, priority: thread.ready.first?.priority ?? 0)
+    }
+
+    private func place(_ thread: DeliveryThread, in pool: AgentPool, priority: Int) {
+        thread.queuedPriority = priority
+        thread.placeNumber &+= 1
+        pool.runnable.append(
+            DeliveryThread.Place(thread: thread, number: thread.placeNumber), priority: priority,
+            since: thread.queuedSince)
+        guard pool.voidPlaces > 1024 + pool.runnable.count / 2 else { return }
+        pool.runnable.removeAll(where: \.isVoid)
+        pool.voidPlaces = 0
     }
 
     /// Somewhere a job has ended: who waits for a limit may go on, the pool that got something least recently first. One of each
@@ -73,7 +84,7 @@ extension DeliveryScheduler {
     private func serve(_ pool: AgentPool) {
         serveSuspects(pool)
         while let turn = pool.runnable.next({ judge($0, in: pool) }) {
-            let thread = turn.element
+            let thread = turn.element.thread
             if block(pool, forStart: false) { return handAhead(pool) }
             guard let agent = agent(for: thread, in: pool) else {
                 startAgent(pool, host: thread.key.host)
@@ -100,8 +111,14 @@ extension DeliveryScheduler {
         return true
     }
 
-    private func judge(_ thread: DeliveryThread, in pool: AgentPool) -> TurnQueue<DeliveryThread>.Verdict {
+    private func judge(_ place: DeliveryThread.Place, in pool: AgentPool) -> TurnQueue<DeliveryThread.Place>.Verdict {
         if isAtEnd() { return .stop }
+        let thread = place.thread
+        guard !place.isVoid else {
+            dropsLeft -= 1
+            pool.voidPlaces -= 1
+            return .drop
+        }
         if thread.canRun(at: now), thread.pool === pool {
             if thread.ready.next(judge) != nil { return .take }
             if isBehind { return .stop }
@@ -158,19 +175,19 @@ extension DeliveryScheduler {
     private func makeRoom(for pool: AgentPool) {
         guard agents.count >= pool.rules.maximumJobs else { return }
         let idle = agents.values.filter {
-            $0.jobs.isEmpty && !$0.isStarting && !$0.isRetiring && !$0.isReserved && $0.pool.runnable.isEmpty
+            $0.jobs.isEmpty && !$0.isStarting && !$0.isRetiring && !$0.isReserved && $0.pool.waitingThreads == 0
         }
         if let oldest = idle.min(by: { ($0.lastCredit, $0.number) < ($1.lastCredit, $1.number) }) { retire(oldest) }
     }
 
     /// Further jobs of a thread to an agent that is busy with just this thread, when no other thread waits for its next credit.
     private func handAhead(_ pool: AgentPool) {
-        guard pool.rules.overfeed > 0, pool.starting == 0, pool.runnable.isEmpty || pool.runnable.count == 1 else {
+        guard pool.rules.overfeed > 0, pool.starting == 0, pool.waitingThreads <= 1 else {
             return
         }
         for agent in pool.agents
         where agent.credits <= 0 && agent.owed == 0 && !agent.isRetiring && !agent.isReserved {
-            guard let thread = agent.jobs.first?.thread, pool.runnable.first?.element ?? thread === thread,
+            guard let thread = agent.jobs.first?.thread, pool.runnable.first?.element.thread ?? thread === thread,
                 thread.pool === pool, thread.wakeup <= now, !thread.isProbing,
                 !agent.jobs.contains(where: \.isHeldByThread),
                 agent.jobs.allSatisfy({ $0.thread === thread })

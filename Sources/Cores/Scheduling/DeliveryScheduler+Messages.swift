@@ -5,7 +5,14 @@ extension DeliveryScheduler {
     /// A control file has been read. `false`: the message is known already.
     @discardableResult
     public func load(_ loaded: LoadedMessage) -> Bool {
-        guard messages[loaded.id] == nil else { return false }
+        guard let message = enter(loaded) else { return false }
+        beginMove(message)
+        return true
+    }
+
+    /// ``load(_:)`` without the move that stands in it. `nil`: the message is known already.
+    func enter(_ loaded: LoadedMessage) -> QueuedMessage? {
+        guard messages[loaded.id] == nil else { return nil }
         let message = QueuedMessage(loaded, sender: strings.shared(loaded.sender), known: now)
         messages[loaded.id] = message
         // With one recipient there is nothing to look up.
@@ -26,8 +33,7 @@ extension DeliveryScheduler {
         } else {
             awaitReport(message)
         }
-        beginMove(message)
-        return true
+        return message
     }
 
     private func add(

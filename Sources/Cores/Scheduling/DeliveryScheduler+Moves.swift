@@ -50,7 +50,8 @@ extension DeliveryScheduler {
         return meant.count - places.count
     }
 
-    /// What stands in the file: it was asked for while an agent had the message.
+    /// What stands in the file: it was asked for while an agent had the message. Of several destinations one comes now, and the others
+    /// when it is done.
     func restoreMove(_ loaded: LoadedMessage, _ message: QueuedMessage, _ places: [Int: Place]) {
         var move: OperatorState.Move?
         for recipient in loaded.recipients {
@@ -85,12 +86,33 @@ extension DeliveryScheduler {
 
     /// The control file is another one: what stands in it counts.
     public func moved(_ loaded: LoadedMessage) {
-        guard let message = messages[loaded.id], operators.moves[loaded.id] != nil else { return }
-        if message.isFinishing { return }
-        drop(message)
+        guard let old = messages[loaded.id], let move = operators.moves[loaded.id] else { return }
+        if old.isFinishing { return }
+        drop(old)
         var loaded = loaded
+        var stayed: [LoadedRecipient] = []
         // Whatever stands there of it still: it was done, as far as it can be.
-        for index in loaded.recipients.indices { loaded.recipients[index].move = nil }
-        load(loaded)
+        for index in loaded.recipients.indices {
+            guard let wish = loaded.recipients[index].move, OperatorState.Target(wish.kind) == move.target else {
+                continue
+            }
+            stayed.append(loaded.recipients[index])
+            loaded.recipients[index].move = nil
+        }
+        guard let message = enter(loaded) else { return }
+        endMove(stayed, message)
+        beginMove(message)
+    }
+
+    /// They stay where they are, and the next scheduler shall not try it again: a move to where they are is none.
+    private func endMove(_ recipients: [LoadedRecipient], _ message: QueuedMessage) {
+        guard !recipients.isEmpty else { return }
+        let places = Self.openPlaces(message)
+        for recipient in recipients {
+            guard let wish = recipient.move, let place = places[recipient.offset] else { continue }
+            let target = OperatorState.Target.thread(message.vertices[place.vertex].thread.key)
+            guard OperatorState.Target(wish.kind) != target else { continue }
+            write(target.wish, wish.note, message.vertices[place.vertex], place.index)
+        }
     }
 }

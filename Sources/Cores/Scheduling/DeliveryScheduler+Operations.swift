@@ -244,7 +244,7 @@ extension DeliveryScheduler {
     }
 
     /// The recipients that are not done, by their offsets.
-    private static func openPlaces(_ message: QueuedMessage) -> [Int: Place] {
+    static func openPlaces(_ message: QueuedMessage) -> [Int: Place] {
         var places: [Int: Place] = [:]
         for vertex in message.vertices {
             for index in vertex.recipients.indices where vertex.recipients[index].state == .open {

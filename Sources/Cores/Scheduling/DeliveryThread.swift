@@ -33,9 +33,12 @@ final class DeliveryThread: Timed {
     var deferrals: UInt32 = 0
     /// Vertices with ``Vertex/isOverdue``.
     var overdue = 0
-    /// In its pool's ``AgentPool/runnable``, with this priority.
+    /// In its pool's ``AgentPool/runnable``, since then, with this priority.
     var isQueued = false
     var queuedPriority = 0
+    var queuedSince: UnixTime = 0
+    /// Of its last place there.
+    var placeNumber: UInt32 = 0
     /// Flushed: a queue-only thread may run until nothing is ready, or its host is down.
     var isReleased = false
     var attempts = 0
@@ -53,6 +56,14 @@ final class DeliveryThread: Timed {
     /// What was handed out lately, where there is a rate; and from when on the rate allows another one.
     var handOuts = HandOutWindow()
     var rateOpens: UnixTime = 0
+
+    /// In the queue of a pool; void if the thread has another one.
+    struct Place {
+        let thread: DeliveryThread
+        let number: UInt32
+
+        var isVoid: Bool { number != thread.placeNumber || !thread.isQueued }
+    }
 
     init(key: ThreadKey, host: HostJobs) {
         self.key = key

@@ -97,15 +97,10 @@ struct TurnQueue<Element> {
         return turn.element
     }
 
-    /// Gives something that waits already a higher priority; costs a look at all of them. `false`: there is no such thing below it.
-    mutating func raise(to priority: Int, where isIt: (Element) -> Bool) -> Bool {
-        for index in lanes.indices where lanes[index].priority < priority {
-            guard let position = lanes[index].entries.firstIndex(where: { isIt($0.element) }) else { continue }
-            let entry = lanes[index].entries.remove(at: position)
-            lanes[lane(priority)].entries.append(entry)
-            return true
-        }
-        return false
+    /// Takes out what has gone; costs a look at all of them.
+    mutating func removeAll(where hasGone: (Element) -> Bool) {
+        for index in lanes.indices { lanes[index].entries.removeAll { hasGone($0.element) } }
+        count = lanes.reduce(0) { $0 + $1.entries.count }
     }
 
     mutating func removeAll() {

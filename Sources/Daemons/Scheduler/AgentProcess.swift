@@ -20,6 +20,7 @@ final class AgentProcess {
     private var closesInput = false
     private var lines = LineSplitter(maximumLineLength: maximumReport)
     private var remarks = LineSplitter(maximumLineLength: 1024)
+    var remarkLimit = RemarkLimit()
     /// In the list of those whose buffer is to be written at the end of the turn.
     var isPending = false
 

@@ -53,7 +53,8 @@ extension SchedulerLoop: AgentHost {
 
     func agent(_ number: Int, wrote message: AgentMessage) {
         switch message {
-        case .remark(let text): log.info("agent-remark", ["agent": name(number), "text": text])
+        case .remark(let text):
+            if mayTell(number) { log.info("agent-remark", ["agent": name(number), "text": text]) }
         case .report(let report):
             if let spent = jobTimes.reported(report.file, by: number, at: Self.monotonicMilliseconds()) {
                 metrics.attemptTime.observe(milliseconds: spent)
@@ -64,10 +65,23 @@ extension SchedulerLoop: AgentHost {
     }
 
     func agent(_ number: Int, complained text: String) {
-        log.warning("agent-output", ["agent": name(number), "text": text])
+        if mayTell(number) { log.warning("agent-output", ["agent": name(number), "text": text]) }
+    }
+
+    private func mayTell(_ number: Int) -> Bool {
+        guard let agent = agents[number] else { return true }
+        guard agent.remarkLimit.admits(at: Self.monotonicMilliseconds()) else { return false }
+        tellLostRemarks(agent)
+        return true
+    }
+
+    private func tellLostRemarks(_ agent: AgentProcess) {
+        let lost = agent.remarkLimit.takeLost()
+        if lost > 0 { log.warning("agent-remarks-lost", ["agent": agent.name, "lines": "\(lost)"]) }
     }
 
     func agentEnded(_ number: Int, _ exit: ChildProcess.Exit) {
+        agents[number].map(tellLostRemarks)
         if exit == .code(0) {
             log.debug("agent-ended", ["agent": name(number)])
         } else {

@@ -37,8 +37,7 @@ extension SchedulerLoop {
         guard let running = operations.first, budget > 0 else { return false }
         if running.touchesFiles, !hasRoomForOperations { return false }
         budget -= Self.operationPortion
-        for id in running.rest.prefix(Self.operationPortion) { core.apply(running.operation, to: id, &running.tally) }
-        running.rest = running.rest.dropFirst(Self.operationPortion)
+        running.proceed(Self.operationPortion, with: core)
         let now = Self.monotonicMilliseconds()
         guard running.rest.isEmpty else {
             running.tellProgress(at: now)
@@ -63,7 +62,7 @@ extension SchedulerLoop {
     /// hundred thousand files one by one would hold up results for minutes. Call it when the turn's jobs are with the workers.
     func settleOperations(at now: Int64) {
         operations.tellProgress(at: now)
-        guard operations.beginSettling() else { return }
+        guard operations.beginSettling(besides: stuck.holds) else { return }
         filesInFlight += 1
         let postoffice = postoffice
         files.runBehindJobs {
@@ -78,15 +77,7 @@ extension SchedulerLoop {
 
     func operationsSynced(_ problem: String?) {
         if let problem { log.error("operations-not-synced", ["reason": problem]) }
-        let settled = operations.settled { running in
-            let waiting = stuck.isEmpty ? 0 : running.ids.count(where: stuck.holds)
-            guard waiting == 0 else {
-                return
-                    "files of \(waiting) messages cannot be written just now; it is tried again, see spool-trouble in the log"
-            }
-            return problem
-        }
-        for (running, end) in settled { self.end(running, end) }
+        for (running, end) in operations.settled(problem) { self.end(running, end) }
     }
 
     private func end(_ running: RunningOperation, _ end: RunningOperation.End) {

@@ -73,6 +73,7 @@ extension SchedulerLoop {
         if stuck.isEmpty {
             log.error("spool-trouble", ["queue-id": "\(job.id)", "reason": reason, "next-try": "in 5 s"])
         }
+        operations.halted(job.id)
         hold(job)
         if nextRetry == .max { nextRetry = Self.monotonicMilliseconds() + Self.retryInterval }
     }

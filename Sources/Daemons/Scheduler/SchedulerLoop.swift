@@ -155,7 +155,7 @@ final class SchedulerLoop {
         return Int32(clamping: max(0, next))
     }
 
-    private func turn() {
+    func turn() {
         let now = Self.monotonicMilliseconds()
         if filesInFlight > 0 { files.takeQuiet().forEach(take) }
         core.advance(to: Self.milliseconds() / 1000)
@@ -170,6 +170,8 @@ final class SchedulerLoop {
         loadMore()
         // Each message is compared with each suspension.
         core.sweep(Self.operationBudget / (1 + core.suspensions.entries.count / 8))
+        // What agents have reported meanwhile is no operator's.
+        for action in core.takeActions() { perform(action) }
         var budget = Self.operationBudget
         while true {
             let hasOperated = runOperations(&budget)

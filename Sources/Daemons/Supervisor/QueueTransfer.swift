@@ -15,7 +15,8 @@ public enum QueueTransfer {
     // MARK: Export
 
     /// Writes a file for each message that is meant into `directory`. With `removes` messages are held meanwhile, and those that are
-    /// written, durably, are removed; what an agent has in hand, and what cannot be written, stays.
+    /// written, durably, are removed; what an agent has in hand, and what cannot be written, stays. ``ExitCode/temporaryFailure``:
+    /// something stays, or the scheduler could not write all of it to its disk.
     public static func export(
         _ environment: ZEnvironment, _ filter: QueueFilter, to directory: String, removes: Bool
     ) -> ExitCode {
@@ -31,12 +32,10 @@ public enum QueueTransfer {
         var code = QueueControl.ask(environment, ["select"], filter.fields) { messages.append($0) }
         guard code == .ok else { return code }
         var ids = messages.compactMap { $0["id"]?.string }
-        // Those that were held before are not let go afterwards.
-        let held = Set(messages.filter(isHeld).compactMap { $0["id"]?.string })
+        var withdrawal = QueueWithdrawal(environment, messages)
         if removes {
-            code = hold(environment, ids, &messages)
-            guard code == .ok else { return code }
-            for message in messages where hasActive(message) {
+            guard let held = withdrawal.hold(ids) else { return withdrawal.code }
+            for message in held where hasActive(message) {
                 let id = message["id"]?.string ?? "?"
                 Program.print("\(id): an agent has it; it stays", to: 2)
                 ids.removeAll { $0 == id }
@@ -55,48 +54,18 @@ public enum QueueTransfer {
             }
         }
         if let problem = syncDirectory(directory) {
-            Program.print("zmailer: \(problem); nothing is removed", to: 2)
+            Program.print("zmailer: \(problem)\(removes ? "; nothing is removed" : "")", to: 2)
             code = .ioError
-            written = removes ? [] : written
+            written = []
         }
         guard removes else { return code }
-        let removed = portions(written).allSatisfy { change(environment, .remove, $0) == .ok }
-        let rest = messages.compactMap { $0["id"]?.string }.filter { !written.contains($0) && !held.contains($0) }
-        let released = portions(rest).allSatisfy { change(environment, .release, $0) == .ok }
-        return removed && released ? code : .unavailable
+        withdrawal.end(removing: written)
+        let isDone = withdrawal.code == .ok || withdrawal.code == .temporaryFailure
+        return code == .ok || !isDone ? withdrawal.code : code
     }
 
-    private static func isHeld(_ message: JSONValue) -> Bool {
-        (message["recipients"]?.elements ?? []).contains { $0["reason"]?.string?.hasPrefix("held by ") ?? false }
-    }
-    private static func hasActive(_ message: JSONValue) -> Bool { states(message).contains("active") }
-    private static func states(_ message: JSONValue) -> [String] {
-        (message["recipients"]?.elements ?? []).compactMap { $0["state"]?.string }
-    }
-
-    /// What the queue says of them afterwards.
-    private static func hold(_ environment: ZEnvironment, _ ids: [String], _ messages: inout [JSONValue]) -> ExitCode {
-        messages = []
-        for portion in portions(ids) {
-            var code = change(environment, .hold, portion)
-            guard code == .ok else { return code }
-            var filter = QueueFilter()
-            filter.ids = portion
-            code = QueueControl.ask(environment, ["select"], filter.fields) { messages.append($0) }
-            guard code == .ok else { return code }
-        }
-        return .ok
-    }
-
-    private static func portions(_ ids: [String]) -> [[String]] {
-        stride(from: 0, to: ids.count, by: 5000).map { Array(ids[$0..<min($0 + 5000, ids.count)]) }
-    }
-
-    private static func change(_ environment: ZEnvironment, _ verb: QueueControl.Verb, _ ids: [String]) -> ExitCode {
-        var filter = QueueFilter()
-        filter.ids = ids
-        let fields = filter.fields + ["by=\(QueueControl.operatorName)", "reason=export"]
-        return QueueControl.operate(environment, verb, fields) { _ in }
+    private static func hasActive(_ message: JSONValue) -> Bool {
+        (message["recipients"]?.elements ?? []).contains { $0["state"]?.string == "active" }
     }
 
     /// What went wrong, if anything. `isComplete`: all of what is undone must be in it.

@@ -213,7 +213,9 @@ public final class PolicyEngine {
             then(answer)
         case .needs(let questions):
             guard pending.count < Self.pendingLimit else {
-                return then(PolicyEvaluator.trouble(question, "too many questions wait for the DNS"))
+                let answer = PolicyEvaluator.trouble(question, "too many questions wait for the DNS")
+                metrics.decisions.add(PolicyMetrics.Verdict(answer))
+                return then(answer)
             }
             lastPending += 1
             let decision = PendingDecision(number: lastPending, begun: facts.now, question, asker, facts, then)
@@ -291,6 +293,7 @@ public final class PolicyEngine {
             for decision in batch where pending[decision.number] != nil {
                 guard !decision.asker.isGone else {
                     pending[decision.number] = nil
+                    metrics.waiting.set(pending.count)
                     continue
                 }
                 decision.facts.now = clock.milliseconds()

@@ -18,8 +18,11 @@ final class RunningOperation {
 
     let operation: QueueOperation
     let ids: [SpoolID]
-    var rest: ArraySlice<SpoolID>
-    var tally = OperationTally()
+    private(set) var rest: ArraySlice<SpoolID>
+    private(set) var tally = OperationTally()
+    /// Messages with something that was meant, if it costs work on their files; of them, those whose files could not be written.
+    private(set) var meant: Set<SpoolID> = []
+    var unwritten: Set<SpoolID> = []
     private var nextProgress: Int64
     private let progress: ((_ done: Int, _ total: Int) -> Void)?
     private let ended: Delivery
@@ -38,6 +41,16 @@ final class RunningOperation {
         nextProgress = now + Self.progressInterval
         self.progress = progress
         self.ended = ended
+    }
+
+    /// Does it to the next `count` messages.
+    func proceed(_ count: Int, with core: DeliveryScheduler) {
+        for id in rest.prefix(count) {
+            let before = tally.messages
+            core.apply(operation, to: id, &tally)
+            if touchesFiles, tally.messages > before { meant.insert(id) }
+        }
+        rest = rest.dropFirst(count)
     }
 
     func tellProgress(at now: Int64) {

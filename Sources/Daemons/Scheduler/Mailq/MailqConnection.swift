@@ -18,12 +18,12 @@ final class MailqConnection {
     private(set) var closes = false
     /// What waits for its time, and that time: the answer to a wrong password.
     var delayed: (action: MailqServerSession.Action, time: Int64)?
-    /// What it has asked for is being done.
-    var isWaiting = false
-    private let end: Int64
+    /// What it has asked for is being done: it stays until that is answered.
+    private(set) var isWaiting = false
+    private var end: Int64
     private var quietEnd: Int64
 
-    /// Milliseconds: to log in; to the next command, or to take more of an answer; in all.
+    /// Milliseconds: to log in; to the next command, or to take more of an answer; in all, or since the last answer that took its time.
     static let loginTime: Int64 = 30_000
     static let quietTime: Int64 = 90_000
     static let longestTime: Int64 = 600_000
@@ -52,7 +52,7 @@ final class MailqConnection {
     /// Of version 1: it only reads.
     private var isDump = false
 
-    var deadline: Int64 { isWaiting ? end : min(end, quietEnd) }
+    var deadline: Int64 { isWaiting ? .max : min(end, quietEnd) }
 
     /// It has done something; before the login that wins no time.
     func isActive(at now: Int64) {
@@ -62,6 +62,16 @@ final class MailqConnection {
     var isAnswering: Bool { answer != nil || !output.isEmpty }
 
     func send(_ text: String) { output.append(text) }
+
+    func wait() { isWaiting = true }
+
+    /// To what it has waited for, however long that was: its time begins anew.
+    func answer(_ text: String, at now: Int64) {
+        isWaiting = false
+        end = now + Self.longestTime
+        quietEnd = now + Self.quietTime
+        send(text)
+    }
 
     func close(_ text: String) {
         output.append(text)

@@ -256,13 +256,11 @@ final class MailqService {
         _ deed: MailqServerSession.Deed, _ target: MailqServerSession.Target, _ origin: String,
         _ connection: MailqConnection
     ) {
-        connection.isWaiting = true
+        connection.wait()
         poller.remove(connection.descriptor)
         handlers.act(deed, target, origin) { [weak self, weak connection] outcome in
             guard let self, let connection, connections[connection.descriptor] === connection else { return }
-            connection.isWaiting = false
-            connection.send(MailqServerSession.answer(deed, outcome))
-            connection.isActive(at: now)
+            connection.answer(MailqServerSession.answer(deed, outcome), at: now)
             poller.add(connection.descriptor, .write) { [unowned self] _ in ready(connection) }
         }
     }
