@@ -57,7 +57,11 @@ struct SendmailSubmission {
         // Before anything is read: a wrong address on the command line is the caller's mistake.
         var recipients: [ClientMessage.Recipient] = []
         for word in options.recipients {
-            for address in AddressField(word).addresses { recipients.append(try recipient(address)) }
+            let field = AddressField(word)
+            if let text = field.malformed.first {
+                throw .usage("'\(text)' is no address; valid are user@example.org and user, separated by commas")
+            }
+            for address in field.addresses { recipients.append(try recipient(address)) }
         }
         if recipients.isEmpty, !options.takesRecipientsOfHeader {
             throw .usage("no recipient; give addresses, or -t to take those of To, Cc and Bcc")
