@@ -7,11 +7,14 @@ struct LocalAccount: Hashable, Sendable {
     let uid: uid_t
     /// The account's; `uid-N` where there is none of that uid, or its name could not stand in a header, and before it was looked up.
     let name: String
+    /// There is an account of that uid.
+    let exists: Bool
     /// May submit in any sender's name.
     var isTrusted = false
 
     init(uid: uid_t, name: String? = nil) {
         self.uid = uid
+        exists = name != nil
         if let name, Self.isPlain(name) { self.name = name } else { self.name = "uid-\(uid)" }
     }
 
