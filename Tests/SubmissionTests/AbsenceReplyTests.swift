@@ -71,9 +71,9 @@ import Testing
     @Test(
         "what is not ASCII becomes encoded words in fields",
         arguments: [
-            ("Subject: Grüße\n\nx\n", "Subject: Lunch", "Subject: =?UTF-8?Q?Gr=C3=BC=C3=9Fe?="),
-            ("Subject: Re: $SUBJECT\n\nx\n", "Subject: Grüße", "Subject: Re: =?UTF-8?Q?Gr=C3=BC=C3=9Fe?="),
-            ("x\n", "Subject: Grüße", "Subject: Auto: =?UTF-8?Q?Gr=C3=BC=C3=9Fe?="),
+            ("Subject: Grüße\n\nx\n", "Subject: Lunch", "Subject: =?UTF-8?B?R3LDvMOfZQ==?="),
+            ("Subject: Re: $SUBJECT\n\nx\n", "Subject: Grüße", "Subject: Re: =?UTF-8?B?R3LDvMOfZQ==?="),
+            ("x\n", "Subject: Grüße", "Subject: Auto: =?UTF-8?B?R3LDvMOfZQ==?="),
             ("From: Jörg <j@d.test>\n\nx\n", "Subject: a", "From: =?UTF-8?Q?J=C3=B6rg?= <j@d.test>"),
             (
                 "Reply-To: \"Jörg\" <j@d.test>, Anna <a@d.test>\n\nx\n", "Subject: a",
