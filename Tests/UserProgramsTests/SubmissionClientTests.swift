@@ -204,7 +204,7 @@ import Testing
             _ = send(connection, greeting, greeting.count, Int32(MSG_NOSIGNAL))
             // Until the client has more to say than we take.
             var octets: [UInt8] = [0]
-            _ = recv(connection, &octets, 1, Int32(MSG_PEEK.rawValue))
+            _ = recv(connection, &octets, 1, Int32(MSG_PEEK))
             for _ in 0..<3 {
                 let words = Array("421 4.4.2 here no more\r\n".utf8)
                 _ = send(connection, words, words.count, Int32(MSG_NOSIGNAL))
