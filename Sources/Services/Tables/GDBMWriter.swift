@@ -28,7 +28,7 @@ public final class GDBMWriter {
     private static let crowdBits = 20
 
     public convenience init(path: String, mode: mode_t = 0o644) throws(GDBMFailure) {
-        try self.init(path: path, mode: mode, makeUnnamed: cposix_tmpfile)
+        try self.init(path: path, mode: mode, makeUnnamed: { cposix_tmpfile($0, $1) })
     }
 
     /// - Parameter makeUnnamed: a descriptor of a file without a name in a folder; -1 with errno.
@@ -120,7 +120,8 @@ public final class GDBMWriter {
             throw GDBMFailure(path, library: gdbm_error(UInt32(bitPattern: cgdbm_errno())), errno: errno)
         }
         guard fsync(descriptor) == 0 else { throw GDBMFailure(path, errno: errno, doing: "sync") }
-        let temporary = try temporaryName ?? named()
+        let temporary: String
+        if let temporaryName { temporary = temporaryName } else { temporary = try named() }
         temporaryName = nil
         guard rename(temporary, path) == 0 else {
             let failure = GDBMFailure(path, errno: errno, doing: "rename")
