@@ -12,8 +12,8 @@ import Testing
     @Test("sessions are counted for each uid and for all; those of uids that have no account together")
     func counts() throws {
         let answers = Mutex(0)
-        let accounts = LocalAccounts { (uid) throws(SystemAccount.Failure) in
-            LocalAccount(uid: uid, name: uid < 10 ? "user\(uid)" : nil)
+        let accounts = LocalAccounts { uid in
+            .success(LocalAccount(uid: uid, name: uid < 10 ? "user\(uid)" : nil))
         }
         for uid in [1, 1000, 1001] as [uid_t] { accounts.find(uid) { _ in answers.withLock { $0 += 1 } } }
         try eventually("all are looked up") { answers.withLock { $0 } == 3 }
@@ -31,10 +31,10 @@ import Testing
         let asked = Mutex(0)
         let released = Mutex(false)
         let names = Mutex<[String]>([])
-        let accounts = LocalAccounts { (uid) throws(SystemAccount.Failure) in
+        let accounts = LocalAccounts { uid in
             asked.withLock { $0 += 1 }
             for _ in 0..<3000 where uid == 1 && !released.withLock({ $0 }) { usleep(10_000) }
-            return LocalAccount(uid: uid, name: "user\(uid)")
+            return .success(LocalAccount(uid: uid, name: "user\(uid)"))
         }
         let keep: @Sendable (Result) -> Void = { result in
             let name = (try? result.get())?.name ?? "failed"
@@ -56,7 +56,7 @@ import Testing
     @Test("a failure is told to all who wait and is not kept; when stopped nobody is left without an answer")
     func failures() throws {
         let results = Mutex<[Result]>([])
-        let accounts = LocalAccounts { (_) throws(SystemAccount.Failure) in throw SystemAccount.Failure(code: EIO) }
+        let accounts = LocalAccounts { _ in .failure(SystemAccount.Failure(code: EIO)) }
         for count in 1...2 {
             accounts.find(1) { result in results.withLock { $0.append(result) } }
             try eventually("it failed") { results.withLock { $0.count } == count }

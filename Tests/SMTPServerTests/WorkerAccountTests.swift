@@ -129,7 +129,7 @@ import Testing
 
     @Test("a uid without an account is told so, and is no account's")
     func nobody() throws {
-        let (fixture, path) = try fixture { (uid) throws(SystemAccount.Failure) in LocalAccount(uid: uid) }
+        let (fixture, path) = try fixture { .success(LocalAccount(uid: $0)) }
         let dialogue = try Dialogue(path: path)
         try dialogue.expect("421 4.7.0 mx.example.test uid \(getuid()) has no account on this host")
         try dialogue.expectEnd()
@@ -141,17 +141,15 @@ import Testing
         let released = Mutex(false)
         var timeouts = Timeouts()
         timeouts.account = 1
-        let (silent, path) = try fixture(timeouts: timeouts) { (uid) throws(SystemAccount.Failure) in
+        let (silent, path) = try fixture(timeouts: timeouts) { uid in
             for _ in 0..<3000 where !released.withLock({ $0 }) { usleep(10_000) }
-            return LocalAccount(uid: uid, name: "late")
+            return .success(LocalAccount(uid: uid, name: "late"))
         }
         let dialogue = try Dialogue(path: path)
         try dialogue.expect("421 4.3.0 mx.example.test cannot find out who you are")
         try dialogue.expectEnd()
         released.withLock { $0 = true }
-        let (failing, other) = try fixture { (_) throws(SystemAccount.Failure) in
-            throw SystemAccount.Failure(code: EIO)
-        }
+        let (failing, other) = try fixture { _ in .failure(SystemAccount.Failure(code: EIO)) }
         try Dialogue(path: other).expect("421 4.3.0 mx.example.test cannot find out who you are")
         withExtendedLifetime((silent, failing)) {}
     }

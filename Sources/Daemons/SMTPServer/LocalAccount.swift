@@ -29,10 +29,14 @@ struct LocalAccount: Hashable, Sendable {
     }
 
     /// Asks the name service. Blocks.
-    static func named(_ uid: uid_t, _ settings: Settings) throws(SystemAccount.Failure) -> LocalAccount {
-        var account = LocalAccount(uid: uid, name: try SystemAccount.with(uid: uid)?.name)
-        account.isTrusted = settings.isTrusted(uid, account.name)
-        return account
+    static func lookedUp(_ uid: uid_t, _ settings: Settings) -> Result<LocalAccount, SystemAccount.Failure> {
+        do throws(SystemAccount.Failure) {
+            var account = LocalAccount(uid: uid, name: try SystemAccount.with(uid: uid)?.name)
+            account.isTrusted = settings.isTrusted(uid, account.name)
+            return .success(account)
+        } catch {
+            return .failure(error)
+        }
     }
 
     /// Letters, digits, `.`, `_`, `-`, and a `$` as samba's machines have: all that is an atom in a header, and no separator anywhere.

@@ -11,7 +11,7 @@ final class LocalAccounts: Sendable {
     /// The name service may be slow; nobody else waits for it.
     private static let threads = 2
 
-    typealias LookUp = @Sendable (uid_t) throws(SystemAccount.Failure) -> LocalAccount
+    typealias LookUp = @Sendable (uid_t) -> Result<LocalAccount, SystemAccount.Failure>
     typealias Answer = @Sendable (Result<LocalAccount, SystemAccount.Failure>) -> Void
 
     /// Whose sessions are counted together.
@@ -97,14 +97,8 @@ final class LocalAccounts: Sendable {
     }
 
     private func ask(_ uid: uid_t) {
-        let result: Result<LocalAccount, SystemAccount.Failure>
-        do throws(SystemAccount.Failure) {
-            let account = try lookUp(uid)
-            keep(account)
-            result = .success(account)
-        } catch {
-            result = .failure(error)
-        }
+        let result = lookUp(uid)
+        if case .success(let account) = result { keep(account) }
         for body in state.withLock({ $0.waiting.removeValue(forKey: uid) }) ?? [] { body(result) }
     }
 

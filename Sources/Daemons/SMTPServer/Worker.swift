@@ -46,8 +46,8 @@ final class Worker: Sendable {
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
         let filters = ContentFilters(settings, loop: group.next(), log: log)
         self.filters = filters
-        let accounts = LocalAccounts(
-            accountLookUp ?? { (uid) throws(SystemAccount.Failure) in try LocalAccount.named(uid, settings) })
+        let lookUp: LocalAccounts.LookUp = { LocalAccount.lookedUp($0, settings) }
+        let accounts = LocalAccounts(accountLookUp ?? lookUp)
         self.accounts = accounts
         var contexts: [ObjectIdentifier: NIOLoopBound<LoopContext>] = [:]
         for (index, loop) in group.makeIterator().enumerated() {
