@@ -17,10 +17,10 @@ import Testing
     /// A fixture that serves a Unix socket too, and where that is.
     private func fixture(
         _ parameters: [String] = [], patterns: [String] = ["* 999 ve"], timeouts: Timeouts = Timeouts(),
-        lookUp: LocalAccounts.LookUp? = nil, policy: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll
+        policy: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll, lookUp: LocalAccounts.LookUp? = nil
     ) throws -> (WorkerFixture, String) {
         let fixture = try WorkerFixture(
-            parameters: parameters, patterns: patterns, timeouts: timeouts, accountLookUp: lookUp, policy: policy)
+            parameters: parameters, patterns: patterns, timeouts: timeouts, policy: policy, accountLookUp: lookUp)
         let path = "\(fixture.directory)/po/submission"
         let descriptor = try SubmissionSocket.listen(path, backlog: 16)
         _ = try fixture.worker.serve(descriptor, ListenerRole(service: .local, port: 0))
@@ -129,7 +129,7 @@ import Testing
 
     @Test("a uid without an account is told so, and is no account's")
     func nobody() throws {
-        let (fixture, path) = try fixture { .success(LocalAccount(uid: $0)) }
+        let (fixture, path) = try fixture(lookUp: { .success(LocalAccount(uid: $0)) })
         let dialogue = try Dialogue(path: path)
         try dialogue.expect("421 4.7.0 mx.example.test uid \(getuid()) has no account on this host")
         try dialogue.expectEnd()
@@ -141,15 +141,17 @@ import Testing
         let released = Mutex(false)
         var timeouts = Timeouts()
         timeouts.account = 1
-        let (silent, path) = try fixture(timeouts: timeouts) { uid in
-            for _ in 0..<3000 where !released.withLock({ $0 }) { usleep(10_000) }
-            return .success(LocalAccount(uid: uid, name: "late"))
-        }
+        let (silent, path) = try fixture(
+            timeouts: timeouts,
+            lookUp: { uid in
+                for _ in 0..<3000 where !released.withLock({ $0 }) { usleep(10_000) }
+                return .success(LocalAccount(uid: uid, name: "late"))
+            })
         let dialogue = try Dialogue(path: path)
         try dialogue.expect("421 4.3.0 mx.example.test cannot find out who you are")
         try dialogue.expectEnd()
         released.withLock { $0 = true }
-        let (failing, other) = try fixture { _ in .failure(SystemAccount.Failure(code: EIO)) }
+        let (failing, other) = try fixture(lookUp: { _ in .failure(SystemAccount.Failure(code: EIO)) })
         try Dialogue(path: other).expect("421 4.3.0 mx.example.test cannot find out who you are")
         withExtendedLifetime((silent, failing)) {}
     }

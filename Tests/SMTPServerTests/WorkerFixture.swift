@@ -22,8 +22,9 @@ final class WorkerFixture {
         parameters: [String] = [], patterns: [String] = ["* 999 ve"], arguments: [String] = [],
         timeouts: Timeouts = Timeouts(), maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
         environment variables: [String: String] = [:], role: ListenerRole = ListenerRole(),
-        load: HostLoad = HostLoad(0), accountLookUp: LocalAccounts.LookUp? = nil,
-        policy script: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll
+        load: HostLoad = HostLoad(0),
+        policy script: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll,
+        accountLookUp: LocalAccounts.LookUp? = nil
     ) throws {
         var template = Array("/tmp/zmw-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw FixtureError("mkdtemp") }
