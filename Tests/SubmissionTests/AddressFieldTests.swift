@@ -22,7 +22,7 @@ import Testing
             ("alice@a.test,\r\n\tbob@b.test", ["alice@a.test", "bob@b.test"]),
             ("User <alice@[IPv6:2001:db8::1]>", ["alice@[IPv6:2001:db8::1]"]),
             ("grüße@exämple.test", ["grüße@exämple.test"]),
-            ("alice@a.test (never closed, bob@b.test", ["alice@a.test"]),
+            ("bob@b.test <bob@b.test> (Bob)", ["bob@b.test"]), ("\"team@home\": a@b.test;", ["a@b.test"]),
         ])
     func found(text: String, expected: [String]) {
         let field = AddressField(text)
@@ -35,10 +35,18 @@ import Testing
         arguments: [
             ("alice bob, carol", ["carol"], ["alice bob"]), ("<>, carol", ["carol"], ["<>"]),
             ("Alice <alice@a.test", [], ["<alice@a.test>"]), ("Alice <a@b.test, carol", [], ["<a@b.test>", "carol>"]),
+            ("A <a@x.test> B <b@y.test>", [], ["<a@x.test> A B <b@y.test>"]),
+            ("<a@x.test> b@y.test, carol", ["carol"], ["<a@x.test> b@y.test"]),
+            ("<a@x.test>: b@y.test", [], ["<a@x.test> : b@y.test"]),
+            ("alice@a.test (never closed, bob@b.test", [], ["alice@a.test (never closed, bob@b.test"]),
+            ("carol, (never closed, bob@b.test", ["carol"], ["(never closed, bob@b.test"]),
+            ("<a@x.test> (open", [], ["<a@x.test> (open"]),
+            ("carol, \"Bob <bob@b.test>, dave@d.test", ["carol"], ["\"Bob <bob@b.test>, dave@d.test"]),
         ])
     func malformed(text: String, addresses: [String], malformed: [String]) {
         let field = AddressField(text)
         #expect(field.malformed.first == malformed.first)
+        #expect(addresses.allSatisfy(field.addresses.contains))
         #expect(!field.addresses.contains { $0.contains(" ") })
     }
 
@@ -53,6 +61,20 @@ import Testing
         var octets = Array(text.utf8)
         for end in AddressField(text).bareEnds.reversed() { octets.insert(contentsOf: "@d".utf8, at: end) }
         #expect(String(decoding: octets, as: UTF8.self) == expected)
+    }
+
+    @Test("a megabyte of colons is read as fast as one of letters")
+    func colons() {
+        let clock = ContinuousClock()
+        let head = String(repeating: "a", count: 500_000)
+        var field = AddressField("")
+        let letters = clock.measure { field = AddressField("\(head)\(String(repeating: "b", count: 500_000))@d") }
+        #expect(field.addresses.count == 1)
+        for text in ["\(head)@\(String(repeating: ":", count: 500_000))", String(repeating: "a:", count: 500_000)] {
+            let colons = clock.measure { field = AddressField(text) }
+            #expect(field.addresses.count <= 1)
+            #expect(colons < letters * 20 + .seconds(1))
+        }
     }
 
     @Test("no text of a stranger makes it do anything but end")

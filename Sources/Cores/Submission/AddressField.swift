@@ -40,8 +40,14 @@ public struct AddressField: Hashable, Sendable {
         private var insideEnd = 0
         /// Outside brackets; blanks between words are kept as one.
         private var outside: [UInt8] = []
+        /// An `@` outside brackets and quotes.
+        private var hasAt = false
         private var inside: [UInt8]?
         private var isInBrackets = false
+        /// Something stands behind the brackets: another address, of which one would be lost.
+        private var hasTail = false
+        /// Of the comment that is open; bounded.
+        private var comment: [UInt8] = []
         private var comments = 0
         private var isQuoted = false
         private var isEscaped = false
@@ -63,16 +69,19 @@ public struct AddressField: Hashable, Sendable {
                 return
             }
             if comments > 0 {
+                if comment.count < AddressField.maximumMalformedLength { comment.append(octet) }
                 if octet == UInt8(ascii: "(") { comments += 1 }
                 if octet == UInt8(ascii: ")") { comments -= 1 }
                 return
             }
             switch octet {
-            case UInt8(ascii: "("): comments = 1
+            case UInt8(ascii: "("):
+                comments = 1
+                comment = []
             case UInt8(ascii: "\""):
                 isQuoted = true
                 append(octet)
-            case UInt8(ascii: "<") where !isInBrackets:
+            case UInt8(ascii: "<") where inside == nil:
                 isInBrackets = true
                 inside = []
             case UInt8(ascii: ">") where isInBrackets: isInBrackets = false
@@ -80,8 +89,7 @@ public struct AddressField: Hashable, Sendable {
             // The end of a group, or how some people separate addresses.
             case UInt8(ascii: ";") where !isInBrackets: finish()
             // The name of a group: what stands before it is no address.
-            case UInt8(ascii: ":") where !isInBrackets && !outside.contains(UInt8(ascii: "@")):
-                outside = []
+            case UInt8(ascii: ":") where inside == nil && !hasAt: outside = []
             case 0x20, 0x09:
                 if !isInBrackets, let last = outside.last, last != 0x20 { outside.append(0x20) }
             default: append(octet)
@@ -93,6 +101,8 @@ public struct AddressField: Hashable, Sendable {
                 inside?.append(octet)
                 insideEnd = index + 1
             } else {
+                if inside != nil { hasTail = true }
+                if octet == UInt8(ascii: "@"), !isQuoted { hasAt = true }
                 outside.append(octet)
                 outsideEnd = index + 1
             }
@@ -101,12 +111,21 @@ public struct AddressField: Hashable, Sendable {
         mutating func finish() {
             defer {
                 outside = []
+                hasAt = false
                 inside = nil
                 isInBrackets = false
+                hasTail = false
                 comments = 0
                 isQuoted = false
             }
             while outside.last == 0x20 { outside.removeLast() }
+            // Only the end of the field comes before the end of a comment or a quoted string: what they have swallowed may be addresses.
+            if comments > 0 || isQuoted {
+                let address = inside.map { "<\(Octets.text($0[...]))>" }
+                let open = comments > 0 ? "(\(Octets.text(comment[...]))" : nil
+                let words = [outside.isEmpty ? nil : Octets.text(outside[...]), address, open].compactMap(\.self)
+                return tell(words.joined(separator: " "))
+            }
             guard let bracketed = inside else {
                 guard !outside.isEmpty else { return }
                 let text = Octets.text(outside[...])
@@ -125,6 +144,8 @@ public struct AddressField: Hashable, Sendable {
             }
             if isInBrackets || address.isEmpty {
                 tell("<\(Octets.text(bracketed[...]))>")
+            } else if hasTail {
+                tell("<\(Octets.text(bracketed[...]))> \(Octets.text(outside[...]))")
             } else {
                 add(address, insideEnd)
             }

@@ -57,7 +57,11 @@ struct SendmailSubmission {
         // Before anything is read: a wrong address on the command line is the caller's mistake.
         var recipients: [ClientMessage.Recipient] = []
         for word in options.recipients {
-            for address in AddressField(word).addresses { recipients.append(try recipient(address)) }
+            let field = AddressField(word)
+            if let text = field.malformed.first {
+                throw .usage("'\(text)' is no address; valid are user@example.org and user, separated by commas")
+            }
+            for address in field.addresses { recipients.append(try recipient(address)) }
         }
         if recipients.isEmpty, !options.takesRecipientsOfHeader {
             throw .usage("no recipient; give addresses, or -t to take those of To, Cc and Bcc")
@@ -151,6 +155,12 @@ struct SendmailSubmission {
                 searched = max(0, pending.count - 3)
                 guard isComplete || pending.count > Self.maximumHeaderSize else { continue }
                 let made = SubmittedHeader(pending, plan)
+                // What follows would be body, and a Bcc in it be read by everybody.
+                if options.takesRecipientsOfHeader, let line = made.strayLine {
+                    throw .data(
+                        "line \(line.number), '\(line.text)', is no header field; "
+                            + "with -t an empty line must stand between header and body")
+                }
                 guard isComplete || made.bodyStart < pending.count else {
                     throw .data("the header has more than \(Self.maximumHeaderSize) octets")
                 }
