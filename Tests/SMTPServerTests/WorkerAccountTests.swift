@@ -2,6 +2,8 @@ import Configuration
 import Glibc
 import MailModel
 import Policy
+import ProgramKit
+import Synchronization
 import Testing
 
 @testable import SMTPServer
@@ -14,10 +16,11 @@ import Testing
 
     /// A fixture that serves a Unix socket too, and where that is.
     private func fixture(
-        _ parameters: [String] = [], patterns: [String] = ["* 999 ve"],
-        policy: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll
+        _ parameters: [String] = [], patterns: [String] = ["* 999 ve"], timeouts: Timeouts = Timeouts(),
+        policy: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll, lookUp: LocalAccounts.LookUp? = nil
     ) throws -> (WorkerFixture, String) {
-        let fixture = try WorkerFixture(parameters: parameters, patterns: patterns, policy: policy)
+        let fixture = try WorkerFixture(
+            parameters: parameters, patterns: patterns, timeouts: timeouts, policy: policy, accountLookUp: lookUp)
         let path = "\(fixture.directory)/po/submission"
         let descriptor = try SubmissionSocket.listen(path, backlog: 16)
         _ = try fixture.worker.serve(descriptor, ListenerRole(service: .local, port: 0))
@@ -112,6 +115,45 @@ import Testing
             let dialogue = try Dialogue(path: path)
             return try dialogue.line()?.hasPrefix("220 ") == true
         }
+    }
+
+    @Test("all accounts together have no more sessions than strangers may")
+    func total() throws {
+        let (fixture, path) = try fixture(["MaxParallelConnections 1"])
+        let (first, _) = try greeted(path)
+        let second = try Dialogue(path: path)
+        try second.expect("421 4.7.0 mx.example.test too many simultaneous connections of this host's users (2 max 1)")
+        try second.expectEnd()
+        withExtendedLifetime((fixture, first)) {}
+    }
+
+    @Test("a uid without an account is told so, and is no account's")
+    func nobody() throws {
+        let (fixture, path) = try fixture(lookUp: { .success(LocalAccount(uid: $0)) })
+        let dialogue = try Dialogue(path: path)
+        try dialogue.expect("421 4.7.0 mx.example.test uid \(getuid()) has no account on this host")
+        try dialogue.expectEnd()
+        #expect(fixture.policy.questions.isEmpty)
+    }
+
+    @Test("a name service that does not answer ends the session, and one that fails too")
+    func silentNameService() throws {
+        let released = Mutex(false)
+        var timeouts = Timeouts()
+        timeouts.account = 1
+        let (silent, path) = try fixture(
+            timeouts: timeouts,
+            lookUp: { uid in
+                for _ in 0..<3000 where !released.withLock({ $0 }) { usleep(10_000) }
+                return .success(LocalAccount(uid: uid, name: "late"))
+            })
+        let dialogue = try Dialogue(path: path)
+        try dialogue.expect("421 4.3.0 mx.example.test cannot find out who you are")
+        try dialogue.expectEnd()
+        released.withLock { $0 = true }
+        let (failing, other) = try fixture(lookUp: { _ in .failure(SystemAccount.Failure(code: EIO)) })
+        try Dialogue(path: other).expect("421 4.3.0 mx.example.test cannot find out who you are")
+        withExtendedLifetime((silent, failing)) {}
     }
 
     @Test("at a network socket nobody is an account, whatever it was made for")

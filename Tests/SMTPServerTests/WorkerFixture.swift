@@ -23,7 +23,8 @@ final class WorkerFixture {
         timeouts: Timeouts = Timeouts(), maximumWaiting: Int = PolicyClient.defaultMaximumWaiting,
         environment variables: [String: String] = [:], role: ListenerRole = ListenerRole(),
         load: HostLoad = HostLoad(0),
-        policy script: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll
+        policy script: @escaping ScriptedPolicy.Script = ScriptedPolicy.acceptAll,
+        accountLookUp: LocalAccounts.LookUp? = nil
     ) throws {
         var template = Array("/tmp/zmw-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw FixtureError("mkdtemp") }
@@ -40,7 +41,7 @@ final class WorkerFixture {
         worker = try Worker(
             settings, log: log, sessionLog: nil, timeouts: timeouts, threads: 1, poolThreads: 2,
             maximumWaiting: maximumWaiting, tls: plan.isEmpty ? nil : TLSContexts(plan, plan.read(), threads: 1),
-            loadAverage: load.average)
+            loadAverage: load.average, accountLookUp: accountLookUp)
         let address = ListenAddress(address: .v4(0x7f00_0001), port: 0, isDualStack: false)
         socket = try ListeningSocket(address, settings.configuration)
         port = try Self.port(of: socket.descriptor)

@@ -7,11 +7,14 @@ struct LocalAccount: Hashable, Sendable {
     let uid: uid_t
     /// The account's; `uid-N` where there is none of that uid, or its name could not stand in a header, and before it was looked up.
     let name: String
+    /// There is an account of that uid.
+    let exists: Bool
     /// May submit in any sender's name.
     var isTrusted = false
 
     init(uid: uid_t, name: String? = nil) {
         self.uid = uid
+        exists = name != nil
         if let name, Self.isPlain(name) { self.name = name } else { self.name = "uid-\(uid)" }
     }
 
@@ -26,10 +29,14 @@ struct LocalAccount: Hashable, Sendable {
     }
 
     /// Asks the name service. Blocks.
-    static func named(_ uid: uid_t, _ settings: Settings) throws(SystemAccount.Failure) -> LocalAccount {
-        var account = LocalAccount(uid: uid, name: try SystemAccount.with(uid: uid)?.name)
-        account.isTrusted = settings.isTrusted(uid, account.name)
-        return account
+    static func lookedUp(_ uid: uid_t, _ settings: Settings) -> Result<LocalAccount, SystemAccount.Failure> {
+        do throws(SystemAccount.Failure) {
+            var account = LocalAccount(uid: uid, name: try SystemAccount.with(uid: uid)?.name)
+            account.isTrusted = settings.isTrusted(uid, account.name)
+            return .success(account)
+        } catch {
+            return .failure(error)
+        }
     }
 
     /// Letters, digits, `.`, `_`, `-`, and a `$` as samba's machines have: all that is an atom in a header, and no separator anywhere.

@@ -22,6 +22,8 @@ struct Timeouts: Sendable {
     var linger = 5
     /// For an answer of the policy service (docs/protocols.md §2).
     var policy = 30
+    /// For the name service to say whose a uid is.
+    var account = 30
 
     init() {}
 

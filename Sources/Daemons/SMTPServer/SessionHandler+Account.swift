@@ -12,26 +12,41 @@ extension SessionHandler {
     /// Counts the session, and finds out what the account is called; the policy is asked behind that.
     func identifyAccount(_ uid: uid_t) {
         phase = .connecting
-        let count = loop.accounts.begin(uid)
-        isCountedOfAccount = true
-        let limit = profile.configuration.maximumSameSource
-        guard count <= limit else {
+        let place = loop.accounts.begin(uid)
+        accountPlace = place
+        let holder = place.holder == .nobody ? "uids without an account" : "uid \(uid)"
+        for (what, parameter, count, limit) in [
+            (holder, "MaxSameIpSource", place.ofHolder, profile.configuration.maximumSameSource),
+            ("this host's users", "MaxParallelConnections", place.total, profile.configuration.maximumParallel),
+        ] where count > limit {
             let text =
-                "\(loop.settings.hostName) too many simultaneous connections of uid \(uid) (\(count) max \(limit))"
+                "\(loop.settings.hostName) too many simultaneous connections of \(what) (\(count) max \(limit))"
             return refuseAccount(
-                Reply(421, EnhancedStatusCode(4, 7, 0), text), reason: "MaxSameIpSource \(count) max \(limit)")
+                Reply(421, EnhancedStatusCode(4, 7, 0), text), reason: "\(parameter) \(count) max \(limit)")
         }
         arrival.isAsking = true
         let bound = NIOLoopBound(self, eventLoop: loop.loop)
         let eventLoop = loop.loop
-        loop.accounts.find(uid) { result in eventLoop.execute { bound.value.accountFound(result) } }
+        let patience = eventLoop.scheduleTask(in: .seconds(Int64(loop.timeouts.account))) {
+            bound.value.accountFound(.failure(SystemAccount.Failure(code: ETIMEDOUT)))
+        }
+        loop.accounts.find(uid) { result in
+            eventLoop.execute {
+                patience.cancel()
+                bound.value.accountFound(result)
+            }
+        }
     }
 
     private func accountFound(_ result: Result<LocalAccount, SystemAccount.Failure>) {
+        guard phase == .connecting, arrival.isAsking else { return }
         arrival.isAsking = false
-        guard phase == .connecting else { return }
         switch result {
-        case .success(let account): takeAccount(account)
+        case .success(let account) where account.exists || account.isTrusted: takeAccount(account)
+        case .success(let account):
+            // May be a name service that does not know everybody just now: later, and not never.
+            let text = "\(loop.settings.hostName) uid \(account.uid) has no account on this host and may not submit mail"
+            refuseAccount(Reply(421, EnhancedStatusCode(4, 7, 0), text), reason: "no account of uid \(account.uid)")
         // A name service in trouble says nothing about the account.
         case .failure(let failure):
             let text = "\(loop.settings.hostName) cannot find out who you are, try later"
@@ -60,8 +75,8 @@ extension SessionHandler {
     }
 
     func uncountAccount() {
-        guard isCountedOfAccount, let account = client.account else { return }
-        isCountedOfAccount = false
-        loop.accounts.end(account.uid)
+        guard let place = accountPlace else { return }
+        accountPlace = nil
+        loop.accounts.end(place)
     }
 }

@@ -112,8 +112,8 @@ final class SessionHandler: ChannelDuplexHandler, WheelEntry, PolicyAsker {
     private var hasInputEnded = false
     private(set) var tag: SessionLog.Tag?
     var isAnnounced = false
-    /// It is one of ``LoopContext/accounts``.
-    var isCountedOfAccount = false
+    /// Where it is counted among ``LoopContext/accounts``.
+    var accountPlace: LocalAccounts.Place?
 
     var wheelPosition = WheelPosition()
     var expires: Int

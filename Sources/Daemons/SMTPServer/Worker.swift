@@ -32,7 +32,8 @@ final class Worker: Sendable {
         threads: Int = defaultLoops, poolThreads: Int = BlockingPool.defaultThreads,
         maximumWaiting: Int = PolicyClient.defaultMaximumWaiting, tls: TLSContexts? = nil,
         recorder: FlightRecorder? = nil,
-        loadAverage: @escaping HostConditions.LoadAverage = HostConditions.systemLoadAverage
+        loadAverage: @escaping HostConditions.LoadAverage = HostConditions.systemLoadAverage,
+        accountLookUp: LocalAccounts.LookUp? = nil
     ) throws(PostofficeError) {
         self.settings = settings
         self.log = log
@@ -45,7 +46,8 @@ final class Worker: Sendable {
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
         let filters = ContentFilters(settings, loop: group.next(), log: log)
         self.filters = filters
-        let accounts = LocalAccounts(settings)
+        let lookUp: LocalAccounts.LookUp = { LocalAccount.lookedUp($0, settings) }
+        let accounts = LocalAccounts(accountLookUp ?? lookUp)
         self.accounts = accounts
         var contexts: [ObjectIdentifier: NIOLoopBound<LoopContext>] = [:]
         for (index, loop) in group.makeIterator().enumerated() {

@@ -21,6 +21,9 @@ public struct SystemAccount: Hashable, Sendable {
     public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
         /// `errno`.
         public let code: Int32
+
+        public init(code: Int32) { self.code = code }
+
         public var description: String { "accounts cannot be read: \(String(cString: strerror(code)))" }
     }
 
