@@ -45,7 +45,8 @@ extension SessionHandler {
         case .success(let account) where account.exists || account.isTrusted: takeAccount(account)
         case .success(let account):
             // May be a name service that does not know everybody just now: later, and not never.
-            let text = "\(loop.settings.hostName) uid \(account.uid) has no account on this host and may not submit mail"
+            let text =
+                "\(loop.settings.hostName) uid \(account.uid) has no account on this host and may not submit mail"
             refuseAccount(Reply(421, EnhancedStatusCode(4, 7, 0), text), reason: "no account of uid \(account.uid)")
         // A name service in trouble says nothing about the account.
         case .failure(let failure):

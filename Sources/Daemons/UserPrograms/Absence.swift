@@ -131,35 +131,35 @@ struct Absence {
         let before = database
         database.tell(address, at: now)
         do throws(GDBMFailure) { try database.write() } catch { return silent("\(error)", isTrouble: true) }
-        let code = submit(reply, to: recipient)
-        if code == .temporaryFailure {
+        if !submit(reply, to: recipient) {
             do throws(GDBMFailure) { try before.write() } catch { tell("\(error)", isTrouble: true) }
         }
-        return code
+        return .ok
     }
 
-    /// From `<>`, so that nothing comes back (RFC 3834 §3.3).
-    private func submit(_ reply: [UInt8], to recipient: Mailbox) -> ExitCode {
+    /// From `<>`, so that nothing comes back (RFC 3834 §3.3). `false`: nobody was told, which is all: the message that is answered was
+    /// delivered, and its sender must get no report for an answer that he will miss.
+    private func submit(_ reply: [UInt8], to recipient: Mailbox) -> Bool {
         let content = MessageStore()
         var envelope = SubmissionClient.Envelope(
             reversePath: .null, recipients: [ClientMessage.Recipient(.mailbox(recipient), notify: .never)])
         envelope.has8Bit = reply.contains { $0 >= 0x80 }
         do throws(MessageStore.Failure) { try content.append(reply) } catch {
-            return silent("\(error)", isTrouble: true)
+            tell("<\(recipient)> could not be told: \(error)", isTrouble: true)
+            return false
         }
         let client = SubmissionClient(path: environment.submissionSocket, helloName: user.host)
         do throws(SubmissionFailure) {
             let answers = try client.submit(envelope, content)
             guard let answer = answers.first, !answer.isPositive else {
                 tell("<\(recipient)> was told", isTrouble: false)
-                return .ok
+                return true
             }
             tell("<\(recipient)> could not be told: \(answer.summary)", isTrouble: true)
-            return answer.isPermanent ? .ok : .temporaryFailure
         } catch {
             tell("<\(recipient)> could not be told: \(error)", isTrouble: true)
-            return error.isTemporary ? .temporaryFailure : .ok
         }
+        return false
     }
 
     /// `SENDER` of the mailbox agent.

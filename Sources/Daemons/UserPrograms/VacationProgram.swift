@@ -26,7 +26,8 @@ public enum VacationProgram {
             exit(0)
         }
         let environment = Program.environment(options.environmentFile ?? getenv("ZCONFIG").map { String(cString: $0) })
-        let user = account(options.user, environment)
+        let answers = !options.initializes && !options.lists && !options.excludes
+        let user = account(options.user, environment, answers: answers)
         let absence = Absence(options, environment, user)
         let code: ExitCode =
             if options.initializes {
@@ -41,7 +42,7 @@ public enum VacationProgram {
         exit(code.rawValue)
     }
 
-    private static func account(_ name: String?, _ environment: ZEnvironment) -> UserIdentity {
+    private static func account(_ name: String?, _ environment: ZEnvironment, answers: Bool) -> UserIdentity {
         guard let name else { return UserIdentity.own(environment) }
         do throws(SystemAccount.Failure) {
             guard let found = try SystemAccount.named(name) else {
@@ -49,7 +50,10 @@ public enum VacationProgram {
             }
             return UserIdentity(environment, found)
         } catch {
-            Program.fail("vacation: \(error)", .temporaryFailure)
+            Program.print("vacation: \(error)", to: 2)
+            SystemLog.write("\(name): nobody is told: \(error)", isTrouble: true)
+            // Of a message that was delivered there must be no report because an answer to it is missing.
+            exit(answers ? ExitCode.ok.rawValue : ExitCode.temporaryFailure.rawValue)
         }
     }
 }

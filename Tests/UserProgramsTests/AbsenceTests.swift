@@ -1,0 +1,75 @@
+import Configuration
+import Glibc
+import ProgramKit
+import Submission
+import Testing
+
+@testable import UserPrograms
+
+/// Whole answers, of a message on standard input to what a server gets.
+@Suite(.serialized) final class AbsenceTests {
+    private let home: String
+
+    init() throws {
+        var template = Array("/tmp/zma-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        home = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        write("Subject: away\n\nI am away.\n", ".vacation.msg")
+    }
+
+    deinit {
+        for name in ["vacation.msg", "vacation.db", "vacation.db.bad", "vacation.db.lock"] { unlink("\(home)/.\(name)") }
+        rmdir("\(home)/.vacation.db")
+        rmdir(home)
+    }
+
+    private func write(_ text: String, _ name: String) {
+        let descriptor = open("\(home)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        #expect(Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count)
+        close(descriptor)
+    }
+
+    private func absence(_ socket: String) throws -> Absence {
+        let environment = ZEnvironment(values: ["SUBMISSIONSOCKET": socket, "HOSTNAME": "mx.d.test"])
+        let account = SystemAccount(name: "alice", uid: getuid(), gid: getgid(), home: home)
+        var options = try VacationArguments(["-j", "-s", "carl@else.test", "-r", "7"])
+        options.user = "alice"
+        return Absence(options, environment, UserIdentity(environment, account))
+    }
+
+    private func answer(_ socket: String) throws -> ExitCode {
+        var input: [Int32] = [0, 0]
+        try #require(pipe(&input) == 0)
+        let kept = dup(0)
+        defer {
+            dup2(kept, 0)
+            close(kept)
+        }
+        let message = Array("From: carl@else.test\nSubject: lunch\n\nx\n".utf8)
+        #expect(Glibc.write(input[1], message, message.count) == message.count)
+        close(input[1])
+        dup2(input[0], 0)
+        close(input[0])
+        return try absence(socket).answer()
+    }
+
+    private var told: Int64? { AbsenceDatabase(reading: "\(home)/.vacation.db") { _ in }.told["carl@else.test"] }
+
+    @Test(
+        "an answer that cannot be submitted fails nobody's mail, and is not remembered as one",
+        arguments: [nil, "MAIL", "RCPT", "DATA", "data"] as [String?], ["451 4.3.0 later", "550 5.7.1 never"])
+    func trouble(command: String?, reply: String) throws {
+        let failing = try ScriptedServer { line in
+            command.map(line.hasPrefix) == true ? reply : ScriptedServer.friendly(line)
+        }
+        defer { failing.stop() }
+        #expect(try answer(command == nil ? "/tmp/nowhere/socket" : failing.path) == .ok)
+        #expect(told == nil)
+        #expect(failing.messages.isEmpty || command == "data")
+        // The next message gets the answer, and the one behind it none.
+        let server = try ScriptedServer()
+        defer { server.stop() }
+        for _ in 0..<2 { #expect(try answer(server.path) == .ok) }
+        #expect(server.messages.count == 1 && told != nil)
+    }
+}
