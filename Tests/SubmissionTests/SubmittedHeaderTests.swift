@@ -77,6 +77,19 @@ import Testing
     }
 
     @Test(
+        "a line that is no field is told: a Bcc behind it is body",
+        arguments: [
+            ("To: a@b\nno field\nBcc: c@d\n\nx\n", 2, "no field"), ("To: a@b\n\nBcc: c@d\n", nil, ""),
+            ("To: a@b\nBcc: c@d", nil, ""), ("To: a@b\nBcc: c@d\n", nil, ""), ("", nil, ""), ("\n", nil, ""),
+            ("From me Fri Nov 27\nTo: a@b\n c\nhéllo: x\nBcc: c@d\n\n", 4, "héllo: x"), ("body\n", 1, "body"),
+            (" To: a@b\n\n", 1, " To: a@b"),
+        ])
+    func stray(input: String, number: Int?, line: String) {
+        let stray = Self.header(input, takes: true).strayLine
+        #expect(stray == number.map { SubmittedHeader.StrayLine(number: $0, text: line) })
+    }
+
+    @Test(
         "an address that is not ASCII needs SMTPUTF8, a name does not",
         arguments: [
             ("To: grüße@b.test\n\n", true), ("To: \"Grüße\" <a@b.test>\n\n", false), ("Subject: ü\n\n", false),

@@ -3,6 +3,18 @@ import MailModel
 /// The header section of a message that a program of this host submits: what is missing is added, what must not be seen goes
 /// (RFC 6409 §8), and recipients are read out of it where that is wanted.
 public struct SubmittedHeader: Hashable, Sendable {
+    public struct StrayLine: Hashable, Sendable {
+        /// From 1.
+        public let number: Int
+        /// At most ``AddressField/maximumMalformedLength`` octets of it.
+        public let text: String
+
+        public init(number: Int, text: String) {
+            self.number = number
+            self.text = text
+        }
+    }
+
     public struct Plan: Hashable, Sendable {
         /// For `From`, where it is missing: `user@example.org`.
         public var author: String
@@ -33,6 +45,9 @@ public struct SubmittedHeader: Hashable, Sendable {
     public private(set) var malformed: [String] = []
     /// Some address in it is not ASCII: it needs SMTPUTF8 (RFC 6531 §3.2).
     public private(set) var needsSMTPUTF8 = false
+    /// The line that ended the section and is neither empty nor a field, and its number from 1: what was meant to be a field behind it
+    /// is body, and with it `Bcc`.
+    public private(set) var strayLine: StrayLine?
     /// Where the body begins in the octets that were given.
     public let bodyStart: Int
 
@@ -47,6 +62,11 @@ public struct SubmittedHeader: Hashable, Sendable {
     public init(_ message: [UInt8], _ plan: Plan) {
         let section = HeaderSection(message, from: Self.behindMailboxLine(message))
         bodyStart = section.bodyStart
+        if section.end == section.bodyStart, section.end < message.count {
+            let line = message[section.end...].prefix { $0 != 0x0d && $0 != 0x0a }
+            let number = message[..<section.end].count { $0 == 0x0a } + 1
+            strayLine = StrayLine(number: number, text: Octets.text(line.prefix(AddressField.maximumMalformedLength)))
+        }
         let names = section.fields.map { asciiLowercased($0.name) }
         let isResent = names.contains { $0.hasPrefix("resent-") }
         let wanted =

@@ -155,6 +155,12 @@ struct SendmailSubmission {
                 searched = max(0, pending.count - 3)
                 guard isComplete || pending.count > Self.maximumHeaderSize else { continue }
                 let made = SubmittedHeader(pending, plan)
+                // What follows would be body, and a Bcc in it be read by everybody.
+                if options.takesRecipientsOfHeader, let line = made.strayLine {
+                    throw .data(
+                        "line \(line.number), '\(line.text)', is no header field; "
+                            + "with -t an empty line must stand between header and body")
+                }
                 guard isComplete || made.bodyStart < pending.count else {
                     throw .data("the header has more than \(Self.maximumHeaderSize) octets")
                 }
