@@ -18,7 +18,9 @@ import Testing
     }
 
     deinit {
-        for name in ["vacation.msg", "vacation.db", "vacation.db.bad", "vacation.db.lock"] { unlink("\(home)/.\(name)") }
+        for name in ["vacation.msg", "vacation.db", "vacation.db.bad", "vacation.db.lock"] {
+            unlink("\(home)/.\(name)")
+        }
         rmdir("\(home)/.vacation.db")
         rmdir(home)
     }
