@@ -242,7 +242,7 @@ let package = Package(
             "UserProgramsTests",
             [
                 "UserPrograms", "LocalSubmission", "Submission", "Configuration", "ChildProcesses", "ProgramKit",
-                "MailModel", "SMTPProtocol",
+                "MailModel", "SMTPProtocol", "CPosix",
             ]),
         tests("PeerIdentityTests", ["PeerIdentity", "MailModel"]),
         tests("HostAccessTests", ["HostAccess"]),

@@ -163,7 +163,7 @@ struct Absence {
     }
 
     /// `SENDER` of the mailbox agent.
-    private var environmentSender: String? { getenv("SENDER").map { String(cString: $0) } }
+    private var environmentSender: String? { Program.variable("SENDER") }
 
     private func returnPath(_ header: HeaderSection) -> String? {
         header.value("Return-Path").map { value in

@@ -32,7 +32,7 @@ public enum SendmailProgram {
             exit(0)
         }
         if name == "newaliases" { options.mode = .rebuildAliases }
-        let environment = Program.environment(options.environmentFile ?? getenv("ZCONFIG").map { String(cString: $0) })
+        let environment = Program.environment(options.environmentFile ?? Program.variable("ZCONFIG"))
         let user = UserIdentity.own(environment)
         switch options.mode {
         case .submit: exit(SendmailSubmission(name, options, environment, user).run().rawValue)

@@ -22,15 +22,15 @@ public struct UserIdentity: Hashable, Sendable {
         address.utf8.contains(UInt8(ascii: "@")) ? address : "\(address)@\(domain)"
     }
 
-    /// Of the uid that this process has.
+    /// Of the effective uid, which smtpserver is told (SO_PEERCRED).
     public static func own(_ environment: ZEnvironment) -> UserIdentity {
         // A name service in trouble: smtpserver will say that it cannot find out who this is.
-        let account = (try? SystemAccount.with(uid: getuid())) ?? nil
+        let account = (try? SystemAccount.with(uid: geteuid())) ?? nil
         return UserIdentity(environment, account)
     }
 
     init(_ environment: ZEnvironment, _ account: SystemAccount?) {
-        name = account?.name ?? "uid-\(getuid())"
+        name = account?.name ?? "uid-\(geteuid())"
         // An `&` of the comment is the account's name, its first letter large (passwd(5)).
         let capital = name.prefix(1).uppercased() + name.dropFirst()
         fullName = (account?.fullName ?? "").split(separator: "&", omittingEmptySubsequences: false)

@@ -25,7 +25,7 @@ public enum VacationProgram {
             Program.print(summary)
             exit(0)
         }
-        let environment = Program.environment(options.environmentFile ?? getenv("ZCONFIG").map { String(cString: $0) })
+        let environment = Program.environment(options.environmentFile ?? Program.variable("ZCONFIG"))
         let answers = !options.initializes && !options.lists && !options.excludes
         let user = account(options.user, environment, answers: answers)
         let absence = Absence(options, environment, user)

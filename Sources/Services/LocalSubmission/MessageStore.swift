@@ -33,9 +33,9 @@ public final class MessageStore {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// `$TMPDIR`, else /tmp.
+    /// `$TMPDIR`, else /tmp, and that too where the caller of a set-user-id program has chosen it.
     public static var temporaryFolder: String {
-        guard let value = getenv("TMPDIR") else { return "/tmp" }
+        guard let value = cposix_secure_getenv("TMPDIR") else { return "/tmp" }
         let path = String(cString: value)
         return path.hasPrefix("/") ? path : "/tmp"
     }

@@ -7,6 +7,9 @@ import Telemetry
 public enum Program {
     public static let version = "0.1.0"
 
+    /// A variable of the environment; `nil` also in a program that has rights which its caller has not (set-user-id).
+    public static func variable(_ name: String) -> String? { cposix_secure_getenv(name).map { String(cString: $0) } }
+
     /// Writes to standard error and ends.
     public static func fail(_ message: String, _ code: ExitCode) -> Never {
         print(message, to: 2)

@@ -29,6 +29,10 @@ int cposix_tmpfile(const char *directory, mode_t mode) {
     return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 }
 
+const char *cposix_secure_getenv(const char *name) {
+    return secure_getenv(name);
+}
+
 int cposix_link_fd(int fd, const char *path) {
     char name[40];
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);

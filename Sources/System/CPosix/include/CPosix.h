@@ -83,6 +83,8 @@ int cposix_epoll_set(int epoll, int operation, int fd, int interest);
 struct cposix_event { int fd; int ready; };
 int cposix_epoll_wait(int epoll, struct cposix_event *events, int limit, int timeout_ms);
 int cposix_eventfd(void);
+/* getenv(3), but NULL in a program that has rights its caller has not (set-user-id and the like, secure_getenv(3)). */
+const char *cposix_secure_getenv(const char *name);
 /* Changes the identity of the calling thread only (raw system calls): supplementary groups, gid, uid. 0 or errno. */
 int cposix_thread_identity(uid_t uid, gid_t gid);
 /* Changes the whole process. 0 or errno; 0 without a call when uid (not root's) and gid are those of the process. */
