@@ -44,7 +44,9 @@ import Testing
         return try StandardInput.with("From: carl@else.test\nSubject: lunch\n\nx\n") { absence.answer() }
     }
 
-    private var told: Int64? { AbsenceDatabase(reading: "\(home)/.vacation.db") { _ in }.told["carl@else.test"] }
+    private var told: Int64? {
+        (try? AbsenceDatabase(reading: "\(home)/.vacation.db") { _ in })?.told["carl@else.test"]
+    }
 
     @Test(
         "an answer that cannot be submitted fails nobody's mail, and is not remembered as one",
@@ -62,5 +64,37 @@ import Testing
         defer { server.stop() }
         for _ in 0..<2 { #expect(try answer(server.path) == .ok) }
         #expect(server.messages.count == 1 && told != nil)
+    }
+
+    @Test("a database that cannot be read now stays, and nobody is told; one that is damaged is put aside")
+    func unreadable() throws {
+        let server = try ScriptedServer()
+        defer { server.stop() }
+        let path = "\(home)/.vacation.db"
+        // ELOOP, for root too.
+        try #require(symlink(path, path) == 0)
+        #expect(try answer(server.path) == .ok)
+        var info = stat()
+        #expect(lstat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFLNK)
+        #expect(access("\(path).bad", F_OK) != 0 && server.messages.isEmpty)
+        unlink(path)
+        write("no database", ".vacation.db")
+        #expect(try answer(server.path) == .ok)
+        #expect(access("\(path).bad", F_OK) == 0 && server.messages.count == 1)
+    }
+
+    @Test("more excluded addresses than are kept are an error, and change nothing")
+    func tooManyExcluded() throws {
+        var database = AbsenceDatabase(path: "\(home)/.vacation.db")
+        for number in 0..<AbsenceDatabase.maximumEntries {
+            let isKept = database.exclude("user\(number)@else.test")
+            #expect(isKept)
+        }
+        try database.write()
+        let absence = try absence("/tmp/nowhere/socket")
+        #expect(try StandardInput.with("one@else.test\n") { absence.exclude() } == .dataError)
+        #expect(try StandardInput.with("user0@else.test\n") { absence.exclude() } == .ok)
+        let found = try AbsenceDatabase(reading: "\(home)/.vacation.db") { _ in }
+        #expect(found.excluded.count == AbsenceDatabase.maximumEntries)
     }
 }

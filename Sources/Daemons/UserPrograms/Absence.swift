@@ -36,7 +36,7 @@ struct Absence {
         }
         defer { withExtendedLifetime(lock) {} }
         do throws(GDBMFailure) {
-            var database = AbsenceDatabase(reading: databasePath) { Program.print("vacation: \($0)", to: 2) }
+            var database = try AbsenceDatabase(reading: databasePath) { Program.print("vacation: \($0)", to: 2) }
             return try body(&database)
         } catch {
             Program.print("vacation: \(error)", to: 2)
@@ -74,7 +74,12 @@ struct Absence {
                         "vacation: -x: '\(word)' is no address; valid are user@example.org, @example.org", to: 2)
                     return .dataError
                 }
-                database.exclude(word)
+                guard database.exclude(word) else {
+                    Program.print(
+                        "vacation: -x: more than \(AbsenceDatabase.maximumEntries) addresses, and nothing was changed; "
+                            + "a domain is written @example.org", to: 2)
+                    return .dataError
+                }
             }
             try database.write()
             return .ok
@@ -97,7 +102,12 @@ struct Absence {
             return silent("\(databasePath).lock: \(String(cString: strerror(errno)))", isTrouble: true)
         }
         defer { withExtendedLifetime(lock) {} }
-        var database = AbsenceDatabase(reading: databasePath) { tell($0, isTrouble: true) }
+        var database: AbsenceDatabase
+        do throws(GDBMFailure) {
+            database = try AbsenceDatabase(reading: databasePath) { tell($0, isTrouble: true) }
+        } catch {
+            return silent("\(error)", isTrouble: true)
+        }
         rules.excluded = database.excluded
         switch rules.verdict(sender: sender, header: header) {
         case .silent(let silence): return silent(silence)

@@ -20,18 +20,20 @@ struct AbsenceDatabase {
     /// Empty.
     init(path: String) { self.path = path }
 
-    /// What is there; empty if nothing is.
+    /// What is there; empty if nothing is. Throws where the system has failed: what is in the file may be good, and who is excluded
+    /// must not be told because of that.
     ///
-    /// - Parameter complain: told of a file that cannot be read, which is put aside.
-    init(reading path: String, complain: (String) -> Void) {
+    /// - Parameter complain: told of a file that is damaged, which is put aside.
+    init(reading path: String, complain: (String) -> Void) throws(GDBMFailure) {
         self.init(path: path)
-        guard access(path, F_OK) == 0 else { return }
         do throws(GDBMFailure) {
             let reader = try GDBMReader(path: path)
             var read = AbsenceDatabase(path: path)
             try reader.forEach { read.take($0, $1) }
             self = read
         } catch {
+            if error.code == ENOENT { return }
+            guard error.code == 0 else { throw error }
             let aside = "\(path).bad"
             let text = rename(path, aside) == 0 ? "it is \(aside) now, and all senders are new" : "it is passed over"
             complain("\(error); \(text)")
@@ -61,9 +63,11 @@ struct AbsenceDatabase {
         told = Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0.value) })
     }
 
-    mutating func exclude(_ name: String) {
-        guard excluded.count < Self.maximumEntries else { return }
+    /// `false`: there are ``maximumEntries`` others.
+    mutating func exclude(_ name: String) -> Bool {
+        guard excluded.count < Self.maximumEntries || excluded.contains(name) else { return false }
         excluded.insert(name)
+        return true
     }
 
     func write() throws(GDBMFailure) {
