@@ -174,9 +174,53 @@ import Testing
         let error = #expect(throws: ListenError.self) { _ = try SubmissionSocket.listen(file, backlog: 16) }
         #expect(error?.description == "\(file) is there and no socket; remove it, or name another submission-socket")
         #expect(try SubmissionSocket.listen(path, backlog: 16) >= 0)
-        try #require(chmod("\(fixture.directory)/po", 0o777) == 0)
-        let open = #expect(throws: ListenError.self) { _ = try SubmissionSocket.listen(path, backlog: 16) }
-        #expect(open?.description.contains("everybody may write to \(fixture.directory)/po") == true)
+        withExtendedLifetime(fixture) {}
+    }
+
+    @Test(
+        "the socket's folder is one that nobody else can change, nor any above it",
+        arguments: [
+            // The modes of a folder, of one in it, and of the folder of the socket in that.
+            ([0o755, 0o755, 0o755], nil), ([0o700, 0o711, 0o750], nil), ([0o1777, 0o755, 0o755], nil),
+            ([0o755, 0o755, 0o777], "/1/2 may be written by others (mode 777;"),
+            ([0o755, 0o755, 0o775], "/1/2 may be written by others (mode 775;"),
+            ([0o755, 0o755, 0o1777], "/1/2 may be written by others (mode 1777;"),
+            ([0o755, 0o775, 0o755], "/1 may be written by others (mode 775;"),
+            ([0o777, 0o755, 0o755], " may be written by others (mode 777;"),
+        ] as [([mode_t], String?)])
+    func folder(modes: [mode_t], problem: String?) throws {
+        var template = Array("/tmp/zmf-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        let top = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let folders = [top, "\(top)/1", "\(top)/1/2"]
+        defer {
+            unlink("\(top)/link")
+            unlink("\(top)/1/2/socket")
+            for folder in folders.reversed() { rmdir(folder) }
+        }
+        for (folder, mode) in zip(folders, modes) {
+            mkdir(folder, 0o700)
+            try #require(chmod(folder, mode) == 0)
+        }
+        try #require(symlink("\(top)/1/2", "\(top)/link") == 0)
+        for path in ["\(folders[2])/socket", "\(top)/link/socket"] {
+            guard let problem else {
+                close(try SubmissionSocket.listen(path, backlog: 16))
+                continue
+            }
+            let error = #expect(throws: ListenError.self) { _ = try SubmissionSocket.listen(path, backlog: 16) }
+            #expect(error?.description.contains("\(top)\(problem)") == true, "\(error?.description ?? "")")
+        }
+        guard problem == nil, geteuid() == 0 else { return }
+        // Of a link its owner decides where it leads.
+        try #require(lchown("\(top)/link", 1, 1) == 0)
+        let link = #expect(throws: ListenError.self) { _ = try SubmissionSocket.listen("\(top)/link/s", backlog: 16) }
+        #expect(link?.description.contains("\(top)/link belongs to uid 1") == true)
+        try #require(chown(folders[1], 1, 1) == 0)
+        let error = #expect(throws: ListenError.self) {
+            _ = try SubmissionSocket.listen("\(folders[2])/socket", backlog: 16)
+        }
+        #expect(error?.description.contains("\(folders[1]) belongs to uid 1") == true)
     }
 
     @Test("a name that another server has taken is not removed")

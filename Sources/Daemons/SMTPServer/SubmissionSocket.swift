@@ -37,8 +37,8 @@ enum SubmissionSocket {
         }
         // Who could put a socket of his own there would get the mail of others.
         let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        if stat(folder, &information) == 0, information.st_mode & 0o002 != 0 {
-            throw ListenError("\(path): everybody may write to \(folder); name a submission-socket elsewhere", .osFile)
+        if let problem = SocketFolder.problem(folder) {
+            throw ListenError("\(path): \(problem); mend that, or name a submission-socket elsewhere", .osFile)
         }
         // Of the whole process, and the master makes files in this thread alone.
         let mask = umask(0)
