@@ -68,7 +68,7 @@ let package = Package(
         library("Cores", "Configuration", ["MailModel"]),
         library("Cores", "PeerIdentity", ["MailModel"]),
         library("Cores", "MilterProtocol", ["MailModel"]),
-        library("Cores", "Submission", ["MailModel", "DeliveryStatus"]),
+        library("Cores", "Submission", ["MailModel", "DeliveryStatus", "MessageConversion"]),
 
         // Services
         library("Services", "Telemetry", ["CPosix"]),

@@ -54,7 +54,9 @@ let package = Package(
         fuzz("FuzzSASLClient", "SASL"),
         fuzz("FuzzSPF", "Policy"),
         fuzz("FuzzServerSession"),
-        .target(name: "Submission", dependencies: ["MailModel", "DeliveryStatus"], swiftSettings: features),
+        .target(
+            name: "Submission", dependencies: ["MailModel", "DeliveryStatus", "MessageConversion"],
+            swiftSettings: features),
         fuzz("FuzzSubmission", "Submission"),
         fuzz("FuzzTLSServer", "TransportSecurity"),
     ],

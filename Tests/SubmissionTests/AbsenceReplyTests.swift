@@ -45,6 +45,57 @@ import Testing
         #expect(!text.contains("In-Reply-To") && !text.contains("References"))
     }
 
+    @Test(
+        "a text whose beginning only looks like fields is all body",
+        arguments: [
+            "Note: I am away until May.\n\nAlice\n", "Subject: away\nI am away.\n", "Subject: away\n",
+            "Subject: away\nPS: in May\n\nx\n", "Away: yes", "I am away\n\nSubject: x\n",
+        ])
+    func body(text: String) throws {
+        let reply = try reply(text, to: "Subject: Lunch")
+        #expect(reply.contains("\nSubject: Auto: Lunch\n") && reply.hasPrefix("From: Alice <alice@d.test>\n"))
+        #expect(reply.hasSuffix("\n\n\(text)") || reply.hasSuffix("\n\n\(text)\n"), "\(reply)")
+    }
+
+    @Test(
+        "an empty line ends a header, also one without fields",
+        arguments: [
+            ("\nNote: x\n", "Auto: Lunch", "Note: x\n"), ("Subject: a\n\nNote: x\n", "a", "Note: x\n"),
+            ("X-Mine: b\nContent-Language: de\nPrecedence: bulk\nSubject: a\n\n", "a", ""),
+        ])
+    func header(text: String, subject: String, body: String) throws {
+        let reply = try reply(text, to: "Subject: Lunch")
+        #expect(reply.contains("\nSubject: \(subject)\n") && reply.hasSuffix("\n\n\(body)"), "\(reply)")
+    }
+
+    @Test(
+        "what is not ASCII becomes encoded words in fields",
+        arguments: [
+            ("Subject: Grüße\n\nx\n", "Subject: Lunch", "Subject: =?UTF-8?B?R3LDvMOfZQ==?="),
+            ("Subject: Re: $SUBJECT\n\nx\n", "Subject: Grüße", "Subject: Re: =?UTF-8?B?R3LDvMOfZQ==?="),
+            ("x\n", "Subject: Grüße", "Subject: Auto: =?UTF-8?B?R3LDvMOfZQ==?="),
+            ("From: Jörg <j@d.test>\n\nx\n", "Subject: a", "From: =?UTF-8?Q?J=C3=B6rg?= <j@d.test>"),
+            (
+                "Reply-To: \"Jörg\" <j@d.test>, Anna <a@d.test>\n\nx\n", "Subject: a",
+                "Reply-To: =?UTF-8?Q?J=C3=B6rg?= <j@d.test>, Anna <a@d.test>"
+            ),
+        ])
+    func eightBitFields(text: String, original: String, expected: String) throws {
+        let reply = try reply(text, to: original)
+        #expect(reply.contains("\(expected)\n"), "\(reply)")
+        let head = reply.split(separator: "\n\n", maxSplits: 1).first ?? ""
+        #expect(head.utf8.allSatisfy { $0 < 0x80 })
+    }
+
+    @Test("fields of another charset than UTF-8 keep their characters")
+    func latinFields() throws {
+        let reply = AbsenceReply(
+            text: Array("Subject: Gr".utf8) + [0xfc] + Array("n\n\nx\n".utf8), author: "a@b",
+            recipient: try #require(Mailbox("c@d.test")), date: "D", messageID: "<I>")
+        let text = String(decoding: reply.composed(answering: HeaderSection([])), as: UTF8.self)
+        #expect(text.contains("Subject: =?ISO-8859-1?Q?Gr=FCn?=\r\n"), "\(text)")
+    }
+
     @Test("fields that would make it another thing are left out")
     func fields() throws {
         let text = try reply(

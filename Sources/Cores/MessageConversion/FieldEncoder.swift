@@ -2,9 +2,11 @@ import MailModel
 
 /// Makes the body of a header field 7-bit: encoded words where RFC 2047 §5 allows them, RFC 2231 for parameters, question marks where
 /// nothing better can be done.
-struct FieldEncoder {
+public struct FieldEncoder: Sendable {
     /// For octets that are not UTF-8.
-    let charset: String
+    public let charset: String
+
+    public init(charset: String) { self.charset = charset }
 
     private enum Form {
         /// Text (RFC 5322 §2.2.1).
@@ -20,7 +22,7 @@ struct FieldEncoder {
     /// - Parameters:
     ///   - body: what follows the colon, folding included, without the last line end.
     ///   - name: of the field.
-    func encode(_ body: ArraySlice<UInt8>, name: String) -> [UInt8] {
+    public func encode(_ body: ArraySlice<UInt8>, name: String) -> [UInt8] {
         let charset = String(validating: body, as: UTF8.self) == nil ? charset : "UTF-8"
         switch Self.form(asciiLowercased(name)) {
         case .unstructured:

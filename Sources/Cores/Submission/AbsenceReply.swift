@@ -1,5 +1,6 @@
 import DeliveryStatus
 import MailModel
+import MessageConversion
 
 /// The message that tells a sender that somebody is away (RFC 3834 §3, RFC 5230 §5): the user's own text, with what it quotes of the
 /// message that is answered.
@@ -16,6 +17,21 @@ public struct AbsenceReply: Hashable, Sendable {
         "from", "subject", "reply-to", "mime-version", "content-type", "content-transfer-encoding", "content-language",
         "organization",
     ]
+    /// Fields by which a header is known as one, beside those and what begins with ``knownPrefixes``: without an empty line behind
+    /// fields that are known the text is all body. Many a text begins with `Note: …`.
+    private static let known: Set<String> = taken.union([
+        "to", "cc", "bcc", "sender", "date", "message-id", "in-reply-to", "references", "auto-submitted", "precedence",
+        "return-path", "importance", "priority", "keywords", "comments",
+    ])
+    private static let knownPrefixes = ["x-", "content-", "list-", "resent-"]
+
+    private static func isHeader(_ section: HeaderSection) -> Bool {
+        section.end < section.bodyStart
+            && section.fields.allSatisfy { field in
+                let name = asciiLowercased(field.name)
+                return known.contains(name) || knownPrefixes.contains(where: name.hasPrefix)
+            }
+    }
 
     /// The user's text, LF or CRLF.
     public var text: [UInt8]
@@ -39,19 +55,22 @@ public struct AbsenceReply: Hashable, Sendable {
     /// - Parameter original: the header of the message that is answered.
     public func composed(answering original: HeaderSection) -> [UInt8] {
         let text = Self.crlf(text.prefix(Self.maximumTextSize))
-        let own = HeaderSection(text)
-        let body = Array(text[own.bodyStart...])
+        let section = HeaderSection(text)
+        let own = Self.isHeader(section) ? section : HeaderSection([])
+        let body = own.octets.isEmpty ? text : Array(text[own.bodyStart...])
         let quotation = Quotation(original, recipient)
         var header = ""
         var hasField: Set<String> = []
         for field in own.fields {
             let name = asciiLowercased(field.name)
             guard Self.taken.contains(name), hasField.insert(name).inserted else { continue }
-            header += Self.field(field.name, quotation.filled(own.value(field)))
+            header += Self.encodedField(field.name, quotation.filled(Array(own.octets[field.bodyRange])))
         }
         if !hasField.contains("from") { header = Self.field("From", author) + header }
         // RFC 3834 §3.1.5
-        if !hasField.contains("subject") { header += Self.field("Subject", "Auto: \(quotation.subject)") }
+        if !hasField.contains("subject") {
+            header += Self.encodedField("Subject", Array("Auto: \(quotation.subject)".utf8))
+        }
         header += Self.field("To", "<\(recipient)>")
         header += Self.field("Date", date)
         header += Self.field("Message-ID", messageID)
@@ -111,6 +130,13 @@ public struct AbsenceReply: Hashable, Sendable {
         }
         lines.append(line)
         return lines.joined(separator: "\r\n") + "\r\n"
+    }
+
+    /// The same of what may have 8-bit octets: encoded words (RFC 2047), as the reply asks for no SMTPUTF8.
+    private static func encodedField(_ name: String, _ value: [UInt8]) -> String {
+        let line = value.filter { $0 != 0x0d && $0 != 0x0a }.map { $0 == 0x09 ? 0x20 : $0 }
+        let encoded = FieldEncoder(charset: "ISO-8859-1").encode(line[...], name: name)
+        return field(name, Octets.text(encoded.filter { $0 != 0x0d && $0 != 0x0a }[...]))
     }
 
     private static func crlf(_ octets: ArraySlice<UInt8>) -> [UInt8] {

@@ -23,7 +23,7 @@ enum SocketFolder {
             var information = stat()
             guard lstat(name, &information) == 0 else { return "\(name): \(String(cString: strerror(errno)))" }
             guard information.st_uid == 0 || information.st_uid == geteuid() else {
-                return "\(name) belongs to uid \(information.st_uid), who is neither root nor who listens (uid \(geteuid()))"
+                return "\(name) belongs to uid \(information.st_uid), and not to root or who listens (uid \(geteuid()))"
             }
             let isLink = information.st_mode & S_IFMT == S_IFLNK
             let isSticky = information.st_mode & S_ISVTX != 0 && !isFolder
