@@ -1,3 +1,5 @@
+import ChildProcesses
+import Foundation
 import Glibc
 import LocalSubmission
 import MailModel
@@ -179,5 +181,50 @@ import Testing
         #expect(text.hasPrefix("220 here ESMTP\r\n250-here") && text.hasSuffix("250 2.1.0 ok\r\n221 bye\r\n"))
         close(input[0])
         close(output[0])
+    }
+
+    @Test("a server that takes no more is heard to its last word")
+    func lastWords() throws {
+        var template = Array("/tmp/zml-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let path = "\(folder)/socket"
+        let listener = try UnixSocket.listen(path)
+        UnixSocket.makeBlocking(listener)
+        defer {
+            close(listener)
+            unlink(path)
+            unlink("\(folder)/input")
+            rmdir(folder)
+        }
+        Thread {
+            let connection = accept(listener, nil, nil)
+            UnixSocket.makeBlocking(connection)
+            let greeting = Array("220 here\r\n".utf8)
+            _ = send(connection, greeting, greeting.count, Int32(MSG_NOSIGNAL))
+            // Until the client has more to say than we take.
+            var octets: [UInt8] = [0]
+            _ = recv(connection, &octets, 1, Int32(MSG_PEEK))
+            for _ in 0..<3 {
+                let words = Array("421 4.4.2 here no more\r\n".utf8)
+                _ = send(connection, words, words.count, Int32(MSG_NOSIGNAL))
+            }
+            close(connection)
+        }.start()
+        let input = open("\(folder)/input", O_RDWR | O_CREAT, 0o600)
+        let line = Array(String(repeating: "x", count: 1 << 16).utf8)
+        for _ in 0..<64 { #expect(write(input, line, line.count) == line.count) }
+        lseek(input, 0, SEEK_SET)
+        var output: [Int32] = [0, 0]
+        try #require(pipe(&output) == 0)
+        try SubmissionClient(path: path, helloName: "here").relay(input: input, output: output[1])
+        close(output[1])
+        close(input)
+        var text: [UInt8] = []
+        var octets = [UInt8](repeating: 0, count: 4096)
+        while case let count = read(output[0], &octets, octets.count), count > 0 { text += octets[..<count] }
+        close(output[0])
+        let last = String(repeating: "421 4.4.2 here no more\r\n", count: 3)
+        #expect(String(decoding: text, as: UTF8.self) == "220 here\r\n\(last)")
     }
 }

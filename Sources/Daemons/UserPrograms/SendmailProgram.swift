@@ -65,8 +65,8 @@ public enum SendmailProgram {
             try client.relay(input: 0, output: 1)
             return .ok
         } catch {
-            // Who speaks SMTP with us is told in its words.
-            Program.print("421 4.3.0 \(user.host) no mail can be taken now\r\n")
+            // Who speaks SMTP with us is told in its words, as the greeting; later there are the server's own.
+            if case .unreachable = error { Program.print("421 4.3.0 \(user.host) no mail can be taken now\r") }
             return tell(name, error)
         }
     }

@@ -84,33 +84,45 @@ final class SubmissionStream {
     func relay(input: Int32, output: Int32) throws(SubmissionFailure) {
         var isInputOpen = true
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while !isAtEnd {
+        // Each round begins with what has come, also while we wrote: the server's last words are among it.
+        while forward(to: output), !isAtEnd {
             var entries = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
             if isInputOpen { entries.append(pollfd(fd: input, events: Int16(POLLIN), revents: 0)) }
             guard poll(&entries, nfds_t(entries.count), -1) > 0 else { continue }
             if entries[0].revents != 0 {
                 try readNow()
-                let octets = inbound
-                inbound = []
-                var done = 0
-                while done < octets.count {
-                    let count = octets.withUnsafeBytes {
-                        Glibc.write(output, $0.baseAddress?.advanced(by: done), $0.count - done)
-                    }
-                    if count < 0, errno == EINTR { continue }
-                    guard count > 0 else { return }
-                    done += count
-                }
+                continue
             }
             guard isInputOpen, entries[1].revents != 0 else { continue }
             let count = Glibc.read(input, &buffer, buffer.count)
             if count < 0, errno == EINTR || errno == EAGAIN { continue }
             if count > 0 {
-                if try !write(Array(buffer[..<count]), seconds: SubmissionClient.dataDeadline) { isInputOpen = false }
+                do throws(SubmissionFailure) {
+                    isInputOpen = try write(Array(buffer[..<count]), seconds: SubmissionClient.dataDeadline)
+                } catch {
+                    _ = forward(to: output)
+                    throw error
+                }
             } else {
                 isInputOpen = false
                 shutdown(descriptor, Int32(SHUT_WR))
             }
         }
+    }
+
+    /// `false`: nobody reads there any more.
+    private func forward(to output: Int32) -> Bool {
+        let octets = inbound
+        inbound = []
+        var done = 0
+        while done < octets.count {
+            let count = octets.withUnsafeBytes {
+                Glibc.write(output, $0.baseAddress?.advanced(by: done), $0.count - done)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            done += count
+        }
+        return true
     }
 }
