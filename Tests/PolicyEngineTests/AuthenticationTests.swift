@@ -39,6 +39,41 @@ struct AuthenticationTests {
         #expect(try auth(fixture, "203.0.113.9").verdict == .accept)
     }
 
+    @Test("messages of an account of this host are counted by its name, for an hour; a login's of that name are not")
+    func accounts() throws {
+        let fixture = try EngineFixture()
+        fixture.settings.accountRateLimit = 2
+        /// The reply to MAIL in a new session of the account.
+        func outcome(_ user: String) throws -> Int? {
+            fixture.state = ""
+            var code: Int?
+            for verb in [PolicyQuestion.Verb.connect, .mail] {
+                var question = fixture.question(verb, helo: "")
+                question.client = nil
+                question.authenticatedUser = user
+                question.identity = .account
+                code = try fixture.ask(question).reply?.code
+            }
+            return code
+        }
+        func stored(_ user: String, _ identity: PolicyQuestion.Identity) throws {
+            var question = fixture.question(.stored, count: 3)
+            question.client = nil
+            question.authenticatedUser = user
+            question.identity = identity
+            try fixture.ask(question)
+        }
+        for _ in 0..<5 { try stored("alice", .login) }
+        for _ in 0..<2 {
+            #expect(try outcome("alice") == nil)
+            try stored("alice", .account)
+        }
+        #expect(try outcome("alice") == 451)
+        #expect(try outcome("bob") == nil)
+        fixture.pass(3_600_000)
+        #expect(try outcome("alice") == nil)
+    }
+
     @Test("failures of a user are told, from wherever they come")
     func users() throws {
         let fixture = try EngineFixture()

@@ -47,6 +47,24 @@ struct AccountTests {
         #expect(summary(try last(world(senders: true), "root", sender, .trustedAccount)) == "submit")
     }
 
+    @Test(
+        "account-ratelimit makes an account wait, and no trusted one",
+        arguments: [(0, 1000, false), (10, 9, false), (10, 10, true), (10, 11, true), (1, 0, false)])
+    func rate(limit: Int, count: Int, waits: Bool) throws {
+        var world = try world(senders: false)
+        world.settings.accountRateLimit = limit
+        world.counters.accountMessages = ["alice": count, "root": count]
+        let answer = try last(world, "alice", "alice@example.test")
+        #expect(summary(answer) == (waits ? "refuse 451 4.7.1" : "submit"), "\(answer.reason)")
+        #expect(
+            !waits || answer.reason == "rate: \(count) messages of the account alice, account-ratelimit \(limit)",
+            "\(answer.reason)")
+        #expect(summary(try last(world, "bob", "bob@example.test")) == "submit")
+        #expect(summary(try last(world, "root", "root@example.test", .trustedAccount)) == "submit")
+        // Of strangers it says nothing.
+        #expect(summary(try last(world, "alice", "alice@example.test", .login)) == "submit")
+    }
+
     @Test("an account may send to everybody, but not to a user who is not there")
     func recipients() throws {
         let world = try world(senders: false)

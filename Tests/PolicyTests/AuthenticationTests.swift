@@ -261,8 +261,12 @@ struct AuthenticationTests {
         #expect(!settings.line.contains("auth-failrate") && !settings.line.contains("senders"))
         settings.authFailureRate = 3
         settings.senderTable = "/opt/mail/db/smtp-auth-senders"
+        settings.accountRateLimit = 100
         #expect(AskerSettings(line: settings.line) == settings)
-        for line in ["auth-failrate=2", "auth-failrate=x", "auth-failrate=-5", "senders=x", "senders="] {
+        for line in [
+            "auth-failrate=2", "auth-failrate=x", "auth-failrate=-5", "senders=x", "senders=", "account-ratelimit=-1",
+            "account-ratelimit=x",
+        ] {
             #expect(AskerSettings(line: "settings\t\(line)") == nil, "\(line)")
         }
     }

@@ -112,6 +112,7 @@ struct DecisionCounters: PolicyCounters {
     var totalConnections: Int { 1 }
     func connections(of address: IPAddress) -> Int { 1 }
     func messages(_ key: RateKey) -> Int { 0 }
+    func messages(ofAccount name: String) -> Int { 0 }
     func recipients(_ key: RateKey) -> Int { 0 }
     func authFailures(_ key: RateKey) -> Int { 0 }
     func authFailures(as user: String) -> Int { 0 }

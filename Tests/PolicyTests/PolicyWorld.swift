@@ -176,6 +176,7 @@ struct WorldCounters: PolicyCounters {
     var totalConnections = 1
     var ofAddress = 1
     var messages = 0
+    var accountMessages: [String: Int] = [:]
     var recipients = 0
     var failures = 0
     var userFailures: [String: Int] = [:]
@@ -183,6 +184,7 @@ struct WorldCounters: PolicyCounters {
 
     func connections(of address: IPAddress) -> Int { ofAddress }
     func messages(_ key: RateKey) -> Int { messages }
+    func messages(ofAccount name: String) -> Int { accountMessages[name] ?? 0 }
     func recipients(_ key: RateKey) -> Int { recipients }
     func authFailures(_ key: RateKey) -> Int { failures }
     func authFailures(as user: String) -> Int { userFailures[user] ?? 0 }

@@ -65,7 +65,7 @@ extension SMTPServerConfiguration {
         "smtp-auth-table", "smtp-auth-pipe", "smtp-auth-pam-directory", "smtp-auth-senders", "smtp-auth-maxpar",
         "auth-failrate", "contentfilter-maxpar", "contentfilter-user", "contentfilter-failure", "contentfilter-timeout",
         "contentfilter-start-timeout", "debug-contentfilter", "etrn-cluster", "tcp-wrapper-tables",
-        "submission-socket", "trusted-users",
+        "submission-socket", "trusted-users", "account-ratelimit",
     ]
 
     /// How it is spelled, and what it is; looked up without regard to case.
@@ -193,6 +193,7 @@ extension SMTPServerConfiguration {
             ("smtp-auth-senders", .path(\.credentials.senders)),
             ("smtp-auth-pam-directory", .path(\.credentials.pamDirectory)),
             ("smtp-auth-maxpar", .number(\.credentials.maximumChecks, 1...100, unit: "processes")),
+            ("account-ratelimit", .number(\.accountRateLimit, 0...1_000_000, unit: "messages an hour")),
             ("auth-failrate", .number(\.credentials.failuresPerHour, 3...1_000_000, unit: "failures an hour")),
 
             ("rcvd-ident", .traceElement(.ident, true)),

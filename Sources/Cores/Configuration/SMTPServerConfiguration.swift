@@ -149,6 +149,8 @@ public struct SMTPServerConfiguration: Hashable, Sendable {
     public var submissionSocket = ""
     /// `trusted-users` (ours): accounts that may submit mail in any sender's name, beside root and TRUSTEDUSER.
     public var trustedUsers: [String] = []
+    /// `account-ratelimit` (ours): messages that an account may submit in an hour at ``submissionSocket``; 0: any number.
+    public var accountRateLimit = 0
     public var usesTCPWrapper = false
     /// `tcp-wrapper-tables` (ours): paths instead of /etc/hosts.allow and /etc/hosts.deny; empty: those.
     public var wrapperTables: [String] = []

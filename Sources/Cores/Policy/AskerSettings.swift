@@ -33,6 +33,8 @@ public struct AskerSettings: Hashable, Sendable {
     /// `auth-failrate`: failed logins of one address in an hour, from which on it may not try again. At least
     /// ``minimumAuthFailureRate``.
     public var authFailureRate = standardAuthFailureRate
+    /// `account-ratelimit`: messages of an account of this host in an hour, from which on it must wait; 0: none.
+    public var accountRateLimit = 0
     /// `smtp-auth-senders`: the table that says which addresses a login may use; empty: any.
     public var senderTable = ""
     /// `contactpointer`: a line of the connect-time rejection.
@@ -61,6 +63,7 @@ public struct AskerSettings: Hashable, Sendable {
         add("spf-localpolicy", spfLocalPolicy)
         add("percent-kludge", rejectsPercentKludge ? "" : "-")
         add("auth-failrate", authFailureRate == Self.standardAuthFailureRate ? "" : "\(authFailureRate)")
+        add("account-ratelimit", accountRateLimit == 0 ? "" : "\(accountRateLimit)")
         add("senders", senderTable)
         add("contact", contactPointer)
         add("host", hostName)
@@ -97,6 +100,9 @@ public struct AskerSettings: Hashable, Sendable {
         case "auth-failrate":
             guard let number = Int(value), number >= Self.minimumAuthFailureRate else { return false }
             authFailureRate = number
+        case "account-ratelimit":
+            guard let number = Int(value), number >= 0 else { return false }
+            accountRateLimit = number
         case "senders":
             guard value.hasPrefix("/") else { return false }
             senderTable = value

@@ -44,6 +44,8 @@ public protocol PolicyCounters {
     func connections(of address: IPAddress) -> Int
     /// Messages stored in the last hour.
     func messages(_ key: RateKey) -> Int
+    /// Messages of an account of this host (``PolicyQuestion/Identity``), stored in the last hour.
+    func messages(ofAccount name: String) -> Int
     /// Recipients of messages stored in the last hour.
     func recipients(_ key: RateKey) -> Int
     /// Logins that failed in the last hour.

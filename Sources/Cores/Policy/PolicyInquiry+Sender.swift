@@ -15,7 +15,7 @@ extension PolicyInquiry {
         if case .refused(let answer) = right { return answer }
         if state.flags.contains(.alwaysFreeze) { return freeze(state.reason) }
         if state.flags.contains(.fullTrust) { return accept(state.reason) }
-        if case .permitted(let reason) = right { return exceedsRates() ?? accept(reason) }
+        if case .permitted(let reason) = right { return exceedsAccountRate() ?? exceedsRates() ?? accept(reason) }
         let isNull = question.sender.isEmpty
         let mailbox = Mailbox(question.sender)
         guard isNull || mailbox != nil else { return refused(-1, "", "no address") }
@@ -89,6 +89,21 @@ extension PolicyInquiry {
 
     private func refused(_ code: Int, _ text: String, _ reason: String) -> PolicyAnswer {
         refuse(PolicyReplies.sender(code, client, question.sender, text), reason)
+    }
+
+    /// `account-ratelimit`, of an account that is not trusted; `nil`: it does not.
+    private func exceedsAccountRate() -> PolicyAnswer? {
+        let limit = settings.accountRateLimit
+        guard limit > 0, question.identity == .account else { return nil }
+        let account = question.authenticatedUser
+        let count = counters.messages(ofAccount: account)
+        step(.count, "messages of the account \(account) in an hour", "\(count) of \(limit)")
+        guard count >= limit else { return nil }
+        let text =
+            "The account \(account) has sent \(count) messages in an hour, and may send \(limit); try again later"
+        return refuse(
+            Reply(451, EnhancedStatusCode(4, 7, 1), text),
+            "rate: \(count) messages of the account \(account), account-ratelimit \(limit)")
     }
 
     /// `ratelimitmsgs` (policy.md §9); `nil`: it does not.

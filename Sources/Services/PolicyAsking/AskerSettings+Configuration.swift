@@ -24,6 +24,7 @@ extension AskerSettings {
         spfLocalPolicy = configuration.spfLocalPolicy
         rejectsPercentKludge = configuration.rejectsPercentKludge
         authFailureRate = configuration.credentials.failuresPerHour
+        accountRateLimit = configuration.accountRateLimit
         senderTable = configuration.credentials.senders
         contactPointer = configuration.contactPointer
         self.hostName = hostName

@@ -7,6 +7,8 @@ final class EngineCounters: PolicyCounters {
     var connectionCounts = ConnectionCounts()
     private var rates = RateCounters<RateKey>(limit: 200_000)
     private var authFailures = RateCounters<RateKey>(limit: 200_000)
+    /// By account of this host.
+    private var accountRates = RateCounters<String>(limit: 50_000)
     /// By user: strangers choose the names.
     private var userAuthFailures = RateCounters<String>(limit: 50_000)
     private let greylist: Greylist
@@ -21,6 +23,7 @@ final class EngineCounters: PolicyCounters {
     var totalConnections: Int { connectionCounts.total }
     func connections(of address: IPAddress) -> Int { connectionCounts.count(address) }
     func messages(_ key: RateKey) -> Int { rate(key).messages }
+    func messages(ofAccount name: String) -> Int { accountRates.count(name, now: second).messages }
     func recipients(_ key: RateKey) -> Int { rate(key).recipients }
     func firstSeen(_ key: GreylistKey) -> Int64? { greylist.firstSeen("\(key)", now: now) }
 
@@ -31,8 +34,11 @@ final class EngineCounters: PolicyCounters {
     /// Of a clock that never goes back.
     private var second: Int64 { clock.milliseconds() / 1000 }
 
-    /// A message was stored for so many recipients.
-    func stored(_ client: IPAddress?, recipients: Int) {
+    /// A message was stored for so many recipients, of an account of this host if it has a name.
+    func stored(_ client: IPAddress?, account: String, recipients: Int) {
+        if (1...Self.maximumNameLength).contains(account.utf8.count) {
+            accountRates.add(account, messages: 1, recipients: recipients, now: second)
+        }
         guard let key = RateKey(client: client) else { return }
         rates.add(key, messages: 1, recipients: recipients, now: second)
     }

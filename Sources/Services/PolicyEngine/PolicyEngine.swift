@@ -105,7 +105,8 @@ public final class PolicyEngine {
             end(question.session, asker)
             then(PolicyAnswer(number: question.number, verdict: .accept, reason: "disconnect"))
         case .stored:
-            counters.stored(question.client, recipients: question.count)
+            let account = question.identity == .login ? "" : question.authenticatedUser
+            counters.stored(question.client, account: account, recipients: question.count)
             then(PolicyAnswer(number: question.number, verdict: .accept, reason: "stored"))
         case .authFailed:
             counters.authFailed(question.client, as: question.authenticatedUser)

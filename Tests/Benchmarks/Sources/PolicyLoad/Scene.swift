@@ -85,6 +85,7 @@ private struct Counters: PolicyCounters {
     let totalConnections = 1
     func connections(of address: IPAddress) -> Int { 1 }
     func messages(_ key: RateKey) -> Int { 0 }
+    func messages(ofAccount name: String) -> Int { 0 }
     func recipients(_ key: RateKey) -> Int { 0 }
     func authFailures(_ key: RateKey) -> Int { 0 }
     func authFailures(as user: String) -> Int { 0 }
