@@ -30,6 +30,18 @@ struct LocalSubmissionTests {
         }
     }
 
+    @Test("where others could take the socket's name there is none, the log says why, and the network is served")
+    func unsafeFolder() async throws {
+        try await Instance.run { settings in
+            settings.prepareAlso { instance in chmod("\(instance.directory)/var", 0o777) }
+        } _: { instance in
+            try await instance.waitForEvent("no-submission-socket", "mode 777; chmod go-w")
+            #expect(!FileManager.default.fileExists(atPath: "\(instance.directory)/var/submission"))
+            #expect(try await instance.swaks(to: "alice@example.test").status == .exited(0))
+            try await instance.waitForMail(of: "alice", count: 1)
+        }
+    }
+
     @Test("-t takes To, Cc and Bcc, and nobody sees Bcc")
     func headerRecipients() async throws {
         try await run { programs, accounts in

@@ -98,7 +98,7 @@ final class Master {
             throw ListenError("TLS: \(error)", .configuration)
         }
         activated = try ActivatedSockets.take(settings)
-        sockets = try Self.bind(settings, activated, keeping: [])
+        sockets = try Self.bind(settings, activated, keeping: [], log: log)
         for warning in tlsPlan.warnings(tlsBundle) { log.warning("certificate", ["problem": warning]) }
         serveCredentials()
         serveFilters()
@@ -131,7 +131,7 @@ final class Master {
 
     /// What the service manager has given us stands for all network addresses.
     private static func bind(
-        _ settings: Settings, _ activated: Sockets, keeping old: Sockets
+        _ settings: Settings, _ activated: Sockets, keeping old: Sockets, log: EventLog
     ) throws(ListenError) -> Sockets {
         var result = activated
         let limit = WorkerProgram.monotonicSeconds() + bindDeadline
@@ -149,6 +149,11 @@ final class Master {
                     result.append((point, try ListeningSocket(point.place, groups[point.role.group])))
                     break
                 } catch {
+                    if case .local = point.place {
+                        // Mail from the network goes on without it.
+                        log.error("no-submission-socket", ["reason": error.description])
+                        break
+                    }
                     // Our own worker of before may need a moment; a stranger is named at once.
                     guard error.code == .unavailable, error.description.contains("smtpserver"),
                         WorkerProgram.monotonicSeconds() < limit
@@ -383,7 +388,7 @@ final class Master {
         do {
             let signature = plan.signature
             let bundle = try plan.read()
-            sockets = try Self.bind(fresh, activated, keeping: before.sockets)
+            sockets = try Self.bind(fresh, activated, keeping: before.sockets, log: log)
             (tlsPlan, tlsBundle, tlsSignature) = (plan, bundle, signature)
         } catch {
             log.error("configuration-refused", ["reason": "\(error)"])
