@@ -63,6 +63,7 @@ PARAM ListenQueueSize 4096
 PARAM MaxSameIpSource $limit
 PARAM MaxParallelConnections $limit
 PARAM RcptLimitCount 10000
+PARAM queue-recipients 10000000
 PARAM policydb gdbm $spool/var/db/smtp-policy
 END
     if [ -n "${BENCH_TLS_PORT:-}" ]; then
