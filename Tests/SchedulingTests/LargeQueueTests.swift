@@ -1,4 +1,5 @@
 import Configuration
+import Glibc
 import MailModel
 import SpoolFormat
 import Testing
@@ -80,12 +81,18 @@ struct LargeQueueTests {
             bench.hungry(agent)
             #expect(bench.started.count == min(count, agent + 1))
         }
-        let clock = ContinuousClock()
-        var threads: [ThreadDescription] = []
-        let time = clock.measure { threads = bench.core.threadDescriptions }
+        // Of this thread, whatever else the machine does.
+        func processorSeconds() -> Int {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return time.tv_sec
+        }
+        let before = processorSeconds()
+        let threads = bench.core.threadDescriptions
+        let spent = processorSeconds() - before
         #expect(threads.allSatisfy { $0.agents.count == 1 && $0.agents[0].jobs == 1 })
         #expect(Set(threads.map(\.agents[0].number)).count == count)
-        #expect(time < .seconds(5))
+        #expect(spent < 5)
         #expect(bench.core.threads.values.allSatisfy { $0.handedOut == 1 })
     }
 
